@@ -1,0 +1,339 @@
+"""Every setting of the project, named once.
+
+The command line's flags and the page's forms are made from these dataclasses (see
+`settings_of`), so a setting's name, range and hint have one home. All are frozen; a wrong
+value raises `ValueError` with one sentence that names the value and what would be right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+LABELS = ("entailment", "neutral", "contradiction")
+"""The one order of natural language inference labels: 0, 1, 2, as SNLI has it on the Hub."""
+
+MODEL_SIZES = ("tiny", "small", "base", "large")
+RECIPES = ("d2l", "recommended")
+PRETRAINING_CORPORA = ("wikitext-2", "crane-world")
+NLI_CORPORA = ("snli", "crane-world")
+
+
+def setting(
+    default: Any,
+    hint: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A dataclass field that knows its safe range and a hint in plain words."""
+    metadata = {"hint": hint, "low": low, "high": high, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a form or a command-line flag needs to know about one field."""
+
+    name: str
+    type: type
+    default: Any
+    hint: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...] | None
+    optional: bool
+
+
+_TYPES = {"int": int, "float": float, "bool": bool, "str": str}
+
+
+def settings_of(config: type) -> Iterator[Setting]:
+    """The settings of a configuration dataclass, in order."""
+    for field in dataclasses.fields(config):
+        if "hint" not in field.metadata:
+            continue
+        words = str(field.type).replace("|", " ").split()
+        yield Setting(
+            field.name,
+            _TYPES[words[0]],
+            field.default,
+            optional="None" in words,
+            **field.metadata,
+        )
+
+
+def _check(config: Any) -> None:
+    """Validate every setting of a frozen dataclass against its metadata."""
+    for item in settings_of(type(config)):
+        value = getattr(config, item.name)
+        if value is None and item.optional:
+            continue
+        object.__setattr__(config, item.name, _checked(item, value))
+
+
+def _checked(item: Setting, value: Any) -> Any:
+    """`value` in the setting's type, or `ValueError` with one sentence."""
+    if item.choices is not None:
+        if value not in item.choices:
+            wanted = ", ".join(item.choices)
+            raise ValueError(f"{item.name} is {value!r}; it must be one of: {wanted}.")
+        return value
+    if item.type is str:
+        if not isinstance(value, str):
+            raise ValueError(f"{item.name} is {value!r}; it must be text.")
+        return value
+    if item.type is bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"{item.name} is {value!r}; it must be true or false.")
+        return value
+    kind = "a whole number" if item.type is int else "a number"
+    wanted = kind + _range_words(item)
+    try:
+        number = item.type(value)
+        exact = not isinstance(value, bool) and number == float(value) and math.isfinite(number)
+    except (TypeError, ValueError, OverflowError):
+        exact = False
+    if not exact:
+        raise ValueError(f"{item.name} is {value!r}; it must be {wanted}.")
+    if (item.low is not None and number < item.low) or (
+        item.high is not None and number > item.high
+    ):
+        raise ValueError(f"{item.name} is {value!r}; it must be {wanted}.")
+    return number
+
+
+def _range_words(item: Setting) -> str:
+    if item.low is not None and item.high is not None:
+        return f" from {item.low:,} to {item.high:,}"
+    if item.low is not None:
+        return f" of at least {item.low:,}"
+    return ""
+
+
+def from_dict(config: type, values: Mapping[str, Any]) -> Any:
+    """Build a configuration from JSON; a name it does not have is an error, not ignored."""
+    known = {field.name for field in dataclasses.fields(config)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"{config.__name__} has no setting {unknown[0]!r}.")
+    try:
+        return config(**values)
+    except TypeError as error:
+        missing = sorted(
+            f.name
+            for f in dataclasses.fields(config)
+            if f.name not in values and f.default is dataclasses.MISSING
+        )
+        raise ValueError(f"{config.__name__} needs {', '.join(missing)}.") from error
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """The shape of a model. Defaults are the book's pretraining model (D2L 15.10), "tiny"."""
+
+    vocab_size: int = setting(20256, "How many different tokens the model knows", low=6, high=10**6)
+    hidden_size: int = setting(128, "Width of every token's vector", low=2, high=4096)
+    num_hidden_layers: int = setting(2, "How many encoder blocks are stacked", low=1, high=48)
+    num_attention_heads: int = setting(2, "Attention heads in each block", low=1, high=64)
+    intermediate_size: int = setting(256, "Width inside the feed-forward net", low=2, high=16384)
+    max_position_embeddings: int = setting(512, "Longest sequence in tokens", low=8, high=1024)
+    type_vocab_size: int = setting(2, "Segments that are told apart", low=1, high=16)
+    hidden_dropout_prob: float = setting(0.1, "Share of activations dropped", low=0.0, high=0.9)
+    attention_probs_dropout_prob: float = setting(
+        0.1, "Share of attention weights dropped", low=0.0, high=0.9
+    )
+    hidden_act: str = setting(
+        "relu", "Non-linearity: the book's relu or BERT's gelu", choices=("relu", "gelu")
+    )
+    embedding_layer_norm: bool = setting(
+        False, "Normalise (and drop) the sum of the embeddings, as BERT does and the book does not"
+    )
+    tie_word_embeddings: bool = setting(
+        False, "Use the token embeddings as the output matrix too, as BERT does"
+    )
+    layer_norm_eps: float = setting(1e-5, "Added to the variance in LayerNorm", low=0.0, high=0.1)
+    initializer_range: float = setting(
+        0.0,
+        "Standard deviation of BERT's normal initialisation; 0 is the book's (PyTorch's own)",
+        low=0.0,
+        high=1.0,
+    )
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} does not divide by num_attention_heads "
+                f"{self.num_attention_heads}; each head needs the same whole share."
+            )
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+
+_SIZES = {
+    "tiny": (2, 128, 2, 256),
+    "small": (2, 256, 4, 512),
+    "base": (12, 768, 12, 3072),
+    "large": (24, 1024, 16, 4096),
+}
+
+
+def model_config(size: str, recipe: str, vocab_size: int, **overrides: Any) -> BertConfig:
+    """A preset size under a recipe's architecture.
+
+    "d2l" is the book's model to the letter (15.8.4); "recommended" is BERT's own embedding
+    LayerNorm, GELU, initialisation (Devlin et al. 2019) and an output matrix tied to the
+    embeddings (Press and Wolf 2017), which a short run learns from much faster.
+    """
+    if size not in _SIZES:
+        raise ValueError(f"model is {size!r}; it must be one of: {', '.join(MODEL_SIZES)}.")
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe is {recipe!r}; it must be one of: {', '.join(RECIPES)}.")
+    layers, hidden, heads, intermediate = _SIZES[size]
+    values: dict[str, Any] = {
+        "vocab_size": vocab_size,
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": intermediate,
+    }
+    if recipe == "d2l":
+        # The book drops 0.2 when it pretrains its own small run, 0.1 in its released models.
+        rate = 0.2 if size == "tiny" else 0.1
+        values |= {"hidden_dropout_prob": rate, "attention_probs_dropout_prob": rate}
+    else:
+        # Runs of minutes never see a text often enough to overfit: dropout only slows them.
+        rate = 0.0 if size in ("tiny", "small") else 0.1
+        values |= {
+            "hidden_dropout_prob": rate,
+            "attention_probs_dropout_prob": rate,
+            "hidden_act": "gelu",
+            "embedding_layer_norm": True,
+            "tie_word_embeddings": True,
+            "layer_norm_eps": 1e-12,
+            "initializer_range": 0.02,
+        }
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    return BertConfig(**values)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run of the loop, whatever its task. Budget: the first limit that is reached ends it."""
+
+    recipe: str = setting(
+        "recommended", "d2l is the book's way; recommended learns fastest", choices=RECIPES
+    )
+    steps: int | None = setting(None, "Stop after this many steps", low=1, high=10_000_000)
+    epochs: float | None = setting(
+        None, "Stop after this many passes over the data", low=0.001, high=10_000
+    )
+    budget_seconds: float | None = setting(
+        None, "Stop after this many seconds of training", low=0.5, high=30 * 86400
+    )
+    batch_size: int = setting(512, "Sentence pairs in one step", low=1, high=65536)
+    gradient_accumulation_steps: int = setting(
+        1, "Split each step's batch into this many parts to save memory", low=1, high=1024
+    )
+    max_length: int = setting(64, "Longest pair in tokens, special ones included", low=8, high=1024)
+    truncation: str = setting(
+        "longest_first",
+        "How a pair that is too long is cut: from the longer text, or keeping the ratio of lengths",
+        choices=("longest_first", "ratio"),
+    )
+    learning_rate: float | None = setting(
+        None, "Size of one step; empty means the recipe's own; 0.1 is extremely high", low=0, high=1
+    )
+    seed: int = setting(0, "Same seed, same run (on a CPU)", low=0, high=2**31 - 1)
+    validate_every_steps: int | None = setting(
+        None, "Steps between validations; empty means about twenty in a run", low=1, high=10**7
+    )
+    save_every_seconds: float = setting(
+        30.0, "Seconds between saves of the unfinished run", low=1, high=86400
+    )
+    device: str = setting(
+        "auto", "Where to compute; auto takes the fastest", choices=("auto", "cpu", "cuda", "mps")
+    )
+    precision: str = setting(
+        "auto",
+        "bf16 is faster where the hardware has it; auto measures",
+        choices=("auto", "fp32", "bf16"),
+    )
+
+    def __post_init__(self) -> None:
+        _check(self)
+        if self.steps is None and self.epochs is None and self.budget_seconds is None:
+            raise ValueError("A run needs a budget: steps, epochs or budget_seconds.")
+        if self.gradient_accumulation_steps > self.batch_size:
+            raise ValueError(
+                f"gradient_accumulation_steps is {self.gradient_accumulation_steps}; it cannot be "
+                f"more than batch_size, {self.batch_size}."
+            )
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run: what is trained, on what, and how."""
+
+    task: str = setting("pretraining", "What is trained", choices=("pretraining", "nli"))
+    corpus: str = setting(
+        "crane-world", "The text to learn from", choices=("wikitext-2", "snli", "crane-world")
+    )
+    size: str = setting("tiny", "How large a new model is", choices=MODEL_SIZES)
+    start_from: str | None = setting(None, "Folder of the checkpoint to go on from")
+    vocabulary: str = setting(
+        "word", "Whole words, as the book has it, or pieces of words", choices=("word", "wordpiece")
+    )
+    wordpieces: int = setting(8000, "Size of a WordPiece vocabulary", low=100, high=100_000)
+    hidden_size: int | None = setting(None, "Other width than the size's own", low=2, high=4096)
+    num_hidden_layers: int | None = setting(None, "Other depth", low=1, high=48)
+    num_attention_heads: int | None = setting(None, "Other number of heads", low=1, high=64)
+    intermediate_size: int | None = setting(None, "Other feed-forward width", low=2, high=16384)
+    dropout: float | None = setting(None, "Other dropout than the recipe's", low=0.0, high=0.9)
+    training: TrainingConfig = dataclasses.field(default_factory=lambda: TrainingConfig(steps=50))
+
+    def __post_init__(self) -> None:
+        _check(self)
+        corpora = PRETRAINING_CORPORA if self.task == "pretraining" else NLI_CORPORA
+        if self.corpus not in corpora:
+            raise ValueError(
+                f"corpus is {self.corpus!r}; for {self.task} it must be one of: "
+                f"{', '.join(corpora)}."
+            )
+        if self.task == "nli" and self.start_from is None:
+            raise ValueError("Fine-tuning needs a checkpoint to start from.")
+
+    def model_config(self, vocab_size: int) -> BertConfig:
+        """The shape of a new model for a vocabulary of this size."""
+        return model_config(
+            self.size,
+            self.training.recipe,
+            vocab_size,
+            hidden_size=self.hidden_size,
+            num_hidden_layers=self.num_hidden_layers,
+            num_attention_heads=self.num_attention_heads,
+            intermediate_size=self.intermediate_size,
+            hidden_dropout_prob=self.dropout,
+            attention_probs_dropout_prob=self.dropout,
+            max_position_embeddings=max(512, self.training.max_length),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; `run_config` is the way back."""
+        return dataclasses.asdict(self)
+
+
+def run_config(values: Mapping[str, Any]) -> RunConfig:
+    """A `RunConfig` from JSON; raises `ValueError` for names and values that it cannot have."""
+    values = dict(values)
+    training = from_dict(TrainingConfig, values.pop("training", {"steps": 50}))
+    config: RunConfig = from_dict(RunConfig, {**values, "training": training})
+    return config

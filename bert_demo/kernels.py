@@ -1,0 +1,229 @@
+"""The hot spots of training, each exact and each beside the plain formula that it replaces.
+
+Letters: T tokens, H hidden size, h heads, d = H / h, n sequences of one length L, M masked
+positions, V vocabulary. Every function has a plain twin that the tests compare it with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Groups = tuple[tuple[int, int], ...]
+
+_noise = np.random.Generator(np.random.SFC64(0))
+
+
+def seed_noise(*words: int) -> None:
+    """Make all random numbers of the coming step a function of `words` (seed, step, rank, ...).
+
+    A step that owns its randomness needs no generator state in a checkpoint: a resumed run
+    draws what the uninterrupted one would have drawn.
+    """
+    global _noise
+    sequence = np.random.SeedSequence(words)
+    _noise = np.random.Generator(np.random.SFC64(sequence))
+    torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+
+def keep_mask(shape: torch.Size, rate: float) -> tuple[Tensor, float]:
+    """A random bool mask and the factor 1 / P(keep) that makes dropout unbiased.
+
+    PyTorch draws Bernoulli numbers on a CPU one by one; 16 random bits an element, drawn in
+    bulk, are eight times as fast and put P(drop) within 1e-5 of `rate`. The factor uses the
+    probability that was really drawn with.
+    """
+    count = shape.numel()
+    words = _noise.integers(0, 2**64, (count + 3) // 4, dtype=np.uint64)
+    bits = torch.from_numpy(words.view(np.int16)[:count]).view(shape)
+    threshold = round(rate * 65536)
+    return bits >= threshold - 32768, 65536 / (65536 - threshold)
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rate: float) -> Tensor:
+        mask, ctx.factor = keep_mask(x.shape, rate)
+        ctx.save_for_backward(mask)
+        return (x * mask).mul_(ctx.factor)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (mask,) = ctx.saved_tensors
+        return (grad * mask).mul_(ctx.factor), None
+
+
+def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
+    """Inverted dropout (Srivastava et al. 2014), as `F.dropout`."""
+    if not training or rate == 0:
+        return x
+    if x.device.type != "cpu":
+        return F.dropout(x, rate)
+    result: Tensor = _Dropout.apply(x, rate)
+    return result
+
+
+class _GroupedAttention(torch.autograd.Function):
+    """Attention on a CPU, one dense block for each length.
+
+    In fp32 whatever comes in: the blocks are too small for the bf16 units to win, and the
+    copy that reorders the heads converts for nothing.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, groups: Groups, heads: int, rate: float) -> Tensor:
+        hidden = qkv.shape[1] // 3
+        size = hidden // heads
+        out = qkv.new_empty(qkv.shape[0], hidden)
+        saved: list[Tensor] = []
+        masks: list[tuple[Tensor, float]] = []
+        start = 0
+        for count, length in groups:
+            end = start + count * length
+            block = qkv[start:end].view(count, length, 3, heads, size).permute(2, 0, 3, 1, 4)
+            block = block.to(torch.float32, memory_format=torch.contiguous_format)
+            block = block.reshape(3, count * heads, length, size)
+            q, k, v = block.unbind(0)  # (n h, L, d)
+            scores = q.new_empty(count * heads, length, length)
+            torch.baddbmm(scores, q, k.transpose(1, 2), beta=0, alpha=size**-0.5, out=scores)
+            weights = used = scores.softmax(-1)
+            if rate:
+                mask, factor = keep_mask(weights.shape, rate)
+                used = (weights * mask).mul_(factor)
+                masks.append((mask, factor))
+            mixed = torch.bmm(used, v).view(count, heads, length, size)
+            out[start:end].view(count, length, heads, size).copy_(mixed.transpose(1, 2))
+            saved += [block, weights]
+            start = end
+        ctx.save_for_backward(*saved)
+        ctx.masks, ctx.groups, ctx.heads = masks, groups, heads
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        heads, hidden = ctx.heads, grad.shape[1]
+        size = hidden // heads
+        grad_qkv = grad.new_empty(grad.shape[0], 3 * hidden)
+        saved = ctx.saved_tensors
+        start = 0
+        for number, (count, length) in enumerate(ctx.groups):
+            end = start + count * length
+            block, weights = saved[2 * number : 2 * number + 2]
+            q, k, v = block.unbind(0)
+            out = grad[start:end].view(count, length, heads, size).transpose(1, 2)
+            out = out.to(torch.float32, memory_format=torch.contiguous_format)
+            out = out.reshape(count * heads, length, size)
+            grads = torch.empty_like(block)
+            used = weights
+            grad_weights = torch.bmm(out, v.transpose(1, 2))
+            if ctx.masks:
+                mask, factor = ctx.masks[number]
+                used = (weights * mask).mul_(factor)
+                grad_weights.mul_(mask).mul_(factor)
+            torch.bmm(used.transpose(1, 2), out, out=grads[2])
+            # d softmax: w * (g - sum(g * w))
+            inner = (grad_weights * weights).sum(-1, keepdim=True)
+            scores = grad_weights.sub_(inner).mul_(weights).mul_(size**-0.5)
+            torch.bmm(scores, k, out=grads[0])
+            torch.bmm(scores.transpose(1, 2), q, out=grads[1])
+            shaped = grads.view(3, count, heads, length, size).permute(1, 3, 0, 2, 4)
+            grad_qkv[start:end].view(count, length, 3, heads, size).copy_(shaped)
+            start = end
+        return grad_qkv, None, None, None
+
+
+def attention(qkv: Tensor, groups: Groups, heads: int, rate: float, training: bool) -> Tensor:
+    """Scaled dot-product self-attention within each packed sequence (Vaswani et al. 2017).
+
+    qkv: (T, 3 H), the sequences grouped by length as `groups` says. Returns (T, H).
+    """
+    rate = rate if training else 0.0
+    if qkv.device.type == "cpu":
+        result: Tensor = _GroupedAttention.apply(qkv, groups, heads, rate)
+        return result
+    return padded_attention(qkv, groups, heads, rate)[0]
+
+
+def padded_attention(
+    qkv: Tensor, groups: Groups, heads: int, rate: float = 0.0, need_weights: bool = False
+) -> tuple[Tensor, list[Tensor]]:
+    """The same with padding and a mask, for devices where one large call beats many small ones.
+
+    Returns (T, H) and, if asked for, the attention weights: for each sequence (h, L, L).
+    """
+    hidden = qkv.shape[1] // 3
+    lengths = torch.tensor([length for n, length in groups for _ in range(n)], device=qkv.device)
+    longest = groups[-1][1]
+    attention_mask = torch.arange(longest, device=qkv.device) < lengths[:, None]  # (B, L)
+    padded = qkv.new_zeros(*attention_mask.shape, 3 * hidden)
+    padded[attention_mask] = qkv
+    q, k, v = padded.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # (B, h, L, d)
+    allowed = attention_mask[:, None, None, :]
+    mixed = F.scaled_dot_product_attention(q, k, v, allowed, dropout_p=rate)
+    weights: list[Tensor] = []
+    if need_weights:
+        scores = (q @ k.transpose(-1, -2)) * (hidden // heads) ** -0.5
+        full = scores.masked_fill(~allowed, float("-inf")).softmax(-1)
+        weights = [w[:, :n, :n] for w, n in zip(full, lengths.tolist(), strict=True)]
+    return mixed.transpose(1, 2).flatten(2)[attention_mask], weights
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Sum of cross entropies of a linear layer's outputs, which never exist as a whole.
+
+    The gradients are made in the forward pass, chunk by chunk, while the chunk's logits are
+    still in the processor's cache; the backward pass only scales them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
+        device = x.device.type
+        low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        inputs, matrix, offset = x.to(low), weight.to(low), bias.to(low)
+        rows = max(1, min(len(x), 4_000_000 // len(weight)))
+        with torch.autocast(device, enabled=False):
+            grad_x = torch.empty_like(inputs)
+            grad_weight = torch.zeros_like(weight, dtype=torch.float32)
+            grad_bias = torch.zeros_like(bias, dtype=torch.float32)
+            buffer = inputs.new_empty(rows, len(weight))
+            total = x.new_zeros((), dtype=torch.float32)
+            floor = torch.finfo(torch.float32).tiny
+            for start in range(0, len(x), rows):
+                part, label = inputs[start : start + rows], labels[start : start + rows, None]
+                logits = torch.addmm(offset, part, matrix.t(), out=buffer[: len(part)])
+                error = torch.softmax(logits, 1)
+                picked = error.gather(1, label).float()
+                total -= picked.clamp_min(floor).log().sum()
+                error.scatter_(1, label, (picked - 1).to(low))
+                torch.mm(error, matrix, out=grad_x[start : start + rows])
+                grad_weight += error.t() @ part
+                grad_bias += error.sum(0, dtype=torch.float32)
+        ctx.save_for_backward(grad_x.to(x.dtype), grad_weight.to(weight.dtype), grad_bias)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        grad_x, grad_weight, grad_bias = ctx.saved_tensors
+        # In place: these are the largest tensors of a step, and nobody else holds them.
+        return grad_x.mul_(grad), grad_weight.mul_(grad), grad_bias.mul_(grad), None
+
+
+def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
+    """Sum over M rows of the cross entropy of `x @ weight.T + bias` against `labels`.
+
+    x: (M, H); weight: (V, H); bias: (V,); labels: (M,) int64. Under autocast the matrix
+    products run in its dtype; losses and sums are fp32. Backward may be called once.
+    """
+    if not torch.is_grad_enabled() or not x.requires_grad:
+        parts = zip(x.split(1024), labels.split(1024), strict=True)
+        losses = [
+            F.cross_entropy(F.linear(part, weight, bias).float(), label, reduction="sum")
+            for part, label in parts
+        ]
+        return torch.stack(losses).sum() if losses else x.new_zeros(())
+    result: Tensor = _ChunkedCrossEntropy.apply(x, weight, bias, labels)
+    return result

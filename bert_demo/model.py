@@ -1,0 +1,217 @@
+"""BERT: the encoder, the two pretraining heads and the inference classifier.
+
+One architecture serves the book's model (D2L 15.8), BERT's own (Devlin et al. 2019, as Hugging
+Face computes it) and this project's recipe: they differ in `BertConfig` only. All layers are
+post-norm. Letters: B sequences, T tokens of all of them, H hidden size, M chosen positions,
+V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bert_demo import kernels
+from bert_demo.config import LABELS, BertConfig
+from bert_demo.packing import PackedBatch
+
+TASKS = ("pretraining", "nli")
+
+
+def _activation(config: BertConfig, x: Tensor) -> Tensor:
+    return F.relu(x) if config.hidden_act == "relu" else F.gelu(x)
+
+
+class Embeddings(nn.Module):
+    """Sum of token, segment and position embeddings (D2L 15.8.4)."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.norm = (
+            nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+            if config.embedding_layer_norm
+            else None
+        )
+
+    def forward(self, batch: PackedBatch) -> Tensor:
+        x = self.word_embeddings(batch.input_ids)
+        x = x + self.token_type_embeddings(batch.token_type_ids)
+        x = x + self.position_embeddings(batch.position_ids)
+        if self.norm is not None:
+            x = kernels.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training)
+        return x  # (T, H)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and a feed-forward net, each with residual and LayerNorm after it."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden, eps = config.hidden_size, config.layer_norm_eps
+        self.qkv = nn.Linear(hidden, 3 * hidden)
+        self.attention_output = nn.Linear(hidden, hidden)
+        self.attention_norm = nn.LayerNorm(hidden, eps)
+        self.intermediate = nn.Linear(hidden, config.intermediate_size)
+        self.output = nn.Linear(config.intermediate_size, hidden)
+        self.output_norm = nn.LayerNorm(hidden, eps)
+
+    def forward(
+        self, x: Tensor, batch: PackedBatch, positions: Tensor | None, need_weights: bool
+    ) -> tuple[Tensor, list[Tensor]]:
+        config = self.config
+        qkv = self.qkv(x)  # (T, 3 H)
+        weights: list[Tensor] = []
+        if need_weights:
+            mixed, weights = kernels.padded_attention(
+                qkv, batch.groups, config.num_attention_heads, need_weights=True
+            )
+        else:
+            mixed = kernels.attention(
+                qkv,
+                batch.groups,
+                config.num_attention_heads,
+                config.attention_probs_dropout_prob,
+                self.training,
+            )
+        if positions is not None:
+            mixed, x = mixed[positions], x[positions]
+        x = self.attention_norm(x + self._drop(self.attention_output(mixed)))
+        inner = _activation(config, self.intermediate(x))
+        return self.output_norm(x + self._drop(self.output(inner))), weights
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return kernels.dropout(x, self.config.hidden_dropout_prob, self.training)
+
+
+class MaskedLMHead(nn.Module):
+    """Which token was here: a small net, then one score for each token of the vocabulary."""
+
+    def __init__(self, config: BertConfig, embeddings: nn.Embedding) -> None:
+        super().__init__()
+        self.config = config
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+        decoder = nn.Linear(config.hidden_size, config.vocab_size)
+        self.decoder_weight = (
+            embeddings.weight if config.tie_word_embeddings else nn.Parameter(decoder.weight.data)
+        )
+        self.decoder_bias = nn.Parameter(decoder.bias.data)
+
+    def transform(self, x: Tensor) -> Tensor:
+        """(M, H) -> (M, H)."""
+        transformed: Tensor = self.norm(_activation(self.config, self.dense(x)))
+        return transformed
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(M, H) -> logits (M, V)."""
+        return F.linear(self.transform(x), self.decoder_weight, self.decoder_bias)
+
+    def loss_sum(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Sum of the cross entropies at M masked positions; x: (M, H), labels: (M,)."""
+        weight, bias = self.decoder_weight, self.decoder_bias
+        return kernels.linear_cross_entropy(self.transform(x), weight, bias, labels)
+
+
+@dataclass(frozen=True)
+class BertOutput:
+    """What the encoder gives when it is asked to look inside."""
+
+    hidden_states: tuple[Tensor, ...]
+    """The embeddings and each layer's output: num_hidden_layers + 1 tensors (T, H)."""
+    attentions: tuple[list[Tensor], ...]
+    """For each layer, for each sequence in the order packed: weights (heads, L, L)."""
+
+
+class BertModel(nn.Module):
+    """A BERT with the heads that its task needs.
+
+    task "pretraining": `mlm` (masked LM) and `nsp` (next sentence; class 1 is "is next", as in
+    the book). task "nli": `classifier` over `bert_demo.config.LABELS`.
+    """
+
+    def __init__(self, config: BertConfig, task: str = "pretraining") -> None:
+        super().__init__()
+        assert task in TASKS
+        self.config, self.task = config, task
+        self.embeddings = Embeddings(config)
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
+        self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
+        if task == "pretraining":
+            self.mlm = MaskedLMHead(config, self.embeddings.word_embeddings)
+            self.nsp = nn.Linear(config.hidden_size, 2)
+        else:
+            self.classifier = nn.Linear(config.hidden_size, len(LABELS))
+        if config.initializer_range:
+            self.apply(self._initialise)
+
+    def _initialise(self, module: nn.Module) -> None:
+        """BERT's initialisation; without it PyTorch's own stands, which is the book's."""
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+        if isinstance(module, MaskedLMHead):
+            nn.init.normal_(module.decoder_weight, std=self.config.initializer_range)
+            nn.init.zeros_(module.decoder_bias)
+
+    def forward(self, batch: PackedBatch, positions: Tensor | None = None) -> Tensor:
+        """Hidden states of the last layer.
+
+        positions: (M,) int64, the tokens whose vectors are wanted; the last layer computes its
+        feed-forward net for those alone. Returns (M, H), or (T, H) without positions.
+        """
+        x = self.embeddings(batch)
+        last = len(self.layers) - 1
+        for number, layer in enumerate(self.layers):
+            x, _ = layer(x, batch, positions if number == last else None, False)
+        result: Tensor = x
+        return result
+
+    def look_inside(self, batch: PackedBatch) -> BertOutput:
+        """All layers' hidden states and attention weights (dropout has to be off)."""
+        assert not self.training
+        states = [self.embeddings(batch)]
+        attentions = []
+        for layer in self.layers:
+            x, weights = layer(states[-1], batch, None, True)
+            states.append(x)
+            ordered: list[Tensor] = [x] * len(weights)
+            for place, weight in zip(batch.order.tolist(), weights, strict=True):
+                ordered[place] = weight
+            attentions.append(ordered)
+        return BertOutput(tuple(states), tuple(attentions))
+
+    def pooled(self, cls_vectors: Tensor) -> Tensor:
+        """The <cls> vectors (B, H) through the net that both sentence-level heads share."""
+        return torch.tanh(self.pooler(cls_vectors))
+
+    def nsp_logits(self, cls_vectors: Tensor) -> Tensor:
+        """(B, H) -> (B, 2); class 1 means that the second text follows the first."""
+        logits: Tensor = self.nsp(self.pooled(cls_vectors))
+        return logits
+
+    def nli_logits(self, cls_vectors: Tensor) -> Tensor:
+        """(B, H) -> (B, 3), in the order of `LABELS`."""
+        pooled = kernels.dropout(
+            self.pooled(cls_vectors), self._classifier_dropout, self.training
+        )
+        logits: Tensor = self.classifier(pooled)
+        return logits
+
+    @property
+    def _classifier_dropout(self) -> float:
+        """BERT drops before its classifier (Devlin et al. 2019); the book does not (16.7)."""
+        return self.config.hidden_dropout_prob if self.config.embedding_layer_norm else 0.0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.pooler.weight.device

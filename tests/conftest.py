@@ -1,0 +1,35 @@
+"""Shared fixtures: where the real data is, and a cache that no test shares with the user."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests never read or write the user's cache of prepared corpora."""
+    os.environ["BERT_DEMO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder laid out like the Hub with real WikiText-2 and SNLI; skips where it is missing."""
+    value = os.environ.get("BERT_DEMO_DATA")
+    if not value:
+        pytest.skip("BERT_DEMO_DATA is not set, so there is no real text to test on")
+    folder = Path(value)
+    if not (folder / "datasets").is_dir():
+        pytest.skip(f"BERT_DEMO_DATA ({folder}) has no folder 'datasets'")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def d2l_checkpoint(real_data: Path) -> Path:
+    """Folder with a real checkpoint of the book and the numbers it gives; beside the corpora."""
+    folder = real_data.parent / "d2l"
+    if not (folder / "bert.small.torch.zip").is_file():
+        pytest.skip(f"no bert.small.torch.zip in {folder}")
+    return folder
