@@ -1,0 +1,148 @@
+"""The Hugging Face Hub through its own client, made sure to answer or fail soon.
+
+Left to itself the client tries for 23 seconds where there is no network, for minutes where a
+server accepts and says nothing, and without end where every transfer of a large file breaks.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+from huggingface_hub import (
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils.tqdm import tqdm
+
+from bert_demo.data.download import reachable, remember_silent
+
+ANSWER_SECONDS = 4.0
+"""Longest wait for the Hub's first answer about a file."""
+
+_RESTARTS = 2  # transfers that begin again from nothing before the file is given up
+_NETWORK_ERRORS = (OSError, httpx2.HTTPError)
+_DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
+
+
+class HubError(Exception):
+    """The Hub did not give the file; the message is a clause, without capital or full stop.
+
+    `again` says whether a second try may help.
+    """
+
+    def __init__(self, reason: str, *, again: bool = False) -> None:
+        super().__init__(reason)
+        self.again = again
+
+
+class _BreakingError(OSError):
+    pass
+
+
+class _Progress(tqdm):
+    """The client's progress bar, which also ends a transfer that starts again and again."""
+
+    restarts = 0
+
+    def update(self, n: float | None = 1) -> bool | None:
+        if n is not None and n < 0:  # the client takes back what a broken transfer had brought
+            self.restarts += 1
+            if self.restarts > _RESTARTS:
+                raise _BreakingError
+        shown: bool | None = super().update(n)
+        return shown
+
+
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids the network."""
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def cached(repo_id: str, filename: str, *, repo_type: str, revision: str | None) -> Path | None:
+    """The file in the Hub's cache on this computer, or None; asks nobody."""
+    found = try_to_load_from_cache(repo_id, filename, repo_type=repo_type, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def commit_of(path: Path) -> str | None:
+    """The commit that a cached file belongs to: the folder's name below `snapshots`."""
+    parts = path.parts
+    return parts[parts.index("snapshots") + 1] if "snapshots" in parts else None
+
+
+def fetch(
+    repo_id: str, filename: str, *, repo_type: str, revision: str | None, damaged: Path | None
+) -> Path:
+    """Bring a file from the Hub into its cache, in the place of a damaged copy if there is one.
+
+    Raises:
+        HubError: with the reason.
+    """
+    url = hf_hub_url(repo_id, filename, repo_type=repo_type, revision=revision)
+    host = urlsplit(url).hostname
+    if not reachable(url):
+        raise HubError(f"the Hub ({host}) cannot be reached")
+    _ask(url, repo_id, filename, revision)
+    try:
+        if damaged is not None:
+            # The client alone would write the new file and leave the old link to the damaged one.
+            damaged.unlink(missing_ok=True)
+        path = hf_hub_download(
+            repo_id,
+            filename,
+            repo_type=repo_type,
+            revision=revision,
+            etag_timeout=ANSWER_SECONDS,
+            force_download=damaged is not None,
+            tqdm_class=_Progress,
+        )
+    except _BreakingError:
+        raise HubError("the connection to the Hub broke again and again") from None
+    except (*_NETWORK_ERRORS, ValueError) as error:
+        number = getattr(error, "errno", None)
+        if number in _DISK_ERRORS:
+            words = str(getattr(error, "strerror", error)).lower()
+            reason = f"the Hub's cache {constants.HF_HUB_CACHE} cannot be written ({words})"
+            raise HubError(reason) from error
+        line = (str(error) or type(error).__name__).splitlines()[0]
+        # The client's check of the size, the one failure that a second try often cures.
+        again = type(error) is OSError and number is None
+        raise HubError(f"the download from the Hub failed ({line})", again=again) from error
+    return Path(path)
+
+
+def _ask(url: str, repo_id: str, filename: str, revision: str | None) -> None:
+    """Ask about the file once, without the client's long retries; silence if all is well."""
+    host = urlsplit(url).hostname
+    try:
+        metadata: Any = get_hf_file_metadata(url, timeout=ANSWER_SECONDS)
+    except EntryNotFoundError:
+        raise HubError(f"{repo_id} on the Hub has no file {filename}") from None
+    except RevisionNotFoundError:
+        raise HubError(f"{repo_id} on the Hub has no revision {revision}") from None
+    except GatedRepoError:
+        raise HubError(f"{repo_id} on the Hub asks for its owner's permission") from None
+    except RepositoryNotFoundError:
+        raise HubError(f"the Hub has no {repo_id}, or it is private") from None
+    except HfHubHTTPError as error:
+        raise HubError(f"the Hub answered {error.response.status_code}") from None
+    except _NETWORK_ERRORS:
+        remember_silent(url)
+        raise HubError(f"the Hub ({host}) does not answer") from None
+    if metadata.commit_hash is None or metadata.etag is None:
+        reason = f"what answered at {host} is not the Hub (perhaps the network's login page)"
+        raise HubError(reason)

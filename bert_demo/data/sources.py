@@ -1,0 +1,296 @@
+"""Where a corpus comes from: a local mirror, the Hub's cache, the Hub, or this project's own code.
+
+The first place that has a whole file wins, the answer always says which one it was, and no
+network means a sentence within about two seconds, not a page that hangs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bert_demo.data.download import is_web_page
+
+REMEDY = (
+    "choose --corpus crane-world, which needs no download, or set BERT_DEMO_DATA to a folder "
+    "laid out like the Hub, or run `python -m bert_demo prepare` while online"
+)
+
+_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
+
+
+class CorpusUnavailable(ValueError):  # noqa: N818 (a state of things, not a fault)
+    """A file is nowhere to be had; the message is one sentence that ends with what to do."""
+
+
+@dataclass(frozen=True)
+class CorpusSpec:
+    """A corpus by its name on the command line; without `repo_id` it is generated in code."""
+
+    name: str
+    title: str
+    licence: str
+    repo_id: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Split ("train", "validation", "test") to the file's path in the repository."""
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Located:
+    """A file on this computer and how it got here."""
+
+    path: Path
+    origin: str
+    """"local mirror", "hub cache" or "hub"."""
+    detail: str
+    """The origin in words, with the reasons why places asked before it did not serve."""
+    revision: str | None
+    """The Hub's commit, where it is known."""
+
+
+def _parquet(folder: str) -> dict[str, str]:
+    splits = ("train", "validation", "test")
+    return {split: f"{folder}/{split}-00000-of-00001.parquet" for split in splits}
+
+
+CORPORA: Mapping[str, CorpusSpec] = {
+    spec.name: spec
+    for spec in (
+        CorpusSpec(
+            "wikitext-2",
+            "WikiText-2",
+            "CC BY-SA 3.0",
+            "Salesforce/wikitext",
+            _parquet("wikitext-2-v1"),
+        ),
+        CorpusSpec("snli", "SNLI", "CC BY-SA 4.0", "stanfordnlp/snli", _parquet("plain_text")),
+        CorpusSpec("crane-world", "Crane World", "the project's own"),
+    )
+}
+
+
+def cache_dir() -> Path:
+    """Folder for what this project computes once: $BERT_DEMO_CACHE or the user's cache folder."""
+    value = os.environ.get("BERT_DEMO_CACHE")
+    if value:
+        return Path(value).expanduser()
+    try:
+        home = Path.home()
+    except RuntimeError:  # a container's user without an entry and without HOME
+        return Path(tempfile.gettempdir()) / "bert_demo"
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
+    return Path(base) / "bert_demo"
+
+
+def corpus_file(name: str, split: str) -> Located:
+    """One split of a corpus from the Hub as a readable parquet file on this computer.
+
+    Raises:
+        ValueError: no such corpus or split, or a corpus that has no files.
+        CorpusUnavailable: the file is nowhere to be had.
+    """
+    spec = corpus_spec(name)
+    if spec.repo_id is None:
+        raise ValueError(f"{spec.title} is generated, so it has no files to look for.")
+    if split not in spec.files:
+        wanted = ", ".join(spec.files)
+        raise ValueError(f"{spec.title} has no split {split!r}; it must be one of: {wanted}.")
+    return locate(spec.repo_id, spec.files[split], revision=spec.revision)
+
+
+def corpus_spec(name: str) -> CorpusSpec:
+    """The corpus of this name; ValueError with the known names when there is none."""
+    if name not in CORPORA:
+        raise ValueError(f"corpus is {name!r}; it must be one of: {', '.join(CORPORA)}.")
+    return CORPORA[name]
+
+
+def locate(
+    repo_id: str,
+    filename: str,
+    *,
+    revision: str | None = None,
+    repo_type: str = "dataset",
+    offline: bool | None = None,
+) -> Located:
+    """Find one file of a Hub repository: mirror, then the Hub's cache, then the Hub.
+
+    Args:
+        repo_id: "owner/name".
+        filename: path inside the repository, with forward slashes.
+        revision: branch, tag or commit; None is the main branch. A mirror has no revisions.
+        repo_type: "dataset" or "model".
+        offline: True never touches the network; None lets HF_HUB_OFFLINE decide.
+
+    Raises:
+        ValueError: a name that no repository or file can have.
+        CorpusUnavailable: none of the places has a whole file.
+    """
+    _check_names(repo_id, filename, repo_type)
+    notes: list[str] = []  # why the places asked so far did not serve
+    file = _in_mirror(repo_id, filename, repo_type, notes)
+    if file is not None:
+        return Located(file, "local mirror", f"from the local mirror, {file}", None)
+
+    # Imported here because whoever has a mirror never needs it.
+    from bert_demo.data import hub
+
+    file = hub.cached(repo_id, filename, repo_type=repo_type, revision=revision)
+    fault = None if file is None else file_fault(file)
+    if file is not None and fault is None:
+        detail = _with_notes(f"from the Hub's cache on this computer, {file}", notes)
+        return Located(file, "hub cache", detail, hub.commit_of(file))
+    if fault is not None:
+        notes.append(f"the copy in the Hub's cache, {file}, {fault}")
+
+    if offline or hub.is_offline():
+        why = "offline was asked for" if offline else "HF_HUB_OFFLINE is set"
+        raise _unavailable(repo_id, filename, repo_type, [*notes, why])
+    for attempt in (1, 2):
+        try:
+            file = hub.fetch(
+                repo_id,
+                filename,
+                repo_type=repo_type,
+                revision=revision,
+                damaged=file if fault is not None else None,
+            )
+        except hub.HubError as failure:
+            if failure.again and attempt == 1:
+                continue
+            raise _unavailable(repo_id, filename, repo_type, [*notes, str(failure)]) from failure
+        fault = file_fault(file)
+        if fault is None:
+            detail = _with_notes(f"downloaded from {repo_id} on the Hub", notes)
+            return Located(file, "hub", detail, hub.commit_of(file))
+    notes.append(f"what the Hub sent, twice, {fault}")
+    raise _unavailable(repo_id, filename, repo_type, notes)
+
+
+def whereabouts(corpus: str) -> str:
+    """Where a corpus would come from, in words; never touches the network."""
+    spec = corpus_spec(corpus)
+    if spec.repo_id is None:
+        return "built in, generated when it is needed"
+    found: dict[str, str] = {}
+    missing: list[str] = []
+    for split, filename in spec.files.items():
+        try:
+            place = locate(spec.repo_id, filename, revision=spec.revision, offline=True)
+            found[split] = place.origin
+        except CorpusUnavailable:
+            missing.append(split)
+    notes: list[str] = []
+    _mirror_folder(notes)
+    places = {"local mirror": "the local mirror", "hub cache": "the Hub's cache"}
+    parts = []
+    for origin, words in places.items():
+        splits = [split for split, place in found.items() if place == origin]
+        if splits:
+            parts.append(words if len(splits) == len(spec.files) else f"{words} ({_list(splits)})")
+    if missing:
+        everything = len(missing) == len(spec.files)
+        parts.append(f"the Hub ({'not here yet' if everything else _list(missing)})")
+    return _with_notes(", ".join(parts), notes)
+
+
+def file_fault(path: Path) -> str | None:
+    """What is wrong with a downloaded file, as the end of a sentence, or None.
+
+    Parquet files must have a readable footer, which a file cut short never has.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+        if not start:
+            return "is empty"
+        if is_web_page(start):
+            return "is a web page, perhaps an error message, instead of the data"
+        if path.suffix == ".parquet":
+            if not start.startswith(b"PAR1"):
+                return "is not a parquet file"
+            import pyarrow.parquet
+
+            with pyarrow.parquet.ParquetFile(path) as parquet:
+                if parquet.metadata.num_rows == 0:
+                    return "has no rows"
+    except (OSError, ValueError) as error:  # pyarrow's errors derive from these two
+        if isinstance(error, OSError) and error.strerror and error.errno is not None:
+            return f"cannot be read ({error.strerror.lower()})"
+        return "is not a whole parquet file (cut short or damaged)"
+    return None
+
+
+def _check_names(repo_id: str, filename: str, repo_type: str) -> None:
+    if repo_type not in ("dataset", "model"):
+        raise ValueError(f"repo_type is {repo_type!r}; it must be one of: dataset, model.")
+    if not _NAME.fullmatch(repo_id) or ".." in repo_id or "--" in repo_id or len(repo_id) > 96:
+        raise ValueError(f"{repo_id!r} is not a repository's name; it must look like owner/name.")
+    if not filename or any(part in ("", ".", "..") for part in re.split(r"[/\\]", filename)):
+        raise ValueError(f"{filename!r} is not a path inside a repository, such as a/b.parquet.")
+
+
+def _mirror_folder(notes: list[str]) -> Path | None:
+    """The folder BERT_DEMO_DATA names, or None with a note when it is of no use."""
+    value = os.environ.get("BERT_DEMO_DATA")
+    if not value:
+        return None
+    folder = Path(value).expanduser()
+    try:
+        if not folder.is_dir():
+            notes.append(f"BERT_DEMO_DATA is {value!r}, which is not a folder")
+        elif not any((folder / kind).is_dir() for kind in ("datasets", "models")):
+            notes.append(f"BERT_DEMO_DATA is {value!r}, which has no folder named datasets")
+        else:
+            return folder.resolve()
+    except (OSError, ValueError):
+        notes.append(f"BERT_DEMO_DATA is {value!r}, which cannot be read")
+    return None
+
+
+def _in_mirror(repo_id: str, filename: str, repo_type: str, notes: list[str]) -> Path | None:
+    folder = _mirror_folder(notes)
+    if folder is None:
+        return None
+    inside = f"{repo_type}s/{repo_id}/{filename}"
+    file = folder / inside
+    if not file.is_file():
+        notes.append(f"the local mirror {folder} has no {inside}")
+        return None
+    fault = file_fault(file)
+    if fault is not None:
+        notes.append(f"the local mirror's {file} {fault}")
+        return None
+    return file
+
+
+def _unavailable(
+    repo_id: str, filename: str, repo_type: str, reasons: list[str]
+) -> CorpusUnavailable:
+    titles = {spec.repo_id: spec.title for spec in CORPORA.values()}
+    what = f"{titles[repo_id]} ({repo_id})" if repo_id in titles else repo_id
+    remedy = REMEDY
+    if repo_type == "model":
+        remedy = "try again while online, or set BERT_DEMO_DATA to a folder laid out like the Hub"
+    return CorpusUnavailable(
+        f"The file {filename} of {what} cannot be had: {', and '.join(reasons)}; {remedy}."
+    )
+
+
+def _with_notes(text: str, notes: list[str]) -> str:
+    return f"{text} ({'; '.join(notes)})" if notes else text
+
+
+def _list(words: list[str]) -> str:
+    return ", ".join(words)
