@@ -1,0 +1,307 @@
+"""A checkpoint is a folder that people can read and no half-finished write can spoil.
+
+config.json            what it is: task, shape of the model, the tokenizer's fingerprint, "about"
+tokenizer.json         the vocabulary
+model.safetensors      the weights, fp32 or fp16
+resume.safetensors     only beside an unfinished run: all that the loop needs to go on
+
+The weights carry the digest of the configuration they belong to: files of two different
+checkpoints do not pass for one. How files change at once or not at all is in `storage`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from bert_demo.config import LABELS, BertConfig, from_dict
+from bert_demo.model import TASKS, BertModel
+from bert_demo.storage import (
+    CheckpointError,
+    explained,
+    is_empty,
+    part_folder,
+    put_folder,
+    read_tensors,
+    readers_path,
+    write_tensors,
+    writers_path,
+)
+from bert_demo.tokenizer import Tokenizer
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "check_writable",
+    "load",
+    "load_resume",
+    "read_config",
+    "remove_resume",
+    "save",
+    "save_resume",
+]
+
+FORMAT = "bert_demo 1"
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+WEIGHTS, RESUME = "model.safetensors", "resume.safetensors"
+
+_TIED = "mlm.decoder_weight"
+
+
+class Checkpoint(NamedTuple):
+    """What a folder holds: `model, tokenizer, config = load(folder)`."""
+
+    model: BertModel
+    """In evaluation mode, on the CPU, fp32; `model.task` says what it was trained for."""
+    tokenizer: Tokenizer
+    config: BertConfig
+
+
+def check_writable(folder: str | Path, *, overwrite: bool = False) -> None:
+    """Raise `CheckpointError` if a checkpoint could not be saved to `folder`.
+
+    Meant for the moment before a long run. A folder that holds anything but a checkpoint is
+    never accepted, one that holds a checkpoint only with `overwrite`.
+    """
+    folder = writers_path(folder)
+    with explained(folder, "written"):
+        if _holds_checkpoint(folder) and not overwrite:
+            raise CheckpointError(
+                f"{folder} holds a checkpoint already; give another folder, or --overwrite."
+            )
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            raise CheckpointError(f"{existing} is a file; a checkpoint needs a folder.")
+        # Asking for permissions is not enough: a full disk has them all.
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(bytes(1 << 16))
+
+
+def save(
+    folder: str | Path,
+    model: BertModel,
+    tokenizer: Tokenizer,
+    about: Mapping[str, Any],
+    *,
+    half: bool = False,
+) -> None:
+    """Write a checkpoint, or bring the one in `folder` up to date.
+
+    Whatever interrupts it, `folder` holds the previous checkpoint or the new one. A checkpoint
+    of another model, task or vocabulary is replaced with all its files: ask `check_writable`
+    first whether there is one.
+
+    Args:
+        about: facts for people and programs, as JSON has them: settings, corpus, scores.
+        half: store fp16, for half the size and three digits.
+
+    Raises:
+        CheckpointError: a folder of something else, a file in the way, no permission, a full
+            disk.
+    """
+    folder = writers_path(folder)
+    config = _describe(model, tokenizer, about)
+    metadata = {"format": FORMAT, "config_sha256": _digest(config)}
+    state = model.state_dict()
+    if model.config.tie_word_embeddings:
+        state.pop(_TIED, None)
+    if half:
+        state = {name: value.half() for name, value in state.items()}
+    with explained(folder, "written"):
+        update = _holds_checkpoint(folder) and _digest_in(folder) == metadata["config_sha256"]
+        in_place = update or (folder.exists() and not _holds_checkpoint(folder))
+        with part_folder(folder if in_place else folder.parent) as part:
+            tokenizer.save(part / TOKENIZER)
+            write_tensors(part / WEIGHTS, state, metadata)
+            text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
+            (part / CONFIG).write_text(text, encoding="utf-8")
+            if not in_place:
+                put_folder(part, folder)
+                return
+            # A folder becomes a checkpoint with its config.json, so that comes last.
+            for name in (TOKENIZER, WEIGHTS, CONFIG):
+                (part / name).replace(folder / name)
+
+
+def save_resume(
+    folder: str | Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> None:
+    """Write all that a loop needs to go on, beside the checkpoint in `folder`, in one move.
+
+    `state` is plain data for JSON. Two names for one tensor stay two names for one tensor.
+    """
+    folder = writers_path(folder)
+    names: dict[tuple[Any, ...], str] = {}
+    aliases: dict[str, str] = {}
+    kept: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        place = (value.data_ptr(), value.dtype, value.shape, value.stride())
+        if value.numel() and names.setdefault(place, name) != name:
+            aliases[name] = names[place]
+        else:
+            kept[name] = value
+    metadata = {
+        "format": FORMAT,
+        "config_sha256": _digest_in(folder),
+        "aliases": json.dumps(aliases),
+        "state": json.dumps(dict(state)),
+    }
+    with explained(folder, "written"), part_folder(folder) as part:
+        write_tensors(part / RESUME, kept, metadata)
+        (part / RESUME).replace(folder / RESUME)
+
+
+def load_resume(folder: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """(tensors, state) as `save_resume` got them, on the CPU; None where there is nothing."""
+    folder = readers_path(folder)
+    if not (folder / RESUME).exists():
+        return None
+    tensors, metadata = read_tensors(folder / RESUME, {"config_sha256": _digest_in(folder)})
+    try:
+        aliases, state = json.loads(metadata["aliases"]), json.loads(metadata["state"])
+        tensors |= {name: tensors[other] for name, other in aliases.items()}
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{folder / RESUME} is damaged; the run cannot go on.") from error
+    return tensors, state
+
+
+def remove_resume(folder: str | Path) -> None:
+    """Forget the unfinished run in `folder`, if there is one."""
+    folder = writers_path(folder)
+    with explained(folder, "written"):
+        (folder / RESUME).unlink(missing_ok=True)
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """The checkpoint's config.json, without its weights; "about" has the facts given to `save`.
+
+    Raises `CheckpointError` if the folder is missing, foreign or damaged.
+    """
+    folder = readers_path(folder)
+    if not folder.exists():
+        raise CheckpointError(f"There is no folder {folder}.")
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is a file; a checkpoint is a folder.")
+    path = folder / CONFIG
+    with explained(path, "read"):
+        if not path.is_file():
+            raise CheckpointError(f"{folder} is not a checkpoint: it has no {CONFIG}.")
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path} is damaged: it is not valid JSON.") from error
+    found = config.get("format") if isinstance(config, dict) else None
+    if found != FORMAT:
+        if isinstance(found, str) and found.startswith("bert_demo "):
+            raise CheckpointError(
+                f"{folder} was written by another version of bert_demo ({found!r}; this one "
+                f"reads {FORMAT!r})."
+            )
+        raise CheckpointError(f"{folder} is not one of bert_demo's checkpoints.")
+    kinds = {"task": str, "model": dict, "tokenizer_sha256": str, "about": dict}
+    for name, kind in kinds.items():
+        if not isinstance(config.get(name), kind):
+            raise CheckpointError(f"{path} is damaged: {name!r} is missing or wrong.")
+    if config["task"] not in TASKS or config.get("labels", list(LABELS)) != list(LABELS):
+        raise CheckpointError(f"{path} is damaged: its task or labels are unknown.")
+    return dict(config)
+
+
+def load(folder: str | Path) -> Checkpoint:
+    """Read a checkpoint, strictly; gives (model, tokenizer, config).
+
+    Raises `CheckpointError` if the folder is missing, foreign, incomplete or damaged, or if its
+    files belong to different checkpoints.
+    """
+    folder = readers_path(folder)
+    stored = read_config(folder)
+    try:
+        config: BertConfig = from_dict(BertConfig, stored["model"])
+    except ValueError as error:
+        raise CheckpointError(f"{folder / CONFIG} is damaged: {error}") from error
+    tokenizer = _load_tokenizer(folder / TOKENIZER, stored["tokenizer_sha256"], config)
+    with torch.device("meta"):  # shapes only: the weights come from the file
+        model = BertModel(config, stored["task"])
+    tied = stored["task"] == "pretraining" and config.tie_word_embeddings
+    tensors, _ = read_tensors(folder / WEIGHTS, {"config_sha256": _digest(stored)})
+    expected = {k: v.shape for k, v in model.state_dict().items() if not (tied and k == _TIED)}
+    for name in expected.keys() ^ tensors.keys():
+        kind = "misses" if name in expected else "has an unknown"
+        raise CheckpointError(f"{folder / WEIGHTS} {kind} tensor {name!r}.")
+    for name, shape in expected.items():
+        value = tensors[name]
+        if value.shape != shape or not value.is_floating_point():
+            raise CheckpointError(
+                f"{folder / WEIGHTS} has {name!r} as {tuple(value.shape)} {value.dtype}; "
+                f"config.json says {tuple(shape)}."
+            )
+        tensors[name] = value.float()
+    model.load_state_dict(tensors, strict=False, assign=True)
+    if tied:
+        model.mlm.decoder_weight = model.embeddings.word_embeddings.weight
+    return Checkpoint(model.eval(), tokenizer, config)
+
+
+def _load_tokenizer(path: Path, fingerprint: str, config: BertConfig) -> Tokenizer:
+    if not path.is_file():
+        raise CheckpointError(f"The checkpoint {path.parent} has no {path.name}.")
+    try:
+        tokenizer = Tokenizer.load(path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(str(error)) from error
+    if tokenizer.fingerprint != fingerprint:
+        raise CheckpointError(
+            f"{path} does not belong to this checkpoint; it was changed or comes from another one."
+        )
+    if tokenizer.vocab_size > config.vocab_size:
+        raise CheckpointError(
+            f"{path} has {tokenizer.vocab_size:,} tokens; the model knows {config.vocab_size:,}."
+        )
+    return tokenizer
+
+
+def _describe(model: BertModel, tokenizer: Tokenizer, about: Mapping[str, Any]) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "format": FORMAT,
+        "task": model.task,
+        "model": dataclasses.asdict(model.config),
+        "tokenizer_sha256": tokenizer.fingerprint,
+    }
+    if model.task == "nli":
+        config["labels"] = list(LABELS)
+    return config | {"about": dict(about)}
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    """SHA-256 of what must fit together: shape of the model, task, vocabulary."""
+    facts = {name: config[name] for name in ("model", "task", "tokenizer_sha256")}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_in(folder: Path) -> str:
+    return _digest(read_config(folder))
+
+
+def _holds_checkpoint(folder: Path) -> bool:
+    """True for a checkpoint, False for nothing; anything else is an error: it is not ours."""
+    if not folder.exists():
+        return False
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is a file; a checkpoint needs a folder.")
+    if is_empty(folder):
+        return False
+    try:
+        read_config(folder)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{folder} exists and is not a checkpoint that can be replaced; give a new folder."
+        ) from error
+    return True

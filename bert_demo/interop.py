@@ -1,0 +1,319 @@
+"""Checkpoints of Dive into Deep Learning (D2L 15.10 and 16.7) become this project's own.
+
+The book ships a zip with `vocab.json`, a list of words, and `pretrained.params`, a PyTorch state
+dict. Nothing in it is trusted: the zip is checked before a byte is unpacked, members are read
+into memory and never extracted, and the state dict is read as tensors alone, no pickled code.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bert_demo import checkpoint
+from bert_demo.config import BertConfig
+from bert_demo.data.download import download, is_web_page
+from bert_demo.data.sources import cache_dir
+from bert_demo.model import BertModel
+from bert_demo.tokenizer import Tokenizer
+
+VOCABULARY, PARAMETERS = "vocab.json", "pretrained.params"
+
+
+@dataclass(frozen=True)
+class BookModel:
+    """One of the models that the book publishes."""
+
+    sha1: str
+    hidden_size: int
+    heads: int
+
+    def url(self, name: str) -> str:
+        """Where the book keeps it."""
+        return f"https://d2l-data.s3-accelerate.amazonaws.com/{name}.torch.zip"
+
+
+BOOK_MODELS = {
+    "bert.small": BookModel("c72329e68a732bef0452e4b96a1c341c8910f81f", 256, 4),
+    "bert.base": BookModel("225d66f04cae318b841a13d32af3acc165f253ac", 768, 12),
+}
+
+_MAX_BYTES = 2 << 30  # the book's largest takes a third of it
+_MAX_MEMBERS = 1000
+_MAX_RATIO = 100  # weights hardly compress at all, words to a third
+_SMALL = 1 << 20  # below this no ratio does harm
+
+_LAYER = re.compile(r"encoder\.blks\.(\d+)\.")
+
+
+def import_d2l(
+    source: str | Path,
+    out: str | Path,
+    *,
+    num_attention_heads: int | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Make a checkpoint in `out` from one of the book's.
+
+    Args:
+        source: the zip, its unpacked folder, or "bert.small" or "bert.base", which are
+            downloaded from the book's address and checked by their SHA-1.
+        num_attention_heads: the weights do not tell. Left out, the book's two models have
+            theirs, any other gets hidden_size / 64, BERT's own ratio.
+        overwrite: replace a checkpoint that is in `out` already.
+
+    Returns:
+        What was found, as JSON has it: sizes, `num_attention_heads`, `heads_from` (how they
+        were decided, in words), `parameters`, `vocab_size`, `source`, `out`.
+
+    Raises:
+        ValueError: a source that is missing, damaged, dangerous or not the book's; heads that
+            do not divide the hidden size; a folder that cannot be written.
+    """
+    checkpoint.check_writable(out, overwrite=overwrite)
+    path = _find(source)
+    names, words_json, parameters = _read(path)
+    words = _words(words_json, path)
+    state = _state_dict(parameters, path)
+    del parameters  # the largest thing here, and no longer needed
+    sizes = _sizes(state, path)
+    heads, reason = _heads(sizes["hidden_size"], [*names, str(source)], num_attention_heads)
+    try:
+        config = BertConfig(**sizes, num_attention_heads=heads)
+    except ValueError as error:
+        raise ValueError(
+            f"{path.name} cannot be imported: {error} ({heads} heads: {reason}; "
+            f"--num-attention-heads sets another number)"
+        ) from error
+    tokenizer = Tokenizer.from_words(words)
+    if tokenizer.vocab_size != config.vocab_size:
+        raise ValueError(
+            f"{path.name} has {tokenizer.vocab_size:,} words in {VOCABULARY} but weights for "
+            f"{config.vocab_size:,}."
+        )
+    with torch.device("meta"):  # shapes only: the weights come from the file
+        model = BertModel(config)
+    weights = _renamed(state, config.num_hidden_layers, path)
+    for name, expected in model.state_dict().items():
+        if weights[name].shape != expected.shape:
+            raise ValueError(
+                f"{path.name} is not a BERT of the book: {name} is {tuple(weights[name].shape)}, "
+                f"{tuple(expected.shape)} would fit the rest."
+            )
+    model.load_state_dict(weights, assign=True)
+    report = {
+        **sizes,
+        "num_attention_heads": heads,
+        "heads_from": reason,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "source": path.name,
+        "out": str(out),
+    }
+    checkpoint.save(out, model, tokenizer, {"imported": "D2L", **report})
+    return report
+
+
+def _find(source: str | Path) -> Path:
+    path = Path(source).expanduser()
+    if path.exists():
+        return path
+    book = BOOK_MODELS.get(str(source))
+    if book is None:
+        raise ValueError(
+            f"There is no {source}; give the book's zip, its unpacked folder, or one of: "
+            f"{', '.join(BOOK_MODELS)}."
+        )
+    kept = cache_dir() / "d2l" / f"{source}.torch.zip"
+    return download(book.url(str(source)), kept, sha1=book.sha1)
+
+
+def _read(path: Path) -> tuple[list[str], bytes, bytes]:
+    """(names that the source goes by, the words, the parameters)."""
+    try:
+        if not path.is_dir():
+            return _read_zip(path)
+        found = [_only(path.rglob(name), name, path) for name in (VOCABULARY, PARAMETERS)]
+        if sum(file.stat().st_size for file in found) > _MAX_BYTES:
+            raise ValueError(f"{path} is larger than {_MAX_BYTES >> 30} GB; it is not the book's.")
+        words, parameters = (file.read_bytes() for file in found)
+        return [path.resolve().name, found[1].resolve().parent.name], words, parameters
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _read_zip(path: Path) -> tuple[list[str], bytes, bytes]:
+    with path.open("rb") as file:
+        if is_web_page(file.read(512)):
+            raise ValueError(
+                f"{path} is a web page, not a zip; the download went wrong, so fetch it again."
+            )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check(archive, path.name)
+            items = [i for i in archive.infolist() if "__MACOSX" not in i.filename]
+            found = [
+                _only((i for i in items if PurePosixPath(i.filename).name == wanted), wanted, path)
+                for wanted in (VOCABULARY, PARAMETERS)
+            ]
+            words, parameters = (archive.read(item) for item in found)
+            return [path.name, PurePosixPath(found[1].filename).parent.name], words, parameters
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise ValueError(f"{path} is not a zip file, or it is damaged ({error}).") from error
+
+
+def _only(found: Iterable[Any], name: str, path: Path) -> Any:
+    files = list(found)
+    if len(files) != 1:
+        number = "no" if not files else "more than one"
+        raise ValueError(f"{path} has {number} {name}; it is not one of the book's checkpoints.")
+    return files[0]
+
+
+def _check(archive: zipfile.ZipFile, name: str) -> None:
+    """Refuse a zip that could do harm, going by its list of contents alone."""
+    items = archive.infolist()
+    if len(items) > _MAX_MEMBERS:
+        raise ValueError(f"{name} holds {len(items):,} files; a checkpoint has a handful.")
+    for item in items:
+        # `filename` ends at a null byte and has the system's separators put right.
+        parts = re.split(r"[/\\]", item.orig_filename)
+        absolute = not parts[0] or re.match(r"[A-Za-z]:", parts[0])
+        if absolute or ".." in parts or "\0" in item.orig_filename:
+            raise ValueError(
+                f"{name} is dangerous: {item.orig_filename!r} leads out of its folder."
+            )
+        if stat.S_ISLNK(item.external_attr >> 16):
+            raise ValueError(f"{name} is dangerous: {item.filename!r} is a link.")
+        plain = item.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if item.flag_bits & 1 or not plain:
+            raise ValueError(f"{name} is encrypted or packed in a way that the book does not use.")
+        if item.file_size > _SMALL and item.file_size > _MAX_RATIO * item.compress_size:
+            raise ValueError(
+                f"{name} is dangerous: {item.filename!r} would unpack to {item.file_size:,} bytes "
+                f"from {item.compress_size:,}."
+            )
+    total = sum(item.file_size for item in items)
+    if total > _MAX_BYTES:
+        raise ValueError(f"{name} would unpack to {total:,} bytes; {_MAX_BYTES:,} are allowed.")
+
+
+def _words(content: bytes, path: Path) -> list[str]:
+    try:
+        words = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{VOCABULARY} in {path} is damaged: it is not valid JSON.") from error
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{VOCABULARY} in {path} must be a list of words.")
+    return words
+
+
+def _state_dict(content: bytes, path: Path) -> dict[str, Tensor]:
+    """The parameters by name, fp32; a DataParallel model's "module." is taken off."""
+    where = f"{PARAMETERS} in {path}"
+    stream = io.BytesIO(content)
+    if zipfile.is_zipfile(stream):  # PyTorch's files are zips themselves
+        with zipfile.ZipFile(stream) as archive:
+            _check(archive, where)
+    stream.seek(0)
+    try:
+        state = torch.load(stream, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its parser stumbles over
+        raise ValueError(
+            f"{where} is not a PyTorch file of weights, or it is damaged; the book's zips for "
+            f"PyTorch have .torch in their names."
+        ) from error
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) and value.layout is torch.strided
+        for name, value in state.items()
+    ):
+        raise ValueError(f"{where} must hold tensors by name.")
+    # A tensor of two numbers can claim to be a billion: strides of 0 cost its maker nothing.
+    if sum(value.numel() * 4 for value in state.values()) > _MAX_BYTES:
+        raise ValueError(f"{where} is larger than {_MAX_BYTES >> 30} GB; it is not the book's.")
+    return {name.removeprefix("module."): value.float() for name, value in state.items()}
+
+
+def _sizes(state: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
+    """The shape of the model, read from its tensors."""
+
+    def shape(name: str, dimensions: int) -> tuple[int, ...]:
+        value = state.get(name)
+        if value is None or value.dim() != dimensions:
+            problem = "is missing" if value is None else f"has the shape {tuple(value.shape)}"
+            raise ValueError(f"{path} is not a BERT of the book: {name} {problem}.")
+        return tuple(value.shape)
+
+    vocab_size, hidden_size = shape("encoder.token_embedding.weight", 2)
+    return {
+        "vocab_size": vocab_size,
+        "hidden_size": hidden_size,
+        "num_hidden_layers": len({m[1] for name in state if (m := _LAYER.match(name))}),
+        "intermediate_size": shape("encoder.blks.0.ffn.dense1.weight", 2)[0],
+        "max_position_embeddings": shape("encoder.pos_embedding", 3)[1],
+        "type_vocab_size": shape("encoder.segment_embedding.weight", 2)[0],
+    }
+
+
+def _heads(hidden_size: int, names: list[str], asked: int | None) -> tuple[int, str]:
+    """How many heads, and why."""
+    if asked is not None:
+        return asked, "as asked for"
+    for name, book in BOOK_MODELS.items():
+        if hidden_size == book.hidden_size and any(n.startswith(name) for n in names):
+            return book.heads, f"known for the book's {name}"
+    return max(1, hidden_size // 64), "hidden_size / 64, because the file does not say"
+
+
+def _renamed(state: Mapping[str, Tensor], layers: int, path: Path) -> dict[str, Tensor]:
+    """The book's parameters under this project's names; raises if any is missing or left over."""
+    left = dict(state)
+
+    def take(name: str) -> Tensor:
+        if name not in left:
+            raise ValueError(f"{path} is not a BERT of the book: {name} is missing.")
+        return left.pop(name)
+
+    modules = {
+        "pooler": "hidden.0",
+        "mlm.dense": "mlm.mlp.0",
+        "mlm.norm": "mlm.mlp.2",
+        "nsp": "nsp.output",
+    }
+    weights = {
+        "embeddings.word_embeddings.weight": take("encoder.token_embedding.weight"),
+        "embeddings.token_type_embeddings.weight": take("encoder.segment_embedding.weight"),
+        "embeddings.position_embeddings.weight": take("encoder.pos_embedding").flatten(0, 1),
+        "mlm.decoder_weight": take("mlm.mlp.3.weight"),
+        "mlm.decoder_bias": take("mlm.mlp.3.bias"),
+    }
+    for number in range(layers):
+        ours, theirs = f"layers.{number}", f"encoder.blks.{number}"
+        modules |= {
+            f"{ours}.attention_output": f"{theirs}.attention.W_o",
+            f"{ours}.attention_norm": f"{theirs}.addnorm1.ln",
+            f"{ours}.intermediate": f"{theirs}.ffn.dense1",
+            f"{ours}.output": f"{theirs}.ffn.dense2",
+            f"{ours}.output_norm": f"{theirs}.addnorm2.ln",
+        }
+        for kind in ("weight", "bias"):
+            parts = [take(f"{theirs}.attention.W_{letter}.{kind}") for letter in "qkv"]
+            if len({part.shape for part in parts}) != 1:
+                raise ValueError(f"{path} is not a BERT of the book: {theirs} has odd shapes.")
+            weights[f"{ours}.qkv.{kind}"] = torch.stack(parts).flatten(0, 1)
+    for own, book in modules.items():
+        for kind in ("weight", "bias"):
+            weights[f"{own}.{kind}"] = take(f"{book}.{kind}")
+    if left:
+        raise ValueError(f"{path} is not a BERT of the book: it has an unknown {min(left)}.")
+    return weights

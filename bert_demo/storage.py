@@ -1,0 +1,138 @@
+"""Files and folders that change in one move, tensors in them, and errors in plain words.
+
+A thing is built in a part folder and then renamed into place, so a reader, or whoever comes
+after a crash, meets the old one or the new one, never a half of either.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+_PART = ".bert_demo-part-"
+_PART_SECONDS = 3600.0  # older parts were left by a process that died
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be read or written; the message is one sentence with the reason."""
+
+
+@contextmanager
+def explained(path: Path, verb: str) -> Iterator[None]:
+    """Turn what the system says into a `CheckpointError`: "... cannot be written: ..."."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        number = re.search(r"os error (\d+)", str(error))  # how safetensors reports it
+        code = error.errno if isinstance(error, OSError) else int(number[1]) if number else None
+        reason = str(error) if code is None else os.strerror(code).lower()
+        raise CheckpointError(f"{path} cannot be {verb}: {reason}.") from error
+
+
+def writers_path(folder: str | Path) -> Path:
+    """The absolute folder, for whoever writes; a replacement that was cut short is undone."""
+    path, current = _absolute(folder), readers_path(folder)
+    if current != path:
+        with explained(path, "written"):
+            current.rename(path)
+    return path
+
+
+def readers_path(folder: str | Path) -> Path:
+    """Where the folder of this name is right now.
+
+    Between the two moves of `put_folder` nothing has the name, and the old folder is whole.
+    """
+    path = _absolute(folder)
+    with explained(path, "read"):
+        previous = _previous(path)
+        return previous if previous.is_dir() and not path.exists() else path
+
+
+def put_folder(part: Path, folder: Path) -> None:
+    """Give the finished `part` the name `folder`, in place of the folder that has it."""
+    previous = _previous(folder)
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        folder.rename(previous)
+    part.rename(folder)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+@contextmanager
+def part_folder(parent: Path) -> Iterator[Path]:
+    """A folder to build in, on the same disk as the place its files will move to."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(f"{_PART}*"):
+        if time.time() - left.stat().st_mtime > _PART_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+    part = parent / f"{_PART}{secrets.token_hex(8)}"
+    part.mkdir()
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether there is nothing in the folder but what a killed process left."""
+    return all(path.name.startswith(_PART) for path in folder.iterdir())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, from tensors on any device."""
+    ready = {}
+    for name, value in tensors.items():
+        value = value.detach().cpu().contiguous()
+        # A view would drag its whole base along, which safetensors refuses.
+        whole = value.untyped_storage().nbytes() == value.nbytes
+        ready[name] = value if whole else value.clone()
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(ready, path, metadata)
+    path.chmod(mode)  # safetensors lets nobody but the owner read
+    with path.open("rb+") as file:  # a move must not overtake the bytes if the power fails
+        os.fsync(file.fileno())
+
+
+def read_tensors(
+    path: Path, expected: Mapping[str, str]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors, on the CPU, and metadata of a safetensors file, which must have `expected`."""
+    with explained(path, "read"):
+        if not path.is_file():
+            raise CheckpointError(f"The checkpoint {path.parent} has no {path.name}.")
+        try:
+            with safe_open(path, "pt") as file:
+                metadata: dict[str, str] = file.metadata() or {}
+                if expected.items() - metadata.items():
+                    raise CheckpointError(
+                        f"{path} does not belong to the files beside it; it was changed or comes "
+                        f"from another checkpoint."
+                    )
+                # Copies, because the file's own pages must not be tied to the model's life.
+                tensors = {name: file.get_tensor(name).clone() for name in list(file.keys())}
+        except SafetensorError as error:
+            raise CheckpointError(f"{path} is damaged or incomplete ({error}).") from error
+    return tensors, metadata
+
+
+def _absolute(folder: str | Path) -> Path:
+    try:
+        return Path(folder).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, no home, a null byte
+        raise CheckpointError(f"{str(folder)!r} is not a usable folder name.") from error
+
+
+def _previous(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.previous")
