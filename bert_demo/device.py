@@ -1,0 +1,302 @@
+"""What this computer computes with: devices, their memory, and whether bf16 pays on them.
+
+Memory and cores are those this process may use: a container's limits count, not the host's size.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+FAST_BF16_RATIO = 1.3
+"""bf16 is used where its matrix products are at least this many times as fast as fp32's."""
+
+_CGROUP = Path("/sys/fs/cgroup")
+_PROC = Path("/proc")
+
+
+def devices() -> list[torch.device]:
+    """Every device that torch can use here, the one that `auto` takes first."""
+    import torch
+
+    found = [torch.device("cuda", n) for n in range(_cuda_count())]
+    if torch.backends.mps.is_available():
+        found.append(torch.device("mps"))
+    return [*found, torch.device("cpu")]
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of this name: "auto" (cuda, then mps, then cpu), "cpu", "cuda", "cuda:1", "mps".
+
+    Raises:
+        ValueError: no such device here; the sentence says what there is.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device(devices()[0].type)
+    if not re.fullmatch(r"cpu|mps|cuda(:\d{1,3})?", name):
+        raise ValueError(f"device is {name!r}; it must be one of: auto, cpu, cuda, mps.")
+    wanted = torch.device(name)
+    here = devices()
+    if not any(d.type == wanted.type and wanted.index in (None, d.index) for d in here):
+        names = ", ".join(str(d) for d in here)
+        raise ValueError(f"device is {name!r}, which torch does not find here; it finds: {names}.")
+    return wanted
+
+
+def _cuda_count() -> int:
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def device_name(device: torch.device) -> str:
+    """The maker's name of the device, such as "NVIDIA T4" or "Apple M2 GPU"."""
+    if device.type == "cuda":
+        import torch
+
+        return str(torch.cuda.get_device_name(device))
+    return f"{_processor_name()} GPU" if device.type == "mps" else _processor_name()
+
+
+@functools.cache
+def _processor_name() -> str:
+    name = ""
+    if sys.platform == "darwin":
+        name = _output_of("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string")
+    elif sys.platform == "linux":
+        found = re.search(r"^model name\s*:\s*(.+)$", _text(_PROC / "cpuinfo"), re.MULTILINE)
+        name = found[1] if found else ""
+    return name.strip() or platform.processor() or platform.machine() or "CPU"
+
+
+def memory_bytes(device: torch.device) -> tuple[int, int]:
+    """Free and total memory of the device in bytes; on the CPU what this process may use."""
+    import torch
+
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return int(free), int(total)
+    if device.type == "mps":
+        # The GPU shares the computer's memory; torch may take up to its recommended part.
+        total = int(torch.mps.recommended_max_memory())
+        return max(0, min(total - int(torch.mps.driver_allocated_memory()), _available())), total
+    return available_memory_bytes(), total_memory_bytes()
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory this process has held: on a GPU torch's part there, else the whole process.
+
+    MPS keeps no peak, so there it is what is held now.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_reserved(device))
+    if device.type == "mps":
+        return int(torch.mps.driver_allocated_memory())
+    if sys.platform == "win32":
+        counters = _ProcessMemory(cb=ctypes.sizeof(_ProcessMemory))
+        process = ctypes.c_void_p(-1)  # Windows' name for "this process"
+        ctypes.windll.kernel32.K32GetProcessMemoryInfo(
+            process, ctypes.byref(counters), ctypes.sizeof(counters)
+        )
+        return int(counters.PeakWorkingSetSize)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 is worth using: what the hardware says on CUDA, what was measured elsewhere."""
+    if device.type == "cuda":
+        import torch
+
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bf16_speedup(device.type) >= FAST_BF16_RATIO
+
+
+@functools.cache
+def bf16_speedup(device_type: str) -> float:
+    """How many times as fast a bf16 matrix product is here; measured once, in tens of ms.
+
+    0 where the device cannot compute in bf16 at all.
+    """
+    import torch
+
+    # On one core: the ratio is the same, and its own time can be told from other programs'.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        # Where bf16 is emulated it can be 50 times as slow: a small product says so in time.
+        small = _product_seconds(device_type, 128)
+        if small[0] < small[1] / 2:
+            return small[0] / small[1]
+        large = _product_seconds(device_type, 512)
+        return large[0] / large[1]
+    except (RuntimeError, TypeError):
+        return 0.0
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _product_seconds(device_type: str, size: int) -> tuple[float, float]:
+    """Shortest time of a square matrix product in fp32 and in bf16."""
+    import torch
+
+    ones = torch.ones(size, size, device=device_type)
+    operands = (ones, ones.to(torch.bfloat16))
+    best = [float("inf"), float("inf")]
+    # A thread's own time is no measure of a GPU, and too coarse on Windows.
+    own_time = device_type == "cpu" and sys.platform != "win32"
+    clock = time.thread_time if own_time else time.perf_counter
+    for _ in range(4):  # the first round warms up
+        for n, operand in enumerate(operands):
+            start = clock()
+            operand @ operand
+            if device_type == "mps":
+                torch.mps.synchronize()
+            best[n] = min(best[n], clock() - start)
+    return best[0], best[1]
+
+
+def usable_cores() -> int:
+    """Cores this process may use, by its affinity and its container's share; at least 1."""
+    if sys.platform == "linux":
+        cores = len(os.sched_getaffinity(0))
+        for folder in _cgroup_folders("cpu"):
+            words = _text(folder / "cpu.max").split()  # "200000 100000" or "max 100000"
+            if not words:
+                names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+                words = [_text(folder / name).strip() for name in names]
+            if all(word.isdigit() for word in words) and int(words[1]) > 0:
+                cores = min(cores, -(-int(words[0]) // int(words[1])))
+        return max(1, cores)
+    return os.cpu_count() or 1
+
+
+def total_memory_bytes() -> int:
+    """Memory of this computer in bytes, or the container's limit where that is less."""
+    if sys.platform == "win32":
+        return int(_windows_memory().ullTotalPhys)
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([total, *(limit for limit, _ in _cgroup_memory())])
+
+
+def available_memory_bytes() -> int:
+    """Memory that can be taken without swapping, in bytes, the container's limit considered."""
+    return min([_available(), *(max(0, limit - used) for limit, used in _cgroup_memory())])
+
+
+def _available() -> int:
+    if sys.platform == "win32":
+        return int(_windows_memory().ullAvailPhys)
+    if sys.platform == "darwin":
+        return _available_from_vm_stat(_output_of("/usr/bin/vm_stat")) or total_memory_bytes() // 2
+    found = re.search(r"^MemAvailable:\s*(\d+) kB", _text(_PROC / "meminfo"), re.MULTILINE)
+    return int(found[1]) * 1024 if found else total_memory_bytes() // 2
+
+
+def _available_from_vm_stat(text: str) -> int:
+    """Free, speculative and inactive pages of macOS's `vm_stat`, in bytes; 0 if not understood."""
+    size = re.search(r"page size of (\d+) bytes", text)
+    pages = re.findall(r"^Pages (?:free|speculative|inactive):\s*(\d+)\.", text, re.MULTILINE)
+    return int(size[1]) * sum(map(int, pages)) if size else 0
+
+
+def _cgroup_memory() -> Iterator[tuple[int, int]]:
+    """Limit and use of every control group this process is in, in bytes.
+
+    File pages that the kernel drops on demand do not count as used.
+    """
+    for folder in _cgroup_folders("memory"):
+        for limit_name, used_name, cache_name in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            limit, used = (_text(folder / name).strip() for name in (limit_name, used_name))
+            if limit.isdigit() and used.isdigit():
+                stat = _text(folder / "memory.stat")
+                found = re.search(rf"^{cache_name} (\d+)$", stat, re.MULTILINE)
+                yield int(limit), int(used) - (int(found[1]) if found else 0)
+
+
+def _cgroup_folders(controller: str) -> Iterator[Path]:
+    """This process's control groups with their parents, in both versions of Linux's layout."""
+    for line in _text(_PROC / "self" / "cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        root = _CGROUP / controllers if controllers else _CGROUP
+        inside = PurePosixPath(path.lstrip("/"))
+        for group in (inside, *inside.parents) if inside.parts else (inside,):
+            yield root / group
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _output_of(*command: str) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of the Windows API."""
+
+    _fields_ = (
+        ("dwLength", ctypes.c_uint32),
+        ("dwMemoryLoad", ctypes.c_uint32),
+        ("ullTotalPhys", ctypes.c_uint64),
+        ("ullAvailPhys", ctypes.c_uint64),
+        ("ullTotalPageFile", ctypes.c_uint64),
+        ("ullAvailPageFile", ctypes.c_uint64),
+        ("ullTotalVirtual", ctypes.c_uint64),
+        ("ullAvailVirtual", ctypes.c_uint64),
+        ("ullAvailExtendedVirtual", ctypes.c_uint64),
+    )
+
+
+class _ProcessMemory(ctypes.Structure):
+    """PROCESS_MEMORY_COUNTERS of the Windows API."""
+
+    _fields_ = (
+        ("cb", ctypes.c_uint32),
+        ("PageFaultCount", ctypes.c_uint32),
+        ("PeakWorkingSetSize", ctypes.c_size_t),
+        ("WorkingSetSize", ctypes.c_size_t),
+        ("QuotaPeakPagedPoolUsage", ctypes.c_size_t),
+        ("QuotaPagedPoolUsage", ctypes.c_size_t),
+        ("QuotaPeakNonPagedPoolUsage", ctypes.c_size_t),
+        ("QuotaNonPagedPoolUsage", ctypes.c_size_t),
+        ("PagefileUsage", ctypes.c_size_t),
+        ("PeakPagefileUsage", ctypes.c_size_t),
+    )
+
+
+def _windows_memory() -> _MemoryStatus:
+    status = _MemoryStatus(dwLength=ctypes.sizeof(_MemoryStatus))
+    if sys.platform == "win32":
+        ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+    return status

@@ -1,0 +1,106 @@
+"""The doctor tells the truth, in words and as JSON, and nothing makes it fall over."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bert_demo import device as hardware
+from bert_demo import doctor
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("BERT_DEMO_CACHE", str(folder))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.delenv("BERT_DEMO_DATA", raising=False)
+    return folder
+
+
+def text_of(report: dict[str, Any]) -> str:
+    return "\n".join(doctor.lines(report))
+
+
+def test_report_is_json_and_matches_this_computer(cache: Path, tmp_path: Path) -> None:
+    report = doctor.report(tmp_path / "none")
+    assert json.loads(json.dumps(report)) == report
+    assert report["packages"]["torch"] == torch.__version__
+    assert report["threads"] == torch.get_num_threads()
+    assert [d["device"] for d in report["devices"]] == [str(d) for d in hardware.devices()]
+    assert [d["auto"] for d in report["devices"]].count(True) == 1
+    assert report["devices"][-1]["fast_bf16"] is hardware.fast_bf16(torch.device("cpu"))
+    assert report["corpora"]["snli"] == "the Hub (not here yet)"
+    text = text_of(report)
+    assert "SNLI         from the Hub (not here yet)" in text
+    assert "Crane World  built in" in text
+    assert "none in ./checkpoints yet" in text
+    assert "Problem" not in text
+
+
+def test_cache_is_measured(cache: Path, tmp_path: Path) -> None:
+    assert doctor.report(tmp_path)["cache"] == {"folder": str(cache), "bytes": 0, "writable": True}
+    (cache / "prepared").mkdir(parents=True)
+    (cache / "prepared" / "ids.npy").write_bytes(bytes(1_234_567))
+    assert doctor.report(tmp_path)["cache"]["bytes"] == 1_234_567
+    assert f"{cache}, 1 MB" in text_of(doctor.report(tmp_path))
+
+
+def test_cache_that_cannot_be_written(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert "cannot be written: set BERT_DEMO_CACHE" in text_of(doctor.report(tmp_path))
+
+
+def test_checkpoints_good_and_bad(cache: Path, tmp_path: Path) -> None:
+    model = {"num_hidden_layers": 2, "hidden_size": 128, "vocab_size": 20256}
+    contents = {
+        "mine": json.dumps({"task": "pretraining", "model": model}),
+        "broken": '{"task": ',
+        "foreign": json.dumps({"model_type": "bert"}),
+        "list": "[]",
+    }
+    for name, content in contents.items():
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+        (tmp_path / "checkpoints" / name / "config.json").write_text(content)
+    (tmp_path / "checkpoints" / "empty").mkdir()
+    report = doctor.report(tmp_path / "checkpoints")
+    assert [bool(found["error"]) for found in report["checkpoints"]] == [True, True, True, False]
+    assert "mine: pretraining, 2 layers of 128, 20256 words" in text_of(report)
+
+
+def test_torch_that_is_missing(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    report = doctor.report(tmp_path)
+    assert report["devices"] == []
+    assert "torch does not work here: " in text_of(report)
+
+
+def test_gpu_that_cannot_be_used(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(device: torch.device) -> tuple[int, int]:
+        if device.type == "cuda":
+            raise RuntimeError("CUDA error: all devices are busy\nmore lines")
+        return 1, 2
+
+    here = [torch.device("cuda:0"), torch.device("cpu")]
+    monkeypatch.setattr(hardware, "devices", lambda: here)
+    monkeypatch.setattr(hardware, "memory_bytes", busy)
+    report = doctor.report(tmp_path)
+    assert report["devices"][0]["error"] == "CUDA error: all devices are busy"
+    assert "cannot be used: CUDA error: all devices are busy" in text_of(report)
+
+
+def test_size_words() -> None:
+    sizes = (0, 999, 1000, 25_276_514_304)
+    assert [doctor._size(n) for n in sizes] == ["0 bytes", "999 bytes", "1 kB", "25.3 GB"]
