@@ -1,0 +1,183 @@
+"""What a run needs before its first step: model, data, device, and what they promise."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bert_demo import checkpoint, kernels
+from bert_demo.config import LABELS, BertConfig, RunConfig
+from bert_demo.data.batches import NliBatches, PretrainingBatches
+from bert_demo.data.prepare import TokenizedText, prepare_nli, prepare_text
+from bert_demo.device import fast_bf16, pick_device
+from bert_demo.distributed import World
+from bert_demo.model import BertModel
+from bert_demo.tokenizer import Tokenizer
+
+# Validation draws its pairs and masks from a seed of its own: the same for every run.
+_VALIDATION_SEED = 12345
+_VALIDATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A run ready for its first step."""
+
+    task: str
+    model: BertModel
+    tokenizer: Tokenizer
+    batches: PretrainingBatches | NliBatches
+    validation: PretrainingBatches | NliBatches
+    device: torch.device
+    precision: str
+    steps: int | None
+    """How many steps the budget allows, or None if only time limits it."""
+    description: dict[str, Any]
+    """The fields of the "start" event."""
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Matrix products in bf16 where that was chosen; sums and weights stay fp32."""
+        return torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.precision == "bf16"
+        )
+
+
+def prepare_run(run: RunConfig, world: World) -> Setup:
+    """Gather everything; raises `ValueError` with a sentence if something is not right."""
+    shards = world.size * run.training.gradient_accumulation_steps
+    if run.training.batch_size < shards:
+        raise ValueError(
+            f"batch_size is {run.training.batch_size}; split into {shards} parts it must be at "
+            f"least {shards}."
+        )
+    device = pick_device(run.training.device)
+    if device.type == "cuda" and world.size > 1:
+        device = torch.device("cuda", world.local_rank)
+    precision = run.training.precision
+    if precision == "auto":
+        precision = "bf16" if fast_bf16(device) else "fp32"
+    kernels.seed_noise(run.training.seed)  # the weights that a new model starts with
+    prepare = _prepare_pretraining if run.task == "pretraining" else _prepare_nli
+    model, tokenizer, batches, validation, facts = prepare(run)
+    limit = model.config.max_position_embeddings
+    if run.training.max_length > limit:
+        raise ValueError(
+            f"max_length is {run.training.max_length}; this model reads at most {limit} tokens."
+        )
+    model.to(device)
+    steps = _steps(run, len(batches))
+    description = {
+        "task": run.task,
+        "corpus": run.corpus,
+        "vocab_size": tokenizer.vocab_size,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "device": str(device),
+        "precision": precision,
+        "processes": world.size,
+        "train_examples": len(batches),
+        "validation_examples": len(validation),
+        "truncated": batches.truncated,
+        "steps": steps,
+        "budget_seconds": run.training.budget_seconds,
+        **facts,
+    }
+    return Setup(
+        run.task, model, tokenizer, batches, validation, device, precision, steps, description
+    )
+
+
+def unigram_loss(train: TokenizedText, validation: TokenizedText, vocab_size: int) -> float:
+    """Masked-LM loss (nats) of guessing by word frequency: what a model has to beat to have
+    learnt anything from context. Frequencies from `train`, one added to each count."""
+    counts = np.bincount(train.token_ids, minlength=vocab_size) + 1.0
+    asked = np.bincount(validation.token_ids, minlength=vocab_size)
+    return float(-(asked * np.log(counts / counts.sum())).sum() / asked.sum())
+
+
+def _prepare_pretraining(run: RunConfig) -> tuple[Any, ...]:
+    given = None if run.start_from is None else checkpoint.load(Path(run.start_from))
+    text, tokenizer, report = prepare_text(
+        run.corpus,
+        "train",
+        tokenizer=None if given is None else given.tokenizer,
+        vocabulary=run.vocabulary,
+        vocab_size=run.wordpieces,
+    )
+    held_out, _, _ = prepare_text(run.corpus, "validation", tokenizer=tokenizer)
+    if given is None:
+        model = BertModel(run.model_config(tokenizer.vocab_size))
+    elif given.model.task == "pretraining":
+        model = given.model
+    else:
+        raise ValueError(
+            f"{run.start_from} is fine-tuned and has no masked-LM head; go on pretraining from a "
+            f"pretrained checkpoint."
+        )
+    facts = {
+        "source": report.sentence(),
+        "baselines": {
+            "uniform": math.log(tokenizer.vocab_size),
+            "unigram": unigram_loss(text, held_out, tokenizer.vocab_size),
+            "coin": math.log(2),
+        },
+    }
+    batches = PretrainingBatches(text, tokenizer, **_batch_settings(run))
+    validation = PretrainingBatches(held_out, tokenizer, **_validation_settings(run))
+    return model, tokenizer, batches, validation, facts
+
+
+def _prepare_nli(run: RunConfig) -> tuple[Any, ...]:
+    assert run.start_from is not None
+    given = checkpoint.load(Path(run.start_from))
+    tokenizer = given.tokenizer
+    model = BertModel(_fine_tuning_config(run, given.config), task="nli")
+    # The heads of the other task stay behind; a classifier of an earlier fine-tuning is kept.
+    state = {k: v for k, v in given.model.state_dict().items() if k in model.state_dict()}
+    model.load_state_dict(state, strict=False)
+    data, report = prepare_nli(run.corpus, "train", tokenizer)
+    held_out, _ = prepare_nli(run.corpus, "validation", tokenizer)
+    facts = {
+        "source": report.sentence(),
+        "left_out": data.left_out,
+        "started_from": run.start_from,
+        "baselines": {"uniform": math.log(len(LABELS)), "chance": 1 / len(LABELS)},
+    }
+    batches = NliBatches(data, tokenizer, **_batch_settings(run))
+    validation = NliBatches(held_out, tokenizer, **_validation_settings(run))
+    return model, tokenizer, batches, validation, facts
+
+
+def _fine_tuning_config(run: RunConfig, config: BertConfig) -> BertConfig:
+    """Fine-tuning sees its pairs several times, so it drops 0.1 as the book and BERT do."""
+    rate = 0.1 if run.dropout is None else run.dropout
+    return replace(config, hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
+
+
+def _batch_settings(run: RunConfig) -> dict[str, Any]:
+    training = run.training
+    return {
+        "batch_size": training.batch_size,
+        "max_length": training.max_length,
+        "truncation": training.truncation,
+        "seed": training.seed,
+    }
+
+
+def _validation_settings(run: RunConfig) -> dict[str, Any]:
+    return _batch_settings(run) | {"batch_size": _VALIDATION_BATCH, "seed": _VALIDATION_SEED}
+
+
+def _steps(run: RunConfig, examples: int) -> int | None:
+    """Steps that the budget allows, by steps or epochs, whichever is less."""
+    limits = []
+    if run.training.steps is not None:
+        limits.append(run.training.steps)
+    if run.training.epochs is not None:
+        limits.append(max(1, math.ceil(run.training.epochs * examples / run.training.batch_size)))
+    return min(limits, default=None)

@@ -1,0 +1,58 @@
+"""How large a model is and how much memory its training takes, before anything is built.
+
+Letters as in model.py. The activation terms were read off the code: which tensors autograd
+keeps for one token in each layer.
+"""
+
+from __future__ import annotations
+
+from bert_demo.config import BertConfig
+
+_PROCESS_BYTES = 450_000_000
+"""A Python process with torch loaded, its threads and its libraries' work space."""
+
+
+def count_parameters(config: BertConfig, task: str = "pretraining") -> int:
+    """Number of weights of `BertModel(config, task)`; tied ones count once."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    norm = 2 * hidden
+    tables = config.vocab_size + config.max_position_embeddings + config.type_vocab_size
+    embeddings = tables * hidden + (norm if config.embedding_layer_norm else 0)
+    attention = 4 * (hidden * hidden + hidden) + norm
+    feed_forward = 2 * hidden * inner + inner + hidden + norm
+    pooler = hidden * hidden + hidden
+    total = embeddings + config.num_hidden_layers * (attention + feed_forward) + pooler
+    if task == "nli":
+        return total + 3 * hidden + 3
+    matrix = 0 if config.tie_word_embeddings else config.vocab_size * hidden
+    mlm = hidden * hidden + hidden + norm + matrix + config.vocab_size
+    return total + mlm + 2 * hidden + 2
+
+
+def training_memory_bytes(
+    config: BertConfig,
+    task: str,
+    *,
+    batch_size: int,
+    length: float,
+    precision: str,
+    accumulation: int = 1,
+) -> int:
+    """Peak memory of one training process, in bytes; `length` is the mean length in tokens."""
+    parameters = count_parameters(config, task)
+    hidden, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    tokens = batch_size / accumulation * length
+    low = 2 if precision == "bf16" else 4
+    # Weights, gradients and two moments in fp32; bf16 keeps a second copy of the matrices.
+    state = parameters * (16 + (2 if low == 2 else 0))
+    # A layer keeps qkv twice (packed, and fp32 by heads), its residual stream three times, the
+    # feed-forward net's inner values twice, and the attention weights.
+    width = 3 * hidden * (low + 4) + hidden * (3 * 4 + 4 * low) + inner * 2 * low
+    weights = config.num_attention_heads * length * 4 * 1.5
+    dropped = (2 * hidden if config.hidden_dropout_prob else 0) + 0.0
+    activations = tokens * layers * (width + weights + dropped) + tokens * hidden * 12
+    logits = 0.0
+    if task == "pretraining":
+        chunk = max(config.vocab_size, 4_000_000) * low * 3
+        logits = chunk + config.vocab_size * hidden * (4 + 2 * low) + 0.15 * tokens * hidden * 12
+    return int(_PROCESS_BYTES + state + activations + logits)

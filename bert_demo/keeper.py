@@ -1,0 +1,100 @@
+"""What a run leaves behind: its checkpoint, the state to resume from, and its metrics."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bert_demo import checkpoint
+from bert_demo.assembly import Setup
+from bert_demo.config import RunConfig
+from bert_demo.optimizers import Optimizers
+
+METRICS = "metrics.jsonl"
+
+
+class Keeper:
+    """Writes one run's folder; with no folder it only passes events through.
+
+    The folder is a complete checkpoint from the first moment on (with untrained weights), so
+    that whatever happens later, there is something that loads.
+    """
+
+    def __init__(
+        self, run: RunConfig, setup: Setup, optimizers: Optimizers, folder: Path | None
+    ) -> None:
+        self.run, self.setup, self.optimizers, self.folder = run, setup, optimizers, folder
+        self._metrics: Path | None = None
+        self._saved = time.monotonic()
+
+    def begin(self, step: int) -> None:
+        """Make the folder, or drop the metrics of steps after `step`, which will come again."""
+        if self.folder is None:
+            return
+        if step == 0:
+            checkpoint.save(self.folder, self.setup.model, self.setup.tokenizer, self._about({}))
+        self._metrics = self.folder / METRICS
+        kept = [e for e in read_metrics(self.folder) if step and e.get("step", 0) <= step]
+        kept = [e for e in kept if e["event"] not in ("start", "end")]
+        self._metrics.write_text("".join(_line(e) for e in kept), encoding="utf-8")
+
+    def note(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Append the event to the metrics; returns it."""
+        if self._metrics is not None:
+            with self._metrics.open("a", encoding="utf-8") as file:
+                file.write(_line(event))
+        return event
+
+    def due(self, every_seconds: float) -> bool:
+        """Whether the last save is longer ago than that."""
+        return self.folder is not None and time.monotonic() - self._saved >= every_seconds
+
+    def save(self, state: dict[str, Any], scores: dict[str, Any], *, finished: bool) -> None:
+        """Write the weights, and what a resume needs unless the run is finished."""
+        if self.folder is None:
+            return
+        about = self._about(scores) | {"step": state["step"], "seconds": state["seconds"]}
+        checkpoint.save(self.folder, self.setup.model, self.setup.tokenizer, about)
+        if finished:
+            checkpoint.remove_resume(self.folder)
+        else:
+            weights = {f"model.{k}": v for k, v in self.setup.model.state_dict().items()}
+            tensors = weights | self.optimizers.state_tensors()
+            checkpoint.save_resume(self.folder, tensors, state)
+        self._saved = time.monotonic()
+
+    def restore(self) -> dict[str, Any]:
+        """Load weights and optimizers of the unfinished run; returns its loop state."""
+        assert self.folder is not None
+        loaded = checkpoint.load_resume(self.folder)
+        if loaded is None:
+            raise ValueError(f"{self.folder} holds no unfinished run, so nothing can be resumed.")
+        tensors, state = loaded
+        prefix = "model."
+        weights = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+        self.setup.model.load_state_dict(weights)
+        with torch.no_grad():
+            self.optimizers.load_state_tensors(tensors)
+        return state
+
+    def _about(self, scores: dict[str, Any]) -> dict[str, Any]:
+        facts = {k: v for k, v in self.setup.description.items() if k != "steps"}
+        return {"run": self.run.to_dict(), "facts": facts, "scores": scores}
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The events of a run, oldest first; a half-written last line is left out."""
+    try:
+        text = (folder / METRICS).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    complete = text[: text.rfind("\n") + 1]
+    return [json.loads(line) for line in complete.splitlines()]
+
+
+def _line(event: dict[str, Any]) -> str:
+    return json.dumps(event) + "\n"

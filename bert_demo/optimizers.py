@@ -1,0 +1,146 @@
+"""The two recipes: which optimizer updates what, and how the step size changes.
+
+"d2l" is the book's: Adam with one rate from first to last step (D2L 15.10, 16.7). "recommended"
+pretrains with Muon on the hidden matrices and AdamW on the rest, and fine-tunes with AdamW;
+both warm up and then fall to zero as the budget runs out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bert_demo.model import BertModel
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of one recipe for one task."""
+
+    learning_rate: float
+    muon_learning_rate: float | None = None
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup: float | None = None
+    """Share of the budget in which the rate rises; None keeps it constant."""
+    clip: float | None = None
+    """Largest norm of the gradients that AdamW sees."""
+
+
+_RECIPES = {
+    ("d2l", "pretraining"): Recipe(0.01),
+    ("d2l", "nli"): Recipe(1e-4),
+    ("recommended", "pretraining"): Recipe(
+        5e-3, muon_learning_rate=0.02, weight_decay=0.01, betas=(0.9, 0.95), warmup=0.05
+    ),
+    ("recommended", "nli"): Recipe(5e-4, weight_decay=0.01, warmup=0.1, clip=1.0),
+}
+
+
+def recipe(name: str, task: str, learning_rate: float | None) -> Recipe:
+    """The recipe's numbers; a given learning rate replaces the main one."""
+    chosen = _RECIPES[name, task]
+    if learning_rate is None:
+        return chosen
+    scale = learning_rate / chosen.learning_rate
+    muon = chosen.muon_learning_rate
+    return Recipe(
+        learning_rate,
+        None if muon is None else muon * scale,
+        chosen.weight_decay,
+        chosen.betas,
+        chosen.warmup,
+        chosen.clip,
+    )
+
+
+class Optimizers:
+    """One or two torch optimizers that step together under one schedule."""
+
+    def __init__(self, model: BertModel, numbers: Recipe) -> None:
+        self.numbers = numbers
+        hidden, decayed, plain = _groups(model)
+        if numbers.muon_learning_rate is None or not hasattr(torch.optim, "Muon"):
+            decayed, hidden = hidden + decayed, []
+        rate = numbers.learning_rate
+        groups = [
+            {"params": decayed, "weight_decay": numbers.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        # With no decay AdamW is Adam (Loshchilov and Hutter 2019).
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(groups, lr=rate, betas=numbers.betas, fused=_can_fuse(model))
+        ]
+        if hidden:
+            assert numbers.muon_learning_rate is not None
+            muon = torch.optim.Muon(
+                hidden,
+                lr=numbers.muon_learning_rate,
+                momentum=0.95,
+                weight_decay=numbers.weight_decay,
+            )
+            self.parts.append(muon)
+        self._rates = [[group["lr"] for group in part.param_groups] for part in self.parts]
+        self._clipped = [*decayed, *plain]
+
+    def step(self, fraction: float) -> float:
+        """Update the weights, `fraction` (0 to 1) of the budget being spent; returns the rate."""
+        factor = schedule(self.numbers.warmup, fraction)
+        for part, rates in zip(self.parts, self._rates, strict=True):
+            for group, rate in zip(part.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+        if self.numbers.clip is not None:
+            nn.utils.clip_grad_norm_(self._clipped, self.numbers.clip)
+        for part in self.parts:
+            part.step()
+            part.zero_grad(set_to_none=True)
+        return self.numbers.learning_rate * factor
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Everything that the optimizers remember, under flat names."""
+        return {
+            f"optimizer.{number}.{index}.{name}": value
+            for number, part in enumerate(self.parts)
+            for index, state in part.state_dict()["state"].items()
+            for name, value in state.items()
+        }
+
+    def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """The way back of `state_tensors`."""
+        for number, part in enumerate(self.parts):
+            full = part.state_dict()
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in tensors.items():
+                words = key.split(".")
+                if words[0] == "optimizer" and int(words[1]) == number:
+                    state.setdefault(int(words[2]), {})[words[3]] = value
+            part.load_state_dict({**full, "state": state})
+
+
+def schedule(warmup: float | None, fraction: float) -> float:
+    """Factor on the learning rate: a linear rise, then a linear fall to nearly nothing."""
+    if warmup is None:
+        return 1.0
+    fraction = min(max(fraction, 0.0), 1.0)
+    if fraction < warmup:
+        return max(fraction / warmup, 0.05)
+    return max((1 - fraction) / (1 - warmup), 0.01)
+
+
+def _groups(model: BertModel) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """(hidden matrices, other matrices, vectors): Muon's, AdamW's with and without decay."""
+    hidden, decayed, plain = [], [], []
+    for name, parameter in model.named_parameters():
+        if parameter.dim() < 2:
+            plain.append(parameter)
+        elif name.startswith("layers.") or name in ("mlm.dense.weight", "pooler.weight"):
+            hidden.append(parameter)
+        else:
+            decayed.append(parameter)
+    return hidden, decayed, plain
+
+
+def _can_fuse(model: BertModel) -> bool:
+    return model.device.type in ("cpu", "cuda")

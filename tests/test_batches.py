@@ -1,0 +1,177 @@
+"""Batches: what is in them, and that a step alone decides it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bert_demo.data.batches import NliBatches, PretrainingBatches
+from bert_demo.packing import pack, unpack
+from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
+
+WORDS = [*SPECIAL_TOKENS, *(f"w{i}" for i in range(300))]
+
+
+@pytest.fixture
+def tokenizer() -> Tokenizer:
+    return Tokenizer.from_words(WORDS)
+
+
+def a_text(lengths: list[list[int]]) -> Any:
+    """Paragraphs of sentences of given lengths; every token's id is its place plus 5."""
+    flat = [n for paragraph in lengths for n in paragraph]
+    return SimpleNamespace(
+        token_ids=np.arange(5, 5 + sum(flat), dtype=np.int32),
+        sentence_offsets=np.concatenate([[0], np.cumsum(flat)]),
+        paragraph_offsets=np.concatenate([[0], np.cumsum([len(p) for p in lengths])]),
+    )
+
+
+def pretraining(text: Any, tokenizer: Tokenizer, **changes: Any) -> PretrainingBatches:
+    settings = {"batch_size": 4, "max_length": 64, "truncation": "longest_first", "seed": 0}
+    return PretrainingBatches(text, tokenizer, **(settings | changes))
+
+
+def sequences(batches: Any, step: int) -> list[tuple[list[int], list[int], int]]:
+    """(unmasked ids, segments, label) of each pair of a step."""
+    arrays = batches.draw(step)
+    ids = arrays.input_ids
+    if arrays.mlm_labels is not None:
+        ids = np.where(arrays.mlm_labels >= 0, arrays.mlm_labels, ids)
+    ends = np.cumsum(arrays.lengths)
+    starts = ends - arrays.lengths
+    return [
+        (ids[s:e].tolist(), arrays.token_type_ids[s:e].tolist(), int(label))
+        for s, e, label in zip(starts, ends, arrays.labels, strict=True)
+    ]
+
+
+def test_next_sentences_are_next_and_others_come_from_another_paragraph(
+    tokenizer: Tokenizer,
+) -> None:
+    lengths = [[3, 4, 5], [2, 6], [7, 3, 4, 2]]
+    text = a_text(lengths)
+    batches = pretraining(text, tokenizer)
+    assert len(batches) == 2 + 1 + 3
+    bounds = [0, 12, 20, 36]  # tokens of the three paragraphs
+    truths = []
+    for step in range(200):
+        for ids, types, label in sequences(batches, step):
+            assert ids[0] == tokenizer.cls_id and ids[-1] == tokenizer.sep_id
+            middle = ids.index(tokenizer.sep_id)
+            assert types == [0] * (middle + 1) + [1] * (len(ids) - middle - 1)
+            first, second = ids[1:middle], ids[middle + 1 : -1]
+            assert first == list(range(first[0], first[0] + len(first)))
+            paragraph = [np.searchsorted(bounds, part[0] - 5, "right") for part in (first, second)]
+            if label:
+                assert second[0] == first[-1] + 1  # the very next token of the text
+            else:
+                assert paragraph[0] != paragraph[1]
+            truths.append(label)
+    assert abs(np.mean(truths) - 0.5) < 0.08
+
+
+def test_each_epoch_shows_each_pair_once(tokenizer: Tokenizer) -> None:
+    text = a_text([[3, 4, 5], [2, 6], [7, 3, 4, 2]])
+    batches = pretraining(text, tokenizer, batch_size=4)
+    firsts = [ids[1] for step in range(3) for ids, _, _ in sequences(batches, step)]
+    counts = {first: firsts.count(first) for first in firsts}
+    assert len(counts) == 6 and set(counts.values()) == {2}  # 12 draws, two epochs of 6
+
+
+def test_a_step_is_drawn_again_exactly_and_masks_change(tokenizer: Tokenizer) -> None:
+    text = a_text([[9, 9], [9, 9]])
+    one, two = (pretraining(text, tokenizer) for _ in range(2))
+    one.draw(0)
+    for name in ("input_ids", "mlm_labels", "labels", "order"):
+        assert (getattr(one.draw(7), name) == getattr(two.draw(7), name)).all()
+    masks = {tuple(one.draw(step).mlm_labels) for step in range(10)}
+    assert len(masks) == 10
+    other = pretraining(text, tokenizer, seed=1)
+    assert (other.draw(7).input_ids.tolist()) != one.draw(7).input_ids.tolist()
+
+
+def test_long_pairs_are_cut_and_counted(tokenizer: Tokenizer) -> None:
+    text = a_text([[40, 50], [5, 5]])
+    batches = pretraining(text, tokenizer, max_length=32)
+    assert batches.truncated == 1
+    assert max(len(ids) for step in range(9) for ids, _, _ in sequences(batches, step)) == 32
+
+
+def test_shards_make_up_the_whole(tokenizer: Tokenizer) -> None:
+    text = a_text([[3, 4, 5], [2, 6], [7, 3, 4, 2]])
+    arrays = pretraining(text, tokenizer, batch_size=7).draw(0)
+    whole = arrays.shard(0, 1)
+    parts = [arrays.shard(i, 3) for i in range(3)]
+    assert sum(len(part.packed) for part in parts) == 7
+    assert sum(len(part.mlm_labels) for part in parts) == arrays.masked
+
+    def found(batch: Any) -> list[tuple[tuple[int, ...], int]]:
+        # unpack gives the order drawn, so the labels are put into it too
+        rows = unpack(batch.packed.input_ids, batch.packed) if batch is whole else None
+        if rows is None:
+            lengths = [n for count, n in batch.packed.groups for _ in range(count)]
+            rows = list(batch.packed.input_ids.split(lengths))
+            labels = batch.labels.tolist()
+        else:
+            labels = [0] * len(rows)
+            for place, label in zip(batch.packed.order, batch.labels.tolist(), strict=True):
+                labels[place] = label
+        return [(tuple(row.tolist()), label) for row, label in zip(rows, labels, strict=True)]
+
+    assert sorted(found(whole)) == sorted(x for part in parts for x in found(part))
+
+
+def test_masked_positions_point_at_what_was_there(tokenizer: Tokenizer) -> None:
+    batch = pretraining(a_text([[30, 30], [30, 30]]), tokenizer).draw(3).shard(0, 1)
+    ids = batch.packed.input_ids
+    changed = ids[batch.mlm_positions] != batch.mlm_labels
+    assert changed.float().mean() > 0.5
+    assert not set(batch.mlm_labels.tolist()) & {tokenizer.cls_id, tokenizer.sep_id}
+
+
+def test_nli_pairs_keep_their_labels(tokenizer: Tokenizer) -> None:
+    premises, hypotheses = [3, 9, 4], [2, 5, 6]
+    data: Any = SimpleNamespace(
+        premise_ids=np.arange(10, 26),
+        premise_offsets=np.concatenate([[0], np.cumsum(premises)]),
+        hypothesis_ids=np.arange(100, 113),
+        hypothesis_offsets=np.concatenate([[0], np.cumsum(hypotheses)]),
+        labels=np.array([2, 0, 1], dtype=np.int8),
+    )
+    settings: dict[str, Any] = {"batch_size": 3, "truncation": "longest_first", "seed": 0}
+    batches = NliBatches(data, tokenizer, max_length=12, **settings)
+    assert batches.truncated == 2  # 9 + 5 and 4 + 6 are over 9
+    found = {ids[1]: (ids, label) for ids, _, label in sequences(batches, 0)}
+    cls, sep = tokenizer.cls_id, tokenizer.sep_id
+    assert found[10] == ([cls, 10, 11, 12, sep, 100, 101, sep], 2)
+    # Book 16.7: one token at a time from the longer, so 9 + 5 becomes 4 + 5 (ties cut the second).
+    ids, label = found[13]
+    assert label == 0 and len(ids) == 12
+
+
+def test_validation_spreads_over_the_data(tokenizer: Tokenizer) -> None:
+    batches = pretraining(a_text([[2] * 20 for _ in range(5)]), tokenizer, batch_size=6)
+    sizes = [len(arrays.labels) for arrays in batches.all_in_order()]
+    assert sum(sizes) == len(batches) == 95
+    limited = [a for a in batches.all_in_order(10)]
+    assert [len(a.labels) for a in limited] == [6, 4]
+
+
+def test_text_too_short_is_said(tokenizer: Tokenizer) -> None:
+    with pytest.raises(ValueError, match="two paragraphs"):
+        pretraining(a_text([[3, 4]]), tokenizer)
+
+
+def test_pack_and_unpack_are_inverse() -> None:
+    rows = [([1, 2, 3], [0, 0, 1]), ([4], [0]), ([5, 6, 7], [0, 1, 1]), ([8, 9], [0, 0])]
+    batch = pack(rows)
+    assert batch.groups == ((1, 1), (1, 2), (2, 3)) and batch.max_length == 3
+    assert [part.tolist() for part in unpack(batch.input_ids, batch)] == [ids for ids, _ in rows]
+    assert [p.tolist() for p in unpack(batch.position_ids, batch)] == [[0, 1, 2], [0], [0, 1, 2], [0, 1]]
+    assert batch.input_ids[batch.cls_positions].tolist() == [4, 8, 1, 5]
+    assert batch.to(torch.device("cpu")).input_ids.dtype == torch.int64

@@ -1,0 +1,198 @@
+"""The loop: it learns, stops, resumes to the same numbers, and says what went wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import bert_demo
+from bert_demo import assembly, training, validation
+from bert_demo.config import RunConfig, TrainingConfig
+from bert_demo.keeper import read_metrics
+from bert_demo.optimizers import schedule
+from bert_demo.training import resumable, train
+
+SMALL: dict[str, Any] = {
+    "corpus": "crane-world",
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+}
+
+
+def a_run(task: str = "pretraining", start_from: Path | None = None, **changes: Any) -> RunConfig:
+    settings: dict[str, Any] = {"steps": 6, "batch_size": 16, "device": "cpu", "precision": "fp32"}
+    start = None if start_from is None else str(start_from)
+    return RunConfig(
+        task=task, start_from=start, **SMALL, training=TrainingConfig(**(settings | changes))
+    )
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pretrained") / "model"
+    list(train(a_run(), folder))
+    return folder
+
+
+def losses(events: list[dict[str, Any]]) -> list[float]:
+    return [event["loss"] for event in events if event["event"] == "step"]
+
+
+def test_a_run_tells_its_story_and_leaves_a_checkpoint(pretrained: Path) -> None:
+    events = read_metrics(pretrained)
+    kinds = [event["event"] for event in events]
+    assert kinds[0] == "start" and kinds[-1] == "end" and kinds.count("step") == 6
+    start, end = events[0], events[-1]
+    assert end["reason"] == "completed" and end["scores"]["mlm_loss"] > 0
+    assert start["baselines"]["uniform"] == pytest.approx(math.log(start["vocab_size"]))
+    assert start["baselines"]["unigram"] < start["baselines"]["uniform"]
+    model, tokenizer, config = bert_demo.load(pretrained)
+    assert config.vocab_size == tokenizer.vocab_size
+    assert start["parameters"] == sum(p.numel() for p in model.parameters())
+    with pytest.raises(ValueError, match="nothing to resume"):
+        resumable(pretrained)
+
+
+def test_first_loss_is_that_of_guessing(pretrained: Path) -> None:
+    first = next(event for event in read_metrics(pretrained) if event["event"] == "step")
+    start = read_metrics(pretrained)[0]
+    assert first["mlm_loss"] == pytest.approx(start["baselines"]["uniform"], abs=0.1)
+    assert first["nsp_loss"] == pytest.approx(math.log(2), abs=0.05)
+
+
+@pytest.mark.parametrize("recipe", ["d2l", "recommended"])
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, recipe: str) -> None:
+    run = replace(a_run(steps=8, recipe=recipe), dropout=0.1)
+    whole = list(train(run, tmp_path / "whole"))
+    asked = iter([False] * 5 + [True])
+    first = list(train(run, tmp_path / "parts", should_stop=lambda: next(asked)))
+    assert first[-1]["reason"] == "stopped" and first[-1]["step"] == 5
+    bert_demo.load(tmp_path / "parts")
+    assert resumable(tmp_path / "parts") == run
+    second = list(train(run, tmp_path / "parts", resume=True))
+    assert losses(first) + losses(second) == losses(whole)
+    one, two = (bert_demo.load(tmp_path / name)[0].state_dict() for name in ("whole", "parts"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    steps = [e["step"] for e in read_metrics(tmp_path / "parts") if e["event"] == "step"]
+    assert steps == list(range(1, 9))
+
+
+def test_a_listener_that_leaves_loses_nothing(tmp_path: Path) -> None:
+    run = a_run(steps=8)
+    events = train(run, tmp_path / "run")
+    seen = [next(events) for _ in range(4)]
+    events.close()
+    rest = list(train(run, tmp_path / "run", resume=True))
+    assert losses(seen) + losses(rest) == losses(list(train(run)))
+
+
+def test_accumulation_gives_the_same_curve() -> None:
+    whole = losses(list(train(replace(a_run(), dropout=0.0))))
+    parts = losses(list(train(replace(a_run(gradient_accumulation_steps=3), dropout=0.0))))
+    assert parts == pytest.approx(whole, abs=1e-5)
+
+
+def test_one_batch_overfits(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = assembly.PretrainingBatches.draw
+    monkeypatch.setattr(assembly.PretrainingBatches, "draw", lambda self, step: draw(self, 0))
+    run = replace(a_run(steps=150, batch_size=8, recipe="d2l", learning_rate=0.01), dropout=0.0)
+    curve = losses(list(train(run)))
+    assert curve[-1] < 0.3 < 5 < curve[0]
+
+
+def test_fine_tuning(pretrained: Path, tmp_path: Path) -> None:
+    events = list(train(a_run("nli", pretrained, steps=5, epochs=1), tmp_path / "nli"))
+    assert events[0]["baselines"]["uniform"] == pytest.approx(math.log(3))
+    assert losses(events)[0] == pytest.approx(math.log(3), abs=0.4)
+    final = [event for event in events if event["event"] == "validation"][-1]
+    assert 0 <= final["accuracy"] <= 1 and final["n"] == events[0]["validation_examples"]
+    model, _, _ = bert_demo.load(tmp_path / "nli")
+    assert model.task == "nli"
+    # Fine-tuning again goes on from the classifier; pretraining from it cannot.
+    with pytest.raises(ValueError, match="fine-tuned"):
+        list(train(replace(a_run(), start_from=str(tmp_path / "nli"))))
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    run = a_run(steps=50, recipe="d2l", learning_rate=1.0)
+    events = list(_poisoned(run, tmp_path / "run"))
+    assert events[-1]["reason"] == "failed"
+    assert "no longer a finite number at step 3" in events[-1]["message"]
+    bert_demo.load(tmp_path / "run")
+
+
+def _poisoned(run: RunConfig, out: Path) -> Iterator[dict[str, Any]]:
+    """Events of a run whose losses become NaN at its third step."""
+    original, calls = validation.batch_losses, []
+
+    def poisoned(*arguments: Any) -> torch.Tensor:
+        calls.append(1)
+        return original(*arguments) * (float("nan") if len(calls) > 2 else 1.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "batch_losses", poisoned)
+        yield from train(run, out)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_running_out_of_memory_says_what_to_lower(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def exhausted(*_: Any) -> torch.Tensor:
+        raise error
+
+    monkeypatch.setattr(training, "batch_losses", exhausted)
+    end = list(train(a_run()))[-1]
+    assert end["reason"] == "failed"
+    assert "batch_size 16" in end["message"] and "max_length 64" in end["message"]
+
+
+def test_a_budget_in_seconds_is_kept() -> None:
+    events = list(train(a_run(steps=None, budget_seconds=1.5)))
+    steps = [event for event in events if event["event"] == "step"]
+    assert 1.4 < steps[-1]["seconds"] < 4 and len(steps) > 3
+    assert steps[0]["seconds_left"] < 1.5
+
+
+def test_probe_is_asked_along_the_way() -> None:
+    events = list(train(a_run(steps=8), probe=lambda model, tokenizer: {"n": model.training}))
+    probes = [event for event in events if event["event"] == "probe"]
+    assert len(probes) >= 2 and probes[-1]["step"] == 8
+    assert all(event["n"] is False for event in probes)
+
+
+def test_what_cannot_start_is_said_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="gradient_accumulation_steps is 5"):
+        a_run(batch_size=4, gradient_accumulation_steps=5)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        next(train(a_run(), tmp_path / "mine"))
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
+
+
+def test_metrics_survive_a_half_written_line(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"event": "step"}) + '\n{"event": "st')
+    assert read_metrics(tmp_path) == [{"event": "step"}]
+
+
+def test_schedule_rises_then_falls() -> None:
+    factors = [schedule(0.1, i / 100) for i in range(101)]
+    assert max(factors) == pytest.approx(1.0, abs=0.02) and factors.index(max(factors)) == 10
+    assert factors[0] > 0 and factors[-1] <= 0.01
+    assert schedule(None, 0.7) == 1.0
