@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_server import HubServer, hub_server
 
 from bert_demo.data import download as module
 from bert_demo.data.download import DownloadError, download, is_web_page, reachable
-from tests.hub_server import HubServer, hub_server
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB: several chunks
 SHA1 = hashlib.sha1(CONTENT, usedforsecurity=False).hexdigest()

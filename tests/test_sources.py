@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from hub_server import COMMIT, HubServer, hub_server
 
 from bert_demo.data import sources
-from tests.hub_server import COMMIT, HubServer, hub_server
 
 REPO = "datasets/stanfordnlp/snli"
 FILE = "plain_text/test-00000-of-00001.parquet"
