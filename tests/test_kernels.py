@@ -1,0 +1,223 @@
+"""The fast functions against the plain formulas that they replace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bert_demo import kernels
+
+GROUPS = ((3, 1), (2, 5), (1, 6), (4, 9))
+TOKENS = sum(count * length for count, length in GROUPS)
+SHAPES = pytest.mark.parametrize(("heads", "hidden"), [(1, 4), (2, 8), (4, 12), (3, 48)])
+
+
+def plain_attention(qkv: Tensor, heads: int) -> Tensor:
+    """Vaswani et al. 2017, one sequence and one head at a time; double precision if given."""
+    size = qkv.shape[1] // 3 // heads
+    out, start = [], 0
+    for count, length in GROUPS:
+        for _ in range(count):
+            rows = qkv[start : start + length]
+            q, k, v = (part.split(size, dim=1) for part in rows.chunk(3, dim=1))
+            mixed = [torch.softmax(q[h] @ k[h].T / size**0.5, dim=1) @ v[h] for h in range(heads)]
+            out.append(torch.cat(mixed, dim=1))
+            start += length
+    return torch.cat(out)
+
+
+def random_qkv(hidden: int) -> Tensor:
+    generator = torch.Generator().manual_seed(hidden)
+    return torch.randn(TOKENS, 3 * hidden, generator=generator).requires_grad_()
+
+
+def directional_derivatives(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[float, float]:
+    """Along one random direction: by backward, and by central differences."""
+    direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(9))
+    (gradient,) = torch.autograd.grad(function(x), x)
+    step = 1e-2
+    with torch.no_grad():
+        difference = function(x + step * direction) - function(x - step * direction)
+    return float((gradient * direction).sum()), float(difference) / (2 * step)
+
+
+@SHAPES
+def test_attention_equals_the_formula_and_its_gradient(heads: int, hidden: int) -> None:
+    qkv = random_qkv(hidden)
+    exact = qkv.detach().double().requires_grad_()
+    weight = torch.randn(TOKENS, hidden, generator=torch.Generator().manual_seed(1))
+    expected = plain_attention(exact, heads)
+    (expected_grad,) = torch.autograd.grad((expected * weight).sum(), exact)
+    for name in ("grouped", "padded"):
+        if name == "grouped":
+            out = kernels.attention(qkv, GROUPS, heads, 0.5, training=False)
+        else:
+            out, weights = kernels.padded_attention(qkv, GROUPS, heads)
+            assert weights == []
+        (grad,) = torch.autograd.grad((out * weight).sum(), qkv)
+        torch.testing.assert_close(out.double(), expected, atol=2e-6, rtol=1e-5)
+        torch.testing.assert_close(grad.double(), expected_grad, atol=5e-6, rtol=1e-4)
+
+
+def test_attention_weights_belong_to_the_values_that_were_mixed() -> None:
+    hidden, heads = 12, 3
+    qkv = random_qkv(hidden).detach()
+    out, weights = kernels.padded_attention(qkv, GROUPS, heads, need_weights=True)
+    lengths = [length for count, length in GROUPS for _ in range(count)]
+    assert [tuple(w.shape) for w in weights] == [(heads, n, n) for n in lengths]
+    values = qkv[:, 2 * hidden :].split(lengths)
+    for weight, value, mixed in zip(weights, values, out.split(lengths), strict=True):
+        torch.testing.assert_close(weight.sum(-1), torch.ones(weight.shape[:2]))
+        by_head = value.unflatten(1, (heads, -1)).transpose(0, 1)
+        torch.testing.assert_close((weight @ by_head).transpose(0, 1).flatten(1), mixed)
+
+
+def test_attention_keeps_the_type_it_is_given() -> None:
+    qkv = random_qkv(8).detach()
+    low = qkv.bfloat16().requires_grad_()
+    out = kernels.attention(low, GROUPS, 2, 0.0, training=True)
+    out.float().sum().backward()
+    assert out.dtype == torch.bfloat16
+    assert low.grad is not None and low.grad.dtype == torch.bfloat16
+    exact = plain_attention(low.detach().double(), 2)
+    torch.testing.assert_close(out.double(), exact, atol=0.02, rtol=0.02)
+
+
+def test_attention_dropout_is_right_on_average() -> None:
+    kernels.seed_noise(3)
+    qkv = random_qkv(8).detach()
+    exact = kernels.attention(qkv, GROUPS, 2, 0.3, training=False)
+    draws = [kernels.attention(qkv, GROUPS, 2, 0.3, training=True) for _ in range(600)]
+    stacked = torch.stack(draws)
+    assert not torch.equal(draws[0], draws[1])
+    error = (stacked.mean(0) - exact).abs() / (stacked.std(0) / 600**0.5 + 1e-6)
+    assert float(error.max()) < 5  # standard errors; 864 numbers
+    assert float(error.mean()) < 1.1  # 0.8 for normal errors
+
+
+def test_attention_dropout_has_the_gradient_of_the_draw_it_made() -> None:
+    weight = torch.randn(TOKENS, 8, generator=torch.Generator().manual_seed(5))
+
+    def dropped(qkv: Tensor) -> Tensor:
+        kernels.seed_noise(11)
+        return (kernels.attention(qkv, GROUPS, 2, 0.4, training=True) * weight).sum()
+
+    by_backward, by_differences = directional_derivatives(dropped, random_qkv(8))
+    assert by_backward == pytest.approx(by_differences, rel=2e-3)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout_keeps_its_share_and_the_mean(rate: float) -> None:
+    kernels.seed_noise(1, 2)
+    x = torch.ones(1003, 997)  # no multiple of what is drawn at a time
+    y = kernels.dropout(x, rate, training=True)
+    kept = float((y != 0).float().mean())
+    assert kept == pytest.approx(1 - rate, abs=5 * (rate * (1 - rate) / x.numel()) ** 0.5 + 1e-5)
+    assert y[y != 0].unique().numel() == 1
+    assert float(y.mean()) == pytest.approx(1, abs=0.01)
+    # Rows and columns alike: no pattern in the bits.
+    assert float((y != 0).float().mean(0).std()) < 1.2 * (rate * (1 - rate) / 1003) ** 0.5
+    assert float((y != 0).float().mean(1).std()) < 1.2 * (rate * (1 - rate) / 997) ** 0.5
+
+
+def test_dropout_passes_the_gradient_through_the_same_mask() -> None:
+    x = torch.ones(50, 40, requires_grad=True)
+    y = kernels.dropout(x, 0.3, training=True)
+    y.backward(torch.full_like(y, 2.0))
+    assert x.grad is not None
+    assert torch.equal(x.grad, 2 * y.detach())
+
+
+def test_dropout_is_off_in_evaluation_and_at_rate_zero() -> None:
+    x = torch.randn(3, 4)
+    assert kernels.dropout(x, 0.5, training=False) is x
+    assert kernels.dropout(x, 0.0, training=True) is x
+
+
+def test_seeded_noise_repeats_and_other_words_give_other_noise() -> None:
+    def draw(*words: int) -> Tensor:
+        kernels.seed_noise(*words)
+        return torch.stack([kernels.dropout(torch.ones(9, 9), 0.5, True), torch.rand(9, 9)])
+
+    assert torch.equal(draw(1, 2), draw(1, 2))
+    for others in [(2, 1), (1, 3), (1, 2, 1)]:
+        assert not torch.equal(draw(1, 2)[0], draw(*others)[0])
+        assert not torch.equal(draw(1, 2)[1], draw(*others)[1])
+
+
+def cross_entropy_case(rows: int, vocabulary: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(rows)
+    x = torch.randn(rows, 16, generator=generator).requires_grad_()
+    weight = torch.randn(vocabulary, 16, generator=generator).requires_grad_()
+    bias = torch.randn(vocabulary, generator=generator).requires_grad_()
+    labels = torch.randint(vocabulary, (rows,), generator=generator)
+    return x, weight, bias, labels
+
+
+@pytest.mark.parametrize(
+    ("rows", "vocabulary"),
+    [(1, 7), (37, 501), (230, 20_256)],  # the last takes two chunks
+)
+def test_linear_cross_entropy_equals_the_plain_one(rows: int, vocabulary: int) -> None:
+    x, weight, bias, labels = cross_entropy_case(rows, vocabulary)
+    inputs = (x, weight, bias)
+    loss = kernels.linear_cross_entropy(x, weight, bias, labels) / rows
+    exact = tuple(value.detach().double().requires_grad_() for value in inputs)
+    plain = F.cross_entropy(F.linear(*exact), labels)
+    torch.testing.assert_close(loss.double(), plain, atol=0, rtol=1e-5)
+    grads = torch.autograd.grad(loss, inputs)
+    for grad, expected in zip(grads, torch.autograd.grad(plain, exact), strict=True):
+        torch.testing.assert_close(grad.double(), expected, atol=1e-6, rtol=1e-5)
+    with torch.no_grad():
+        no_grad = kernels.linear_cross_entropy(x, weight, bias, labels) / rows
+    torch.testing.assert_close(no_grad.double(), plain, atol=0, rtol=1e-5)
+
+
+def test_linear_cross_entropy_trains_the_matrix_below_a_frozen_encoder() -> None:
+    x, weight, bias, labels = cross_entropy_case(8, 11)
+    kernels.linear_cross_entropy(x.detach(), weight, bias, labels).backward()
+    expected = torch.autograd.grad(
+        F.cross_entropy(F.linear(x, weight, bias), labels, reduction="sum"), (weight, bias)
+    )
+    for found, wanted in zip((weight.grad, bias.grad), expected, strict=True):
+        assert found is not None
+        torch.testing.assert_close(found, wanted)
+
+
+def test_linear_cross_entropy_of_nothing_is_zero() -> None:
+    x, weight, bias, labels = cross_entropy_case(4, 11)
+    loss = kernels.linear_cross_entropy(x[:0], weight, bias, labels[:0])
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert weight.grad is not None and not weight.grad.any()
+    with torch.no_grad():
+        assert float(kernels.linear_cross_entropy(x[:0], weight, bias, labels[:0])) == 0
+
+
+def test_linear_cross_entropy_is_close_under_bf16_autocast() -> None:
+    rows = 200
+    x, weight, bias, labels = cross_entropy_case(rows, 3000)
+    inputs = (x, weight, bias)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = kernels.linear_cross_entropy(*inputs, labels) / rows
+    assert loss.dtype == torch.float32
+    plain = F.cross_entropy(F.linear(*inputs), labels)
+    assert float(loss.detach()) == pytest.approx(float(plain.detach()), rel=5e-3)
+    grads = torch.autograd.grad(loss, inputs)
+    for grad, expected in zip(grads, torch.autograd.grad(plain, inputs), strict=True):
+        assert grad.dtype == torch.float32
+        assert F.cosine_similarity(grad.flatten(), expected.flatten(), dim=0) > 0.999
+        assert float((grad - expected).norm() / expected.norm()) < 0.05
+
+
+def test_linear_cross_entropy_of_a_hopeless_guess_is_finite() -> None:
+    x = torch.full((1, 2), 100.0, requires_grad=True)
+    weight = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
+    loss = kernels.linear_cross_entropy(x, weight, torch.zeros(2), torch.tensor([1]))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert x.grad is not None and torch.equal(x.grad, torch.full((1, 2), 2.0))
