@@ -1,0 +1,247 @@
+"""Corpora as arrays of token ids: read once, cached, then mapped into memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA
+from bert_demo.data.arrays import Entry, cached, file_identity
+from bert_demo.data.snli import NliTexts, pairs, read_snli
+from bert_demo.data.sources import CORPORA, corpus_file
+from bert_demo.data.wikitext import Paragraphs, as_paragraphs, read_wikitext
+from bert_demo.tokenizer import RULES, SPECIAL_TOKENS, Tokenizer
+
+_SPLITS = ("train", "validation", "test")
+VOCABULARIES = ("word", "wordpiece")
+
+
+@dataclass(frozen=True)
+class TokenizedText:
+    """A pretraining corpus: T tokens in S sentences in P paragraphs. Its length is its pairs."""
+
+    token_ids: npt.NDArray[Any]
+    """(T): uint16, or int32 where a vocabulary is larger than that can count."""
+    sentence_offsets: npt.NDArray[np.int64]
+    """(S + 1): sentence s is token_ids[sentence_offsets[s]:sentence_offsets[s + 1]]."""
+    paragraph_offsets: npt.NDArray[np.int64]
+    """(P + 1), in sentences."""
+
+    def __len__(self) -> int:
+        """Pairs of sentences that follow each other in a paragraph."""
+        return len(self.sentence_offsets) - len(self.paragraph_offsets)
+
+
+@dataclass(frozen=True)
+class TokenizedNli:
+    """N labelled pairs; premise n is premise_ids[premise_offsets[n]:premise_offsets[n + 1]]."""
+
+    premise_ids: npt.NDArray[Any]
+    premise_offsets: npt.NDArray[np.int64]
+    """(N + 1)"""
+    hypothesis_ids: npt.NDArray[Any]
+    hypothesis_offsets: npt.NDArray[np.int64]
+    """(N + 1)"""
+    labels: npt.NDArray[np.int8]
+    """(N): 0 entailment, 1 neutral, 2 contradiction."""
+    left_out: int
+    """Pairs of the source without an agreed label."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class SourceReport:
+    """Which text is in use, where it came from and how much of it there is."""
+
+    corpus: str
+    split: str
+    origin: str
+    """"local mirror", "hub cache", "hub" or "built in"."""
+    detail: str
+    counts: dict[str, int]
+
+    def sentence(self) -> str:
+        """All of it in one line of words."""
+        counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in self.counts.items())
+        return f"{CORPORA[self.corpus].title}, {self.split} ({self.origin}): {counts}."
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One split of a corpus: what tells its version, and how to read it."""
+
+    identity: list[Any]
+    origin: str
+    detail: str
+    read: Callable[[], Any]
+
+
+def prepare_text(
+    corpus: str,
+    split: str = "train",
+    *,
+    tokenizer: Tokenizer | None = None,
+    vocabulary: str = "word",
+    vocab_size: int = 8000,
+    min_frequency: int = 5,
+) -> tuple[TokenizedText, Tokenizer, SourceReport]:
+    """A pretraining corpus as token ids.
+
+    Without a `tokenizer` the vocabulary is made from the training split: the words seen at
+    least `min_frequency` times ("word", D2L 15.9), or about `vocab_size` pieces ("wordpiece").
+
+    Raises:
+        ValueError: for a name or number that cannot be.
+        CorpusUnavailable: when the corpus is nowhere to be had (a ValueError too).
+    """
+    _check("corpus", corpus, PRETRAINING_CORPORA)
+    _check("split", split, _SPLITS)
+    _check("vocabulary", vocabulary, VOCABULARIES)
+    if min_frequency < 1:
+        raise ValueError(f"min_frequency is {min_frequency}; it must be at least 1.")
+    if tokenizer is None and split != "train":
+        _, tokenizer, _ = prepare_text(
+            corpus, vocabulary=vocabulary, vocab_size=vocab_size, min_frequency=min_frequency
+        )
+    source = _text_source(corpus, split)
+    facts: list[Any] = ["text", corpus, split, source.identity]
+    if tokenizer is not None:
+        facts.append(tokenizer.fingerprint)
+    elif vocabulary == "word":
+        facts += [RULES, vocabulary, min_frequency]
+    else:
+        facts += [RULES, vocabulary, vocab_size]
+
+    def build() -> Entry:
+        paragraphs = source.read()
+        chosen = tokenizer
+        if chosen is None and vocabulary == "word":
+            chosen = Tokenizer.from_words(word_vocabulary(paragraphs.sentences, min_frequency))
+        elif chosen is None:
+            texts = paragraphs.sentences.to_pylist()
+            chosen = Tokenizer.train_wordpiece(texts, vocab_size)
+        entry = _tokenized_text(paragraphs, chosen)
+        if tokenizer is None:
+            entry.arrays["tokenizer"] = np.frombuffer(chosen.to_json().encode(), np.uint8)
+        return entry
+
+    entry = cached(f"{corpus}-{split}", facts, build)
+    arrays = dict(entry.arrays)
+    if tokenizer is None:
+        tokenizer = Tokenizer.from_json(arrays.pop("tokenizer").tobytes().decode())
+    report = SourceReport(corpus, split, source.origin, source.detail, entry.meta)
+    return TokenizedText(**arrays), tokenizer, report
+
+
+def prepare_nli(corpus: str, split: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, SourceReport]:
+    """Labelled premises and hypotheses as token ids; raises as `prepare_text` does."""
+    _check("corpus", corpus, NLI_CORPORA)
+    _check("split", split, _SPLITS)
+    source = _nli_source(corpus, split)
+
+    def build() -> Entry:
+        nli = tokenize_nli(source.read(), tokenizer)
+        arrays = {name: value for name, value in vars(nli).items() if name != "left_out"}
+        tokens = len(nli.premise_ids) + len(nli.hypothesis_ids)
+        unknown = _count_unknown(tokenizer, nli.premise_ids, nli.hypothesis_ids)
+        meta = {"pairs": len(nli), "left_out": nli.left_out, "tokens": tokens}
+        return Entry(arrays, meta | {"unknown_tokens": unknown})
+
+    facts = ["nli", corpus, split, source.identity, tokenizer.fingerprint]
+    entry = cached(f"{corpus}-{split}", facts, build)
+    nli = TokenizedNli(**entry.arrays, left_out=entry.meta["left_out"])
+    return nli, SourceReport(corpus, split, source.origin, source.detail, entry.meta)
+
+
+def tokenize_nli(texts: NliTexts, tokenizer: Tokenizer) -> TokenizedNli:
+    """Pairs of raw text as token ids; not cached."""
+    premise_ids, premise_offsets = tokenizer.encode_batch(texts.premises, tokenized=False)
+    hypothesis_ids, hypothesis_offsets = tokenizer.encode_batch(texts.hypotheses, tokenized=False)
+    return TokenizedNli(
+        _compact(premise_ids, tokenizer),
+        premise_offsets,
+        _compact(hypothesis_ids, tokenizer),
+        hypothesis_offsets,
+        texts.labels,
+        texts.left_out,
+    )
+
+
+def word_vocabulary(sentences: Any, min_frequency: int) -> list[str]:
+    """The book's vocabulary in id order: <unk>, <pad>, <mask>, <cls>, <sep>, then by frequency.
+
+    `sentences` is a pyarrow string array, lower case, tokens separated by spaces. Words that are
+    equally frequent stay in the order in which they first occur.
+    """
+    import pyarrow.compute as pc
+
+    coded = pc.utf8_split_whitespace(sentences).flatten().dictionary_encode()
+    words = coded.dictionary.to_pylist()
+    counts = np.bincount(coded.indices.to_numpy(zero_copy_only=False), minlength=len(words))
+    order = np.argsort(-counts, kind="stable")
+    frequent = (words[i] for i in order if counts[i] >= min_frequency)
+    # "<unk>" is a word of WikiText's own, and leading white space leaves an empty one.
+    return [*SPECIAL_TOKENS, *(w for w in frequent if w and w not in SPECIAL_TOKENS)]
+
+
+def _tokenized_text(paragraphs: Paragraphs, tokenizer: Tokenizer) -> Entry:
+    ids, offsets = tokenizer.encode_batch(paragraphs.sentences, tokenized=True)
+    text = TokenizedText(_compact(ids, tokenizer), offsets, paragraphs.paragraph_offsets)
+    meta = {
+        "paragraphs": len(paragraphs.paragraph_offsets) - 1,
+        "sentences": len(offsets) - 1,
+        "pairs": len(text),
+        "tokens": len(ids),
+        "unknown_tokens": _count_unknown(tokenizer, ids),
+    }
+    return Entry(dict(vars(text)), meta)
+
+
+def _compact(ids: npt.NDArray[np.int32], tokenizer: Tokenizer) -> npt.NDArray[Any]:
+    return ids.astype(np.uint16) if tokenizer.vocab_size <= 2**16 else ids
+
+
+def _count_unknown(tokenizer: Tokenizer, *ids: npt.NDArray[Any]) -> int:
+    return sum(int(np.count_nonzero(part == tokenizer.unk_id)) for part in ids)
+
+
+def _text_source(corpus: str, split: str) -> _Source:
+    if corpus == "crane-world":
+        return _crane_world(lambda world: as_paragraphs(world.generate_paragraphs(split)))
+    return _from_file(corpus, split, read_wikitext)
+
+
+def _nli_source(corpus: str, split: str) -> _Source:
+    if corpus == "crane-world":
+        return _crane_world(lambda world: pairs(world.generate_nli(split)))
+    return _from_file(corpus, split, read_snli)
+
+
+def _from_file(corpus: str, split: str, read: Callable[[Path], Any]) -> _Source:
+    located = corpus_file(corpus, split)
+    path = located.path
+    return _Source(file_identity(path), located.origin, located.detail, lambda: read(path))
+
+
+def _crane_world(read: Callable[[Any], Any]) -> _Source:
+    from bert_demo.data import crane_world
+
+    # The text is the code's: any change to the code is another corpus.
+    digest = hashlib.sha256()
+    for path in sorted(Path(crane_world.__file__).parent.glob("crane_*.py")):
+        digest.update(path.read_bytes())
+    detail = "generated by this project's own code"
+    return _Source([digest.hexdigest()], "built in", detail, lambda: read(crane_world))
+
+
+def _check(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; it must be one of: {', '.join(choices)}.")

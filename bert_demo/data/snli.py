@@ -1,0 +1,205 @@
+"""Premise and hypothesis with a label: SNLI's parquet files and people's own tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bert_demo.config import LABELS
+
+_COLUMNS = ("premise", "hypothesis", "label")
+_NO_AGREEMENT = ("-", "-1")
+_LABELS_BY_TEXT = {name: i for i, name in enumerate(LABELS)} | {
+    str(i): i for i in range(len(LABELS))
+}
+
+
+@dataclass(frozen=True)
+class NliTexts:
+    """N labelled pairs as people wrote them."""
+
+    premises: Any
+    """pyarrow string array (N)."""
+    hypotheses: Any
+    """pyarrow string array (N)."""
+    labels: npt.NDArray[np.int8]
+    """(N): 0 entailment, 1 neutral, 2 contradiction."""
+    left_out: int
+    """Pairs of the source that are not here: no label that people agreed on, or an empty text."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def read_snli(path: str | Path) -> NliTexts:
+    """Read one split of SNLI (Bowman et al. 2015) from its parquet file on the Hub.
+
+    Raises:
+        ValueError: the file is not readable or has not SNLI's columns and labels.
+    """
+    try:
+        table = pq.read_table(path, columns=list(_COLUMNS)).combine_chunks()
+        premises, hypotheses = (table[name].cast(pa.string()) for name in _COLUMNS[:2])
+        labels = table["label"].cast(pa.int8()).fill_null(-1)
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise ValueError(
+            f"{path} is not a parquet file with the columns {', '.join(_COLUMNS)}."
+        ) from error
+    wrong = pc.filter(labels, pc.or_(pc.less(labels, -1), pc.greater(labels, 2)))
+    if len(wrong):
+        raise ValueError(f"{path} has the label {wrong[0]}; labels are -1, 0, 1 and 2.")
+    keep = pc.greater_equal(labels, 0)
+    for texts in (premises, hypotheses):
+        keep = pc.and_(keep, pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0))
+    keep = keep.fill_null(False)
+    chosen = [_one_array(column.filter(keep)) for column in (premises, hypotheses, labels)]
+    numbers = chosen[2].to_numpy(zero_copy_only=False)
+    return NliTexts(chosen[0], chosen[1], numbers, len(table) - len(numbers))
+
+
+def _one_array(column: Any) -> Any:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def pairs(rows: list[tuple[str, str, int]], left_out: int = 0) -> NliTexts:
+    """The same from (premise, hypothesis, label) rows."""
+    return NliTexts(
+        pa.array([premise for premise, _, _ in rows], pa.string()),
+        pa.array([hypothesis for _, hypothesis, _ in rows], pa.string()),
+        np.fromiter((label for _, _, label in rows), np.int8, len(rows)),
+        left_out,
+    )
+
+
+def read_pairs_file(path: str | Path) -> NliTexts:
+    """Read somebody's own pairs: .tsv, .csv or JSON lines (.jsonl, .json), in UTF-8.
+
+    Columns premise, hypothesis and label, in any order, others ignored. A label is a name
+    (entailment, neutral, contradiction) or a number (0, 1, 2); "-" and -1 mean that there is
+    none: such pairs are left out and counted.
+
+    Raises:
+        ValueError: naming the file, the line and the value that is wrong.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    readers = {".tsv": _tsv, ".csv": _csv, ".jsonl": _json_lines, ".json": _json_lines}
+    if kind not in readers:
+        raise ValueError(f"{path} must end in one of {', '.join(readers)} to be read as pairs.")
+    try:
+        # Spreadsheets put a byte order mark before UTF-8.
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}, line {line}: the file must be text in UTF-8.") from error
+    rows, left_out = [], 0
+    for line, row in readers[kind](path, text):
+        label = _label(path, line, row["label"])
+        if label is None:
+            left_out += 1
+            continue
+        premise, hypothesis = (_words(path, line, name, row[name]) for name in _COLUMNS[:2])
+        rows.append((premise, hypothesis, label))
+    if not rows:
+        raise ValueError(f"{path} has no labelled pair; it needs at least one line of data.")
+    return pairs(rows, left_out)
+
+
+def _label(path: Path, line: int, value: Any) -> int | None:
+    text = str(value).strip().lower()
+    if text in _NO_AGREEMENT:
+        return None
+    if text not in _LABELS_BY_TEXT or isinstance(value, (bool, float)):
+        names = ", ".join(f"{name} ({i})" for i, name in enumerate(LABELS))
+        raise ValueError(f"{path}, line {line}: the label is {value!r}; it must be {names} or -.")
+    return _LABELS_BY_TEXT[text]
+
+
+def _words(path: Path, line: int, name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{path}, line {line}: the {name} is {value!r}; it must be text.")
+    # JSON can spell half of a surrogate pair, which is no character.
+    words = str(value).encode("utf-8", "ignore").decode("utf-8")
+    if not words.strip():
+        raise ValueError(f"{path}, line {line}: the {name} is empty; write at least one word.")
+    return words
+
+
+Rows = Iterator[tuple[int, dict[str, Any]]]
+
+
+def _csv(path: Path, text: str) -> Rows:
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    try:
+        # A quoted field may span lines: the reader knows on which one a row ends.
+        yield from _columns(path, ((reader.line_num, row) for row in reader))
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}.") from error
+
+
+def _tsv(path: Path, text: str) -> Rows:
+    # Tables of sentences are full of lone quotation marks, which no quoting rule survives.
+    lines = text.replace("\r\n", "\n").split("\n")
+    yield from _columns(path, ((i, line.split("\t")) for i, line in enumerate(lines, 1)))
+
+
+def _columns(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Rows:
+    header: list[str] | None = None
+    for number, fields in lines:
+        if not any(field.strip() for field in fields):
+            continue
+        if header is None:
+            header = [field.strip().lower() for field in fields]
+            _need(path, number, header)
+            continue
+        if len(fields) != len(header):
+            raise ValueError(
+                f"{path}, line {number}: {len(fields)} columns; the first line has {len(header)}."
+            )
+        yield number, dict(zip(header, map(_unquoted, fields), strict=True))
+
+
+def _unquoted(field: str) -> str:
+    """A field that a spreadsheet has put in quotation marks whole, without them."""
+    inner = field[1:-1]
+    if len(field) > 1 and field[0] == field[-1] == '"' and '"' not in inner.replace('""', ""):
+        return inner.replace('""', '"')
+    return field
+
+
+def _json_lines(path: Path, text: str) -> Rows:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}, line {number}: it is not JSON: {line[:40]!r}.") from error
+        if not isinstance(row, dict):
+            raise ValueError(
+                f"{path}, line {number}: {line[:40]!r}; it must be an object with the names "
+                f"{', '.join(_COLUMNS)}."
+            )
+        _need(path, number, list(row))
+        yield number, row
+
+
+def _need(path: Path, line: int, names: list[str]) -> None:
+    for name in _COLUMNS:
+        if name not in names:
+            raise ValueError(
+                f"{path}, line {line}: there is no column {name!r}; there must be "
+                f"{', '.join(_COLUMNS)}."
+            )

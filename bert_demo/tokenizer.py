@@ -1,0 +1,355 @@
+"""Text to token ids and back, for word-level and WordPiece vocabularies alike.
+
+A text is first cut at white space. What becomes of such a chunk depends on the vocabulary, never
+on its neighbours, so a whole corpus is encoded by handling every different chunk once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bert_demo import wordpiece
+from bert_demo.words import MASK, SPLIT_NOT, UNK, split_words
+
+__all__ = [
+    "CLS",
+    "MASK",
+    "PAD",
+    "RULES",
+    "SEP",
+    "SPECIAL_TOKENS",
+    "UNK",
+    "Encoded",
+    "Tokenizer",
+    "truncate_pair_lengths",
+]
+
+PAD, CLS, SEP = "<pad>", "<cls>", "<sep>"
+SPECIAL_TOKENS = (UNK, PAD, MASK, CLS, SEP)
+_HUGGING_FACE_SPECIAL_TOKENS = ("[UNK]", "[PAD]", "[MASK]", "[CLS]", "[SEP]")
+
+# Part of every fingerprint: raise it when the rules here or in words.py change any ids.
+RULES = 1
+
+_MASK_TEXT = re.compile(r"(<mask>|\[mask\])", re.IGNORECASE)
+_INSIDE_MARK = re.compile(r"@([-.,])@")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One text or pair as the model reads it: <cls> a <sep>, or <cls> a <sep> b <sep>."""
+
+    input_ids: list[int]
+    token_type_ids: list[int]
+    """0 up to the first <sep>, 1 after it (D2L 15.8.1)."""
+    tokens: list[str]
+    truncated: int
+    """How many tokens were cut off to stay within max_length."""
+
+
+class Tokenizer:
+    """One face for a word-level vocabulary (the book's) and a WordPiece one (BERT's own)."""
+
+    def __init__(self, tokens: Sequence[str], backend: Any = None) -> None:
+        """`tokens` in id order; `backend` is the `tokenizers.Tokenizer` of WordPiece."""
+        self._tokens = list(tokens)
+        self._ids = {token: i for i, token in enumerate(self._tokens)}
+        if len(self._ids) != len(self._tokens):
+            twice = next(t for i, t in enumerate(self._tokens) if self._ids[t] != i)
+            raise ValueError(f"The vocabulary has the word {twice!r} more than once.")
+        names = next(
+            (
+                names
+                for names in (SPECIAL_TOKENS, _HUGGING_FACE_SPECIAL_TOKENS)
+                if all(name in self._ids for name in names)
+            ),
+            None,
+        )
+        if names is None:
+            raise ValueError(
+                f"The vocabulary needs the special tokens {' '.join(SPECIAL_TOKENS)} or "
+                f"{' '.join(_HUGGING_FACE_SPECIAL_TOKENS)}."
+            )
+        self.kind = "word" if backend is None else "wordpiece"
+        self.vocab_size = len(self._tokens)
+        self.special_ids = tuple(self._ids[name] for name in names)
+        self.unk_id, self.pad_id, self.mask_id, self.cls_id, self.sep_id = self.special_ids
+        # Words that text can reach: nobody may type a <cls> into the middle of a sequence.
+        self._words = {t: i for t, i in self._ids.items() if i not in self.special_ids}
+        self._typed = self._words | {MASK: self.mask_id}
+        self._backend = backend
+
+    @classmethod
+    def from_words(cls, words: Iterable[str]) -> Tokenizer:
+        """Word-level vocabulary from words in id order, the five special tokens among them."""
+        return cls(list(words))
+
+    @classmethod
+    def train_wordpiece(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
+        """WordPiece vocabulary (Devlin et al. 2019) learnt from texts tokenised as WikiText is."""
+        if vocab_size < 100:
+            raise ValueError(f"vocab_size is {vocab_size}; WordPiece needs at least 100 pieces.")
+        plain = [_INSIDE_MARK.sub(r"\1", text.replace(UNK, " ")) for text in texts]
+        return cls._from_backend(wordpiece.train(plain, vocab_size, SPECIAL_TOKENS))
+
+    @classmethod
+    def _from_backend(cls, backend: Any) -> Tokenizer:
+        tokens = _in_id_order(backend.get_vocab())
+        backend.no_truncation()
+        backend.no_padding()
+        # "<cls>" in a text is text: without this it would become the special token.
+        backend.encode_special_tokens = True
+        return cls(tokens, backend)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Tokenizer:
+        """Read a `tokenizer.json`, this project's or Hugging Face's.
+
+        Raises `ValueError` when it is missing, damaged or of another kind.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"The tokenizer {path} cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is not a tokenizer.json; it may be damaged.") from error
+        return cls.from_json(text, str(path))
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "The text") -> Tokenizer:
+        """Undo `to_json`; `name` says in errors where the text is from."""
+        try:
+            model = json.loads(text)["model"]
+            kind, vocabulary = model.get("type"), model["vocab"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{name} is not a tokenizer.json; it may be damaged.") from error
+        if kind not in ("WordLevel", "WordPiece"):
+            raise ValueError(
+                f"{name} holds a tokenizer of type {kind}; it must be WordLevel or WordPiece."
+            )
+        try:
+            if kind == "WordPiece":
+                from tokenizers import Tokenizer as Backend
+
+                return cls._from_backend(Backend.from_str(text))
+            return cls.from_words(_in_id_order(vocabulary))
+        except Exception as error:  # `tokenizers` raises bare Exception for a damaged file
+            raise ValueError(f"The tokenizer {name} cannot be used: {error}") from error
+
+    def save(self, path: str | Path) -> None:
+        """Write `tokenizer.json`, which Hugging Face's `tokenizers` reads too."""
+        Path(path).write_text(self.to_json(), encoding="utf-8")
+
+    def to_json(self) -> str:
+        """The contents of `tokenizer.json`."""
+        backend = self._backend
+        if backend is None:
+            backend = wordpiece.word_level(self._ids, self._tokens[self.unk_id])
+        if backend.post_processor is None:
+            from tokenizers import processors
+
+            cls, sep = self._tokens[self.cls_id], self._tokens[self.sep_id]
+            backend.post_processor = processors.TemplateProcessing(
+                single=f"{cls} $A {sep}",
+                pair=f"{cls} $A {sep} $B:1 {sep}:1",
+                special_tokens=[(cls, self.cls_id), (sep, self.sep_id)],
+            )
+        return str(backend.to_str(pretty=True)) + "\n"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of everything that decides which ids a text gets."""
+        facts: list[Any] = [RULES, self.kind, self._tokens]
+        if self._backend is not None:
+            settings = json.loads(self._backend.to_str())
+            settings["model"].pop("vocab")
+            facts += [settings["normalizer"], settings["pre_tokenizer"], settings["model"]]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """The vocabulary's words or pieces for ids."""
+        return [self._tokens[i] for i in ids]
+
+    def encode(self, text: str, *, allow_mask: bool = True) -> list[int]:
+        """Ids of text as people write it; safe for any string, no special tokens added.
+
+        "<mask>" and "[MASK]" become the mask unless `allow_mask` is false.
+        """
+        text = _SURROGATES.sub("", text)
+        if self.kind == "word":
+            text = re.sub(SPLIT_NOT, r"\1\2", text)
+        return [i for ids in self._raw_chunks(text.split(), allow_mask) for i in ids]
+
+    def encode_tokenized(self, text: str) -> list[int]:
+        """Ids of text whose tokens stand between spaces (WikiText, D2L): lower case, no more."""
+        chunks = _SURROGATES.sub("", text).split()
+        return [i for ids in self._tokenized_chunks(chunks) for i in ids]
+
+    def encode_pair(
+        self,
+        text: str,
+        pair: str | None = None,
+        *,
+        max_length: int,
+        truncation: str = "longest_first",
+        allow_mask: bool = True,
+    ) -> Encoded:
+        """One text or a pair with its special tokens, at most `max_length` tokens long.
+
+        Raises `ValueError` for a text with no token in it and for an impossible `max_length`.
+        """
+        first = self._not_empty(text, "text" if pair is None else "first text", allow_mask)
+        second = [] if pair is None else self._not_empty(pair, "second text", allow_mask)
+        specials = 2 if pair is None else 3
+        least = specials + (1 if pair is None else 2)
+        if max_length < least:
+            raise ValueError(f"max_length is {max_length}; it must be at least {least}.")
+        room, whole = max_length - specials, len(first) + len(second)
+        if pair is None:
+            first = first[:room]
+        else:
+            a, b = truncate_pair_lengths(len(first), len(second), room, truncation)
+            first, second = first[: int(a)], second[: int(b)]
+        ids = [self.cls_id, *first, self.sep_id]
+        types = [0] * len(ids)
+        if pair is not None:
+            ids += [*second, self.sep_id]
+            types += [1] * (len(second) + 1)
+        return Encoded(ids, types, self.tokens(ids), whole - len(first) - len(second))
+
+    def encode_batch(
+        self, texts: Any, *, tokenized: bool
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Ids of many texts, equal to `encode` or `encode_tokenized` one by one, but fast.
+
+        `texts` is a pyarrow string array or a list. Returns (ids, offsets): text i has
+        ids[offsets[i]:offsets[i + 1]]; offsets has one entry more than there are texts.
+        """
+        import pyarrow.compute as pc
+
+        array = _arrow_strings(texts)
+        if not tokenized and self.kind == "word":
+            array = pc.replace_substring_regex(array, pattern=SPLIT_NOT, replacement=r"\1\2")
+        chunks = pc.utf8_split_whitespace(array)
+        coded = chunks.flatten().dictionary_encode()
+        each = coded.dictionary.to_pylist()
+        table = self._tokenized_chunks(each) if tokenized else self._raw_chunks(each, True)
+        which = coded.indices.to_numpy(zero_copy_only=False)
+        bounds = chunks.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
+        bounds -= bounds[0]  # a slice of a longer array starts later
+        return _gather(table, which, bounds)
+
+    def _not_empty(self, text: str, name: str, allow_mask: bool) -> list[int]:
+        if not isinstance(text, str):
+            raise ValueError(f"The {name} is {text!r}; it must be text.")
+        ids = self.encode(text, allow_mask=allow_mask)
+        if not ids:
+            raise ValueError(f"The {name} is empty; write at least one word.")
+        return ids
+
+    def _raw_chunks(self, chunks: list[str], allow_mask: bool) -> list[list[int]]:
+        if self.kind == "word":
+            found = []
+            for chunk in chunks:
+                pieces = split_words(chunk, self._words)
+                if not allow_mask and MASK in pieces:
+                    plain = (["<", "mask", ">"] if p == MASK else [p] for p in pieces)
+                    pieces = [piece for part in plain for piece in part]
+                found.append([self._typed.get(piece, self.unk_id) for piece in pieces])
+            return found
+        return self._wordpieces([_MASK_TEXT.split(c) if allow_mask else [c] for c in chunks])
+
+    def _tokenized_chunks(self, chunks: list[str]) -> list[list[int]]:
+        if self.kind == "word":
+            words, unk = self._words, self.unk_id
+            return [[words.get(chunk.lower(), unk)] if chunk else [] for chunk in chunks]
+        # "<unk>" and "@-@" are WikiText's marks, not its words; people type "-".
+        plain = (_INSIDE_MARK.sub(r"\1", chunk) for chunk in chunks)
+        return self._wordpieces([["", UNK] if chunk == UNK else [chunk] for chunk in plain])
+
+    def _wordpieces(self, parts: list[list[str]]) -> list[list[int]]:
+        """Ids of chunks given as [text, special, text, special ...]."""
+        texts = [text for chunk in parts for text in chunk[::2]]
+        encoded = iter(self._backend.encode_batch_fast(texts, add_special_tokens=False))
+        table = []
+        for chunk in parts:
+            ids: list[int] = []
+            for i, part in enumerate(chunk):
+                if i % 2 == 0:
+                    ids += next(encoded).ids
+                else:
+                    ids.append(self.unk_id if part == UNK else self.mask_id)
+            table.append(ids)
+        return table
+
+
+def _in_id_order(ids: dict[str, int]) -> list[str]:
+    words = sorted(ids, key=ids.__getitem__)
+    if [ids[word] for word in words] != list(range(len(words))):
+        raise ValueError("The vocabulary's ids have gaps; they must be 0, 1, 2 and so on.")
+    return words
+
+
+def _arrow_strings(texts: Any) -> Any:
+    """`texts` as one pyarrow string array; nulls become empty, lone surrogates are dropped."""
+    import pyarrow as pa
+
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+    if not isinstance(texts, pa.Array):
+        texts = list(texts)
+        try:
+            texts = pa.array(texts, pa.string())
+        except UnicodeEncodeError:
+            texts = pa.array([_SURROGATES.sub("", text) for text in texts], pa.string())
+    return texts.fill_null("") if texts.null_count else texts
+
+
+def _gather(
+    table: list[list[int]], which: npt.NDArray[Any], bounds: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Join table[w] for every w in `which`; `bounds` are texts in `which`, then in the ids."""
+    lengths = np.fromiter(map(len, table), np.int64, len(table))
+    values = np.fromiter((i for ids in table for i in ids), np.int32, int(lengths.sum()))
+    if (lengths == 1).all():
+        return values[which], bounds
+    starts = np.concatenate(([0], np.cumsum(lengths)))[:-1]
+    counts = lengths[which]
+    ends = np.concatenate(([0], np.cumsum(counts)))
+    source = np.arange(ends[-1]) + np.repeat(starts[which] - ends[:-1], counts)
+    return values[source], ends[bounds]
+
+
+def truncate_pair_lengths(a: Any, b: Any, room: int, rule: str) -> tuple[Any, Any]:
+    """How many tokens of each text of a pair to keep so that they fit into `room` together.
+
+    `a` and `b` are lengths, or arrays of lengths, and so are the two results. "longest_first"
+    takes one token at a time from the longer text, from the second when they are equal (D2L
+    16.7.1); "ratio" keeps the ratio of the lengths, and at least one token of each (the
+    section's exercise).
+    """
+    if room < 2:
+        raise ValueError(f"There is room for {room} tokens of the pair; it takes at least 2.")
+    a, b = np.asarray(a, np.int64), np.asarray(b, np.int64)
+    total = a + b
+    if rule == "longest_first":
+        half = room // 2
+        kept = np.where(b <= half, room - b, np.minimum(a, room - half))
+    elif rule == "ratio":
+        kept = (2 * a * room + total) // np.maximum(2 * total, 1)
+        kept = np.clip(kept, np.minimum(a, 1), room - np.minimum(b, 1))
+    else:
+        raise ValueError(f"truncation is {rule!r}; it must be one of: longest_first, ratio.")
+    fits = total <= room
+    return np.where(fits, a, kept), np.where(fits, b, room - kept)

@@ -1,0 +1,73 @@
+"""How typed text becomes words for a word-level vocabulary.
+
+Such vocabularies come from WikiText, so what a person types is brought into WikiText's spelling:
+lower case, "don 't", "man 's", "t @-@ shirt", "1 @,@ 000", and a token of its own for every other
+punctuation mark. SNLI has both raw text and text tokenised in the Penn Treebank's way ("does n't",
+"``"); both come out alike.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+
+UNK, MASK = "<unk>", "<mask>"
+
+# Joins "does n't" to "doesn't". Character classes are spelt out because this runs in Python and
+# in Arrow, whose ideas of \s and \w differ.
+SPLIT_NOT = r"([A-Za-z])[ \t]+([Nn]'[Tt])"
+
+_WORD = r"[^\s!-/:-@\[-`{-~]"  # the rest of ASCII is punctuation
+_PIECE = re.compile(
+    rf"""
+      (?P<mask><mask>|\[mask\])
+    | <unk>
+    | @[-.,]@                                             # already in WikiText's spelling
+    | (?:[^\W\d_]\.){{2,}}                                # u.s., e.g.
+    | \.{{2,}}
+    | (?:^|(?<=\s))'(?:s|t|re|m|ve|ll|d)(?!{_WORD})
+    | (?<={_WORD})'{_WORD}+                               # man 's, don 't, o 'brien
+    | (?P<inside>(?<={_WORD})-(?={_WORD})|(?<=\d)[.,](?=\d))
+    | {_WORD}+
+    | \S
+    """,
+    re.VERBOSE,
+)
+_STRAIGHT_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
+_EMOJI_STYLES = "\ufe0e\ufe0f"
+
+
+def split_words(chunk: str, known: Collection[str] = frozenset()) -> list[str]:
+    """Words and punctuation marks of one chunk of typed text, with no white space inside.
+
+    `known` is the vocabulary: "etc." stays whole where "etc." is a word and "etc" is not.
+    "[MASK]" and "<mask>" come out as "<mask>"; control characters are dropped.
+    """
+    chunk = chunk.lower()
+    if not (chunk.isascii() and chunk.isprintable()):
+        # lower() of the Turkish capital dotted I is an i with a second dot.
+        chunk = unicodedata.normalize("NFC", chunk.replace("i\u0307", "i"))
+        chunk = "".join(map(_spaced, chunk.translate(_STRAIGHT_QUOTES)))
+    chunk = chunk.replace("``", '"').replace("''", '"')
+    if chunk in known and not (chunk.endswith(".") and chunk[:-1] in known):
+        return [chunk]
+    pieces = []
+    for match in _PIECE.finditer(chunk):
+        piece = match.group()
+        if match.lastgroup == "mask":
+            piece = MASK
+        elif match.lastgroup == "inside":
+            piece = f"@{piece}@"
+        pieces.append(piece)
+    return pieces
+
+
+def _spaced(character: str) -> str:
+    """Nothing for a control character, white space around punctuation beyond ASCII."""
+    if character.isascii():
+        return character if character.isprintable() else ""
+    kind = unicodedata.category(character)[0]
+    if kind == "C" or character in _EMOJI_STYLES:
+        return ""
+    return f" {character} " if kind in "PS" else character
