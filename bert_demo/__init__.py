@@ -1,0 +1,72 @@
+"""A BERT that a class trains, probes and argues with.
+
+`import bert_demo` is cheap; each name below is imported from its own module when it is used:
+
+    import bert_demo
+    model, tokenizer, config = bert_demo.load("my-checkpoint")
+    bert_demo.encode(model, tokenizer, "a crane is flying").vectors.shape
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bert_demo.checkpoint import load, save
+    from bert_demo.config import BertConfig, RunConfig, TrainingConfig
+    from bert_demo.contexts import compare
+    from bert_demo.interop import import_d2l
+    from bert_demo.model import BertModel
+    from bert_demo.predict import classify, encode, evaluate, fill_mask
+    from bert_demo.tokenizer import Tokenizer
+    from bert_demo.training import train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BertConfig",
+    "BertModel",
+    "RunConfig",
+    "Tokenizer",
+    "TrainingConfig",
+    "__version__",
+    "classify",
+    "compare",
+    "encode",
+    "evaluate",
+    "fill_mask",
+    "import_d2l",
+    "load",
+    "save",
+    "train",
+]
+
+_HOME = {
+    "load": "checkpoint",
+    "save": "checkpoint",
+    "BertConfig": "config",
+    "RunConfig": "config",
+    "TrainingConfig": "config",
+    "import_d2l": "interop",
+    "BertModel": "model",
+    "classify": "predict",
+    "compare": "contexts",
+    "encode": "predict",
+    "evaluate": "predict",
+    "fill_mask": "predict",
+    "Tokenizer": "tokenizer",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'bert_demo' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"bert_demo.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,8 @@
+"""`python -m bert_demo`."""
+
+import sys
+
+from bert_demo.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

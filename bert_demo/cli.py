@@ -1,0 +1,189 @@
+"""The command line: `python -m bert_demo <command> ...`.
+
+This file knows the commands' names and flags; `cli_commands.py` does the work and is imported
+when a command runs, so that help costs no torch. Exit codes: 0, 1 for a run that failed, 2 for
+input that cannot be used (with one sentence), 130 for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Collection, Sequence
+from typing import NoReturn
+
+from bert_demo import __version__
+from bert_demo.config import (
+    NLI_CORPORA,
+    PRETRAINING_CORPORA,
+    RunConfig,
+    TrainingConfig,
+    settings_of,
+)
+
+# A new model's shape and vocabulary; fine-tuning takes them from the checkpoint.
+_NEW_MODEL = (
+    "size",
+    "vocabulary",
+    "wordpieces",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence instead of the usage and a line."""
+        sentence = message[:1].upper() + message[1:]
+        raise ValueError(f"{sentence} (see {self.prog} --help).")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    from bert_demo import cli_output
+
+    try:
+        arguments = build_parser().parse_args(argv)
+        from bert_demo import cli_commands
+
+        code: int = getattr(cli_commands, arguments.function)(arguments)
+        sys.stdout.flush()
+        return code
+    except SystemExit as finished:  # --help and --version
+        return int(finished.code or 0)
+    except KeyboardInterrupt:
+        cli_output.note("Stopped by Ctrl-C.")
+        return 130
+    except BrokenPipeError:
+        # Python flushes stdout once more on its way out, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except ValueError as error:
+        cli_output.note(str(error))
+        return 2
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        cli_output.note(f"The system refused: {error.strerror or error}{where}.")
+        return 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their flags; those of training are made from the settings."""
+    parser = _Parser(
+        prog="python -m bert_demo",
+        description="Pretrain a BERT, look inside it, fine-tune it and ask it, from a shell.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"bert_demo {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        one.set_defaults(function=name.replace("-", "_"))
+        one.add_argument("--json", action="store_true", help="One JSON object a line, for programs")
+        return one
+
+    one = command("pretrain", "Train a new model on text: masked words and next sentences.")
+    _add_training(one, "pretraining")
+    one = command("finetune", "Train a checkpoint to judge a premise and a hypothesis.")
+    _add_training(one, "nli")
+
+    one = command("evaluate", "Score a fine-tuned checkpoint on labelled pairs.")
+    _add_model(one)
+    one.add_argument(
+        "--data",
+        required=True,
+        metavar="NAME:SPLIT|FILE",
+        help="snli:test, crane-world:validation ... or a TSV, CSV or JSON lines file with the "
+        "columns premise, hypothesis, label",
+    )
+    _add_device(one)
+
+    one = command("encode", "Represent a text, or a pair of texts, as vectors.")
+    _add_model(one)
+    one.add_argument("--text", required=True, help="The text")
+    one.add_argument("--pair", help="A second text")
+
+    one = command("compare", "Measure how alike the vectors of one word in several texts are.")
+    _add_model(one)
+    one.add_argument("--word", required=True, help="The word that each text has")
+    one.add_argument(
+        "--text", required=True, action="append", help='Give two or more; "a <sep> b" is a pair'
+    )
+
+    one = command("classify", "Judge whether a hypothesis follows from a premise.")
+    _add_model(one)
+    one.add_argument("--premise", required=True, help="What is known to be true")
+    one.add_argument("--hypothesis", required=True, help="What may follow from it")
+
+    one = command("fill-mask", "Guess the words behind <mask>.")
+    _add_model(one)
+    one.add_argument("--text", required=True, help='A text with a blank: "a <mask> is flying"')
+    one.add_argument("--top", default=5, type=_whole, help="Guesses for each blank (default: 5)")
+
+    one = command("import-d2l", "Make a checkpoint from one of Dive into Deep Learning.")
+    one.add_argument("source", metavar="ZIP", help="Zip, its folder, bert.small or bert.base")
+    _add_out(one)
+    one.add_argument(
+        "--num-attention-heads", type=_whole, metavar="N", help="Where the zip's name does not tell"
+    )
+
+    command("prepare", "Fetch and cache all text, for work without a network.")
+    command("doctor", "Say what this computer offers: device, memory, text, checkpoints.")
+    return parser
+
+
+def _add_training(parser: argparse.ArgumentParser, task: str) -> None:
+    _add_out(parser)
+    parser.add_argument("--resume", action="store_true", help="Go on with the run in --out")
+    parser.add_argument("--overwrite", action="store_true", help="Replace the checkpoint in --out")
+    skipped = {"task"} if task == "pretraining" else {"task", *_NEW_MODEL}
+    corpora = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
+    _add_settings(parser.add_argument_group("what is trained"), RunConfig, skipped, corpora)
+    _add_settings(parser.add_argument_group("how it is trained"), TrainingConfig, (), corpora)
+
+
+def _add_settings(
+    group: argparse._ArgumentGroup,
+    config: type,
+    skipped: Collection[str],
+    corpora: Sequence[str],
+) -> None:
+    """A flag for each setting; its value stays text, which the configuration checks itself."""
+    flags = {"size": ("--model", "--size"), "start_from": ("--from",)}
+    for item in settings_of(config):
+        if item.name in skipped:
+            continue
+        choices = corpora if item.name == "corpus" else item.choices
+        default = "" if item.default is None else f" (default: {item.default})"
+        metavar = {int: "N", float: "X", str: "DIR"}[item.type]
+        group.add_argument(
+            *flags.get(item.name, ("--" + item.name.replace("_", "-"),)),
+            dest=item.name,
+            metavar="{" + ",".join(choices) + "}" if choices else metavar,
+            help=(item.hint + default).replace("%", "%%"),
+        )
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, metavar="DIR", help="Folder of a checkpoint")
+
+
+def _add_out(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, metavar="DIR", help="Folder for the checkpoint")
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", default="auto", metavar="{auto,cpu,cuda,mps}", help="Where to compute"
+    )
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error

@@ -1,0 +1,143 @@
+"""What the commands write: sentences or JSON on stdout, notes and a progress bar on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+import time
+import unicodedata
+from typing import Any, TextIO
+
+_BAR_SECONDS = 0.1
+
+_BASELINES = {
+    "uniform": "every guess as likely as another",
+    "unigram": "guessing by word frequency",
+    "coin": "tossing a coin for the next sentence",
+    "chance": "the share that guessing gets right",
+}
+
+
+def say(text: str) -> None:
+    """One or more lines of the answer."""
+    print(_printable(text, sys.stdout))
+
+
+def note(text: str) -> None:
+    """One line beside the answer: a remark or the reason of a failure."""
+    print(_printable(text, sys.stderr), file=sys.stderr)
+
+
+def emit(value: dict[str, Any]) -> None:
+    """One JSON object on a line of its own, in ASCII, flushed so that a pipe sees it at once."""
+    print(json.dumps(_plain(value), allow_nan=False), flush=True)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity: a loss that is neither becomes null."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _printable(text: str, stream: TextIO) -> str:
+    """`text` without what would steer the terminal and what its encoding does not have."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    safe = "".join(
+        character if character == "\n" or _is_harmless(character) else " " for character in text
+    )
+    return safe.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) not in ("Cc", "Cs")
+
+
+def table(rows: list[list[str]]) -> str:
+    """Columns aligned, the first to the left and the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+class TrainingReport:
+    """Prints the events of a run; the bar is drawn on a terminal only."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._json = as_json
+        self._bar = sys.stderr.isatty()
+        self._drawn = 0.0
+
+    def show(self, event: dict[str, Any]) -> None:
+        """One event of `train`."""
+        if self._json:
+            emit(event)
+        elif event["event"] == "step":
+            self._draw(event)
+        elif event["event"] in ("start", "validation", "end"):
+            self.clear()
+            if event.get("reason") != "failed":
+                say(_sentence(event))
+
+    def clear(self) -> None:
+        """Take the bar away, so that what follows has a line of its own."""
+        if self._drawn:
+            width = shutil.get_terminal_size().columns - 1
+            print("\r" + " " * width + "\r", end="", file=sys.stderr, flush=True)
+            self._drawn = 0.0
+
+    def _draw(self, event: dict[str, Any]) -> None:
+        if not self._bar or time.monotonic() - self._drawn < _BAR_SECONDS:
+            return
+        left = event.get("seconds_left")
+        done = event["seconds"] / (event["seconds"] + left) if left is not None else 0.0
+        line = (
+            f"[{'#' * round(20 * done):20}] step {event['step']}  loss {event['loss']:.3f}  "
+            f"{event['examples_per_second']:,.0f} pairs/s"
+        )
+        if left is not None:
+            line += f"  {round(left) // 60}:{round(left) % 60:02} left"
+        width = shutil.get_terminal_size().columns - 1
+        print("\r" + line[:width].ljust(width), end="", file=sys.stderr, flush=True)
+        self._drawn = time.monotonic()
+
+
+def _sentence(event: dict[str, Any]) -> str:
+    if event["event"] == "start":
+        return _start(event)
+    if event["event"] == "validation":
+        names = ("mlm_loss", "nsp_loss", "nsp_accuracy", "loss", "accuracy")
+        scores = (f"{_words(name)} {event[name]:.3f}" for name in names if name in event)
+        return f"step {event['step']}, {event['seconds']:.0f} s: validation {', '.join(scores)}"
+    return str(event["message"])
+
+
+def _start(event: dict[str, Any]) -> str:
+    lines = [
+        str(event["source"]),
+        f"{event['parameters']:,} parameters, {event['vocab_size']:,} different tokens, "
+        f"{event['train_examples']:,} pairs to learn from and {event['validation_examples']:,} to "
+        f"validate on; {event['device']}, {event['precision']}.",
+    ]
+    if event.get("truncated"):
+        lines.append(f"{event['truncated']:,} pairs are too long and are cut.")
+    if event.get("left_out"):
+        lines.append(f"{event['left_out']:,} pairs have no agreed label and are left out.")
+    baselines = event.get("baselines") or {}
+    if baselines:
+        named = (f"{value:.3f} ({_BASELINES[name]})" for name, value in baselines.items())
+        lines.append(f"To beat: {', '.join(named)}.")
+    return "\n".join(lines)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").replace("mlm", "masked-LM").replace("nsp", "next-sentence")

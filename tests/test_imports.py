@@ -1,0 +1,73 @@
+"""What importing costs and pulls in, each asked of a fresh interpreter."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bert_demo
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("torch", "numpy", "pyarrow", "tokenizers", "huggingface_hub", "gradio", "plotly")
+PAGE = ("gradio", "plotly")
+
+
+def imported_after(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter has after running `code`."""
+    shown = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    result = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{shown}"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=100,
+        check=True,
+    )
+    return set(result.stdout.splitlines()[-1].split())
+
+
+def own_modules() -> list[str]:
+    found = pkgutil.walk_packages(bert_demo.__path__, "bert_demo.")
+    return [m.name for m in found if not m.name.startswith(("bert_demo.ui", "bert_demo.__main__"))]
+
+
+def test_import_bert_demo_is_light() -> None:
+    assert not imported_after("import bert_demo").intersection(HEAVY)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["pretrain", "--help"], ["pretrain"]])
+def test_help_and_usage_errors_are_light(arguments: list[str]) -> None:
+    code = f"from bert_demo import cli; cli.main({arguments!r})"
+    assert not imported_after(code).intersection(HEAVY)
+
+
+def test_nothing_outside_the_page_imports_the_page() -> None:
+    names = own_modules()
+    assert "bert_demo.predict" in names
+    found = imported_after("\n".join(f"import {name}" for name in names))
+    assert "torch" in found
+    assert not found.intersection(PAGE)
+
+
+def test_every_public_name_can_be_had() -> None:
+    for name in bert_demo.__all__:
+        value = getattr(bert_demo, name)
+        if name != "__version__":
+            home = importlib.import_module(f"bert_demo.{bert_demo._HOME[name]}")
+            assert value is getattr(home, name)
+    assert set(bert_demo.__all__) <= set(dir(bert_demo))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = bert_demo.nothing
+
+
+def test_the_version_is_the_one_that_is_packaged() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^version = "(.+)"$', text, re.MULTILINE)
+    assert found is not None
+    assert found[1] == bert_demo.__version__
