@@ -43,9 +43,7 @@ class Setup:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Matrix products in bf16 where that was chosen; sums and weights stay fp32."""
-        return torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.precision == "bf16"
-        )
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
 def prepare_run(run: RunConfig, world: World) -> Setup:

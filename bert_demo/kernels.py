@@ -184,24 +184,26 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         device = x.device.type
         low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         inputs, matrix, offset = x.to(low), weight.to(low), bias.to(low)
-        rows = max(1, min(len(x), 4_000_000 // len(weight)))
+        rows = _chunk_rows(weight)
         with torch.autocast(device, enabled=False):
             grad_x = torch.empty_like(inputs)
             grad_weight = torch.zeros_like(weight, dtype=torch.float32)
             grad_bias = torch.zeros_like(bias, dtype=torch.float32)
-            buffer = inputs.new_empty(rows, len(weight))
+            buffer = inputs.new_empty(min(rows, len(x)), len(weight))
             total = x.new_zeros((), dtype=torch.float32)
-            floor = torch.finfo(torch.float32).tiny
             for start in range(0, len(x), rows):
-                part, label = inputs[start : start + rows], labels[start : start + rows, None]
+                part, label = inputs[start : start + rows], labels[start : start + rows]
                 logits = torch.addmm(offset, part, matrix.t(), out=buffer[: len(part)])
-                error = torch.softmax(logits, 1)
-                picked = error.gather(1, label).float()
-                total -= picked.clamp_min(floor).log().sum()
-                error.scatter_(1, label, (picked - 1).to(low))
-                torch.mm(error, matrix, out=grad_x[start : start + rows])
-                grad_weight += error.t() @ part
-                grad_bias += error.sum(0, dtype=torch.float32)
+                guess = torch.softmax(logits, 1)
+                picked = guess.gather(1, label[:, None]).float()
+                total -= picked.clamp_min(torch.finfo(torch.float32).tiny).log().sum()
+                torch.mm(guess, matrix, out=grad_x[start : start + rows])
+                grad_weight += guess.t() @ part
+                grad_bias += guess.sum(0, dtype=torch.float32)
+            # The gradient of a logit is its probability, less 1 at the label.
+            grad_x -= matrix[labels]
+            grad_weight.index_add_(0, labels, inputs.float(), alpha=-1)
+            grad_bias -= torch.bincount(labels, minlength=len(bias))
         ctx.save_for_backward(grad_x.to(x.dtype), grad_weight.to(weight.dtype), grad_bias)
         return total
 
@@ -212,6 +214,11 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return grad_x.mul_(grad), grad_weight.mul_(grad), grad_bias.mul_(grad), None
 
 
+def _chunk_rows(weight: Tensor) -> int:
+    """Rows whose logits fit the processor's cache and keep the matrix units busy."""
+    return max(16, 4_000_000 // len(weight))
+
+
 def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
     """Sum over M rows of the cross entropy of `x @ weight.T + bias` against `labels`.
 
@@ -219,7 +226,8 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
     products run in its dtype; losses and sums are fp32. Backward may be called once.
     """
     if not torch.is_grad_enabled() or not x.requires_grad:
-        parts = zip(x.split(1024), labels.split(1024), strict=True)
+        rows = _chunk_rows(weight)
+        parts = zip(x.split(rows), labels.split(rows), strict=True)
         losses = [
             F.cross_entropy(F.linear(part, weight, bias).float(), label, reduction="sum")
             for part, label in parts

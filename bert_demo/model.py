@@ -46,7 +46,8 @@ class Embeddings(nn.Module):
         x = x + self.position_embeddings(batch.position_ids)
         if self.norm is not None:
             x = kernels.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training)
-        return x  # (T, H)
+        result: Tensor = x
+        return result  # (T, H)
 
 
 class EncoderLayer(nn.Module):
@@ -200,9 +201,7 @@ class BertModel(nn.Module):
 
     def nli_logits(self, cls_vectors: Tensor) -> Tensor:
         """(B, H) -> (B, 3), in the order of `LABELS`."""
-        pooled = kernels.dropout(
-            self.pooled(cls_vectors), self._classifier_dropout, self.training
-        )
+        pooled = kernels.dropout(self.pooled(cls_vectors), self._classifier_dropout, self.training)
         logits: Tensor = self.classifier(pooled)
         return logits
 

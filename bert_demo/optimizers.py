@@ -131,7 +131,9 @@ def schedule(warmup: float | None, fraction: float) -> float:
 
 def _groups(model: BertModel) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """(hidden matrices, other matrices, vectors): Muon's, AdamW's with and without decay."""
-    hidden, decayed, plain = [], [], []
+    hidden: list[Tensor] = []
+    decayed: list[Tensor] = []
+    plain: list[Tensor] = []
     for name, parameter in model.named_parameters():
         if parameter.dim() < 2:
             plain.append(parameter)

@@ -35,7 +35,7 @@ _QUICK_PAIRS = 512
 _PROBE_SHARE = 0.05
 
 
-class TrainingFailed(Exception):
+class TrainingError(Exception):
     """The run cannot go on; the message is a sentence for the person who started it."""
 
 
@@ -185,7 +185,7 @@ def train(
         scores = {k: v for k, v in final.items() if k not in ("event", "step", "seconds")}
         keeper.save(clock.state(), scores, finished=reason == "completed")
         message = message or f"Finished {clock.step} steps in {clock.seconds:.1f} s."
-    except TrainingFailed as error:
+    except TrainingError as error:
         reason, message = "failed", str(error)
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
@@ -227,11 +227,11 @@ def _step(
         with setup.autocast():
             losses = batch_losses(model, batch)
             loss = losses[0] / masked + losses[1] / pairs
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         sums += losses.detach()
     mlm_sum, pair_sum, right = world.sum(sums).tolist()
     if not math.isfinite(mlm_sum + pair_sum):
-        raise TrainingFailed(
+        raise TrainingError(
             f"The loss is no longer a finite number at step {clock.step + 1}; the learning rate "
             f"is probably too high, so try a tenth of it."
         )

@@ -12,7 +12,7 @@ from bert_demo.data.batches import TrainingBatch
 from bert_demo.model import BertModel
 
 if TYPE_CHECKING:
-    from bert_demo.setup import Setup
+    from bert_demo.assembly import Setup
 
 
 def batch_losses(model: BertModel, batch: TrainingBatch) -> Tensor:

@@ -158,7 +158,7 @@ def test_validation_spreads_over_the_data(tokenizer: Tokenizer) -> None:
     batches = pretraining(a_text([[2] * 20 for _ in range(5)]), tokenizer, batch_size=6)
     sizes = [len(arrays.labels) for arrays in batches.all_in_order()]
     assert sum(sizes) == len(batches) == 95
-    limited = [a for a in batches.all_in_order(10)]
+    limited = list(batches.all_in_order(10))
     assert [len(a.labels) for a in limited] == [6, 4]
 
 
@@ -172,6 +172,7 @@ def test_pack_and_unpack_are_inverse() -> None:
     batch = pack(rows)
     assert batch.groups == ((1, 1), (1, 2), (2, 3)) and batch.max_length == 3
     assert [part.tolist() for part in unpack(batch.input_ids, batch)] == [ids for ids, _ in rows]
-    assert [p.tolist() for p in unpack(batch.position_ids, batch)] == [[0, 1, 2], [0], [0, 1, 2], [0, 1]]
+    places = [part.tolist() for part in unpack(batch.position_ids, batch)]
+    assert places == [[0, 1, 2], [0], [0, 1, 2], [0, 1]]
     assert batch.input_ids[batch.cls_positions].tolist() == [4, 8, 1, 5]
     assert batch.to(torch.device("cpu")).input_ids.dtype == torch.int64
