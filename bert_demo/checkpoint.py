@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from bert_demo.config import LABELS, BertConfig, from_dict
 from bert_demo.model import TASKS, BertModel
@@ -47,6 +48,7 @@ __all__ = [
     "remove_resume",
     "save",
     "save_resume",
+    "unfilled_model",
 ]
 
 FORMAT = "bert_demo 1"
@@ -228,8 +230,7 @@ def load(folder: str | Path) -> Checkpoint:
     except ValueError as error:
         raise CheckpointError(f"{folder / CONFIG} is damaged: {error}") from error
     tokenizer = _load_tokenizer(folder / TOKENIZER, stored["tokenizer_sha256"], config)
-    with torch.device("meta"):  # shapes only: the weights come from the file
-        model = BertModel(config, stored["task"])
+    model = unfilled_model(config, stored["task"])
     tied = stored["task"] == "pretraining" and config.tie_word_embeddings
     tensors, _ = read_tensors(folder / WEIGHTS, {"config_sha256": _digest(stored)})
     expected = {k: v.shape for k, v in model.state_dict().items() if not (tied and k == _TIED)}
@@ -248,6 +249,26 @@ def load(folder: str | Path) -> Checkpoint:
     if tied:
         model.mlm.decoder_weight = model.embeddings.word_embeddings.weight
     return Checkpoint(model.eval(), tokenizer, config)
+
+
+class _NoDraws(TorchFunctionMode):
+    """Initialisation that draws nothing."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        drawing = getattr(func, "__module__", "") == "torch.nn.init"
+        return None if drawing else func(*args, **kwargs or {})
+
+
+def unfilled_model(config: BertConfig, task: str) -> BertModel:
+    """A model with shapes and no numbers, for weights that come with `assign=True`.
+
+    It costs no memory and leaves the random generators alone. Without `_NoDraws` the first one
+    would take seconds: drawing on the meta device makes PyTorch import sympy.
+    """
+    with torch.device("meta"), _NoDraws():
+        return BertModel(config, task)
 
 
 def _load_tokenizer(path: Path, fingerprint: str, config: BertConfig) -> Tokenizer:

@@ -86,6 +86,20 @@ def test_what_is_saved_comes_back(tmp_path: Path, config: BertConfig, task: str)
     loaded(BATCH).sum().backward()  # its weights can be trained
 
 
+def test_loading_imports_nothing_heavy(tmp_path: Path) -> None:
+    saved(tmp_path)
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "from bert_demo import checkpoint\n"
+        "before = set(sys.modules)\n"
+        "checkpoint.load(sys.argv[1])\n"
+        "print(len(set(sys.modules) - before))\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parents[1])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    assert int(done.stdout) < 100  # PyTorch's compiler would be 800, and seconds
+
+
 def test_the_folder_can_be_read_by_people(tmp_path: Path) -> None:
     saved(tmp_path / "one", seed=3, task="nli")
     files = {path.name for path in (tmp_path / "one").iterdir()}
