@@ -22,7 +22,7 @@ lint: $(VENV)/dev.installed
 	@$(BIN)/python -m mypy
 
 bench: $(VENV)/dev.installed $(BENCH)/d2l
-	@$(BIN)/python bench/compare.py --d2l $(BENCH)/d2l $(ARGS)
+	@$(BIN)/python -m bench.compare --d2l $(BENCH)/d2l $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(BENCH) .mypy_cache .pytest_cache .ruff_cache .hypothesis

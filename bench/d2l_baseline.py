@@ -113,7 +113,7 @@ def write_snli(data: Path, folder: Path) -> None:
 
 def _bracketed(sentence: str) -> str:
     """A binary parse of n tokens has n - 1 pairs of brackets, whatever its shape."""
-    tokens = re.findall(r"\w+|[^\w\s]", sentence) or [""]
+    tokens: list[str] = re.findall(r"\w+|[^\w\s]", sentence) or [""]
     return "".join(f"( {token} " for token in tokens[:-1]) + tokens[-1] + " )" * (len(tokens) - 1)
 
 
@@ -229,7 +229,7 @@ def prepare_snli(book: Any, folder: Path, steps: int) -> dict[str, Any]:
 
 
 def prepare_wikitext(book: Any, folder: Path, steps: int) -> dict[str, Any]:
-    """From the file to batches: `load_data_wiki`, masks and pairs included, as it does them once."""
+    """From file to batches: `load_data_wiki`, with masks and pairs, which it draws once."""
     begin = time.perf_counter()
     batches, _ = load_wikitext(book, folder)
     seconds = time.perf_counter() - begin

@@ -43,7 +43,8 @@ def describe_checkpoints(folder: Path = CHECKPOINTS) -> str:
 
 def build_app() -> gr.Blocks:
     """The page, not yet served."""
-    with gr.Blocks(title="bert_demo", analytics_enabled=False) as page:
+    page = gr.Blocks(title="bert_demo", analytics_enabled=False)
+    with page:
         gr.Markdown(INTRODUCTION)
         checkpoints = gr.Markdown(describe_checkpoints())
         gr.Markdown(COMMANDS)
@@ -56,9 +57,11 @@ def build_app() -> gr.Blocks:
 def launch_options() -> dict[str, Any]:
     """Arguments of `launch` that hold wherever the page is served."""
     # The default theme fetches its fonts from elsewhere, which a machine with no network cannot.
-    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    theme = gr.themes.Default(
+        font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+    )
     return {
-        "theme": gr.themes.Default(**fonts),
+        "theme": theme,
         "enable_monitoring": False,
         "ssr_mode": False,
         "footer_links": [],
