@@ -14,7 +14,7 @@ import torch
 from bert_demo import checkpoint, kernels
 from bert_demo.config import LABELS, BertConfig, RunConfig
 from bert_demo.data.batches import NliBatches, PretrainingBatches
-from bert_demo.data.prepare import TokenizedText, prepare_nli, prepare_text
+from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.device import fast_bf16, pick_device
 from bert_demo.distributed import World
 from bert_demo.model import BertModel
@@ -34,6 +34,8 @@ class Setup:
     tokenizer: Tokenizer
     batches: PretrainingBatches | NliBatches
     validation: PretrainingBatches | NliBatches
+    test: TokenizedNli | None
+    """What a finished classifier is scored on, once."""
     device: torch.device
     precision: str
     steps: int | None
@@ -62,7 +64,7 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
         precision = "bf16" if fast_bf16(device) else "fp32"
     kernels.seed_noise(run.training.seed)  # the weights that a new model starts with
     prepare = _prepare_pretraining if run.task == "pretraining" else _prepare_nli
-    model, tokenizer, batches, validation, facts = prepare(run)
+    model, tokenizer, batches, validation, test, facts = prepare(run)
     limit = model.config.max_position_embeddings
     if run.training.max_length > limit:
         raise ValueError(
@@ -86,7 +88,7 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
         **facts,
     }
     return Setup(
-        run.task, model, tokenizer, batches, validation, device, precision, steps, description
+        run.task, model, tokenizer, batches, validation, test, device, precision, steps, description
     )
 
 
@@ -127,7 +129,7 @@ def _prepare_pretraining(run: RunConfig) -> tuple[Any, ...]:
     }
     batches = PretrainingBatches(text, tokenizer, **_batch_settings(run))
     validation = PretrainingBatches(held_out, tokenizer, **_validation_settings(run))
-    return model, tokenizer, batches, validation, facts
+    return model, tokenizer, batches, validation, None, facts
 
 
 def _prepare_nli(run: RunConfig) -> tuple[Any, ...]:
@@ -140,6 +142,7 @@ def _prepare_nli(run: RunConfig) -> tuple[Any, ...]:
     model.load_state_dict(state, strict=False)
     data, report = prepare_nli(run.corpus, "train", tokenizer)
     held_out, _ = prepare_nli(run.corpus, "validation", tokenizer)
+    test, _ = prepare_nli(run.corpus, "test", tokenizer)
     facts = {
         "source": report.sentence(),
         "left_out": data.left_out,
@@ -148,7 +151,7 @@ def _prepare_nli(run: RunConfig) -> tuple[Any, ...]:
     }
     batches = NliBatches(data, tokenizer, **_batch_settings(run))
     validation = NliBatches(held_out, tokenizer, **_validation_settings(run))
-    return model, tokenizer, batches, validation, facts
+    return model, tokenizer, batches, validation, test, facts
 
 
 def _fine_tuning_config(run: RunConfig, config: BertConfig) -> BertConfig:

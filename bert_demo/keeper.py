@@ -37,6 +37,7 @@ class Keeper:
             return
         if step == 0:
             checkpoint.save(self.folder, self.setup.model, self.setup.tokenizer, self._about({}))
+            checkpoint.remove_resume(self.folder)  # of a run that this one replaces
         self._metrics = self.folder / METRICS
         kept = [e for e in read_metrics(self.folder) if step and e.get("step", 0) <= step]
         kept = [e for e in kept if e["event"] not in ("start", "end")]

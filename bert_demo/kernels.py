@@ -63,7 +63,7 @@ def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
         return x
     if x.device.type != "cpu":
         return F.dropout(x, rate)
-    result: Tensor = _Dropout.apply(x, rate)
+    result: Tensor = _Dropout.apply(x, rate)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -143,7 +143,7 @@ def attention(qkv: Tensor, groups: Groups, heads: int, rate: float, training: bo
     """
     rate = rate if training else 0.0
     if qkv.device.type == "cpu":
-        result: Tensor = _GroupedAttention.apply(qkv, groups, heads, rate)
+        result: Tensor = _GroupedAttention.apply(qkv, groups, heads, rate)  # type: ignore[no-untyped-call]
         return result
     return padded_attention(qkv, groups, heads, rate)[0]
 
@@ -233,5 +233,5 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
             for part, label in parts
         ]
         return torch.stack(losses).sum() if losses else x.new_zeros(())
-    result: Tensor = _ChunkedCrossEntropy.apply(x, weight, bias, labels)
+    result: Tensor = _ChunkedCrossEntropy.apply(x, weight, bias, labels)  # type: ignore[no-untyped-call]
     return result

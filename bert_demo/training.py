@@ -23,6 +23,7 @@ from bert_demo.device import peak_memory_bytes
 from bert_demo.keeper import Keeper
 from bert_demo.model import BertModel
 from bert_demo.optimizers import Optimizers, recipe
+from bert_demo.predict import evaluate
 from bert_demo.tokenizer import Tokenizer
 from bert_demo.validation import batch_losses, validate
 
@@ -183,6 +184,8 @@ def train(
         final = clock.validate(None)
         yield keeper.note(final)
         scores = {k: v for k, v in final.items() if k not in ("event", "step", "seconds")}
+        if setup.test is not None and reason == "completed":
+            scores["test"] = evaluate(setup.model, setup.tokenizer, setup.test)
         keeper.save(clock.state(), scores, finished=reason == "completed")
         message = message or f"Finished {clock.step} steps in {clock.seconds:.1f} s."
     except TrainingError as error:
@@ -203,7 +206,7 @@ def train(
 def resumable(folder: Path) -> RunConfig:
     """The run whose unfinished state lies in `folder`; raises `ValueError` if there is none."""
     about = checkpoint.read_config(folder).get("about", {})
-    if "run" not in about or checkpoint.load_resume(folder) is None:
+    if "run" not in about or not (folder / checkpoint.RESUME).exists():
         raise ValueError(f"{folder} holds no unfinished run, so there is nothing to resume.")
     return run_config(about["run"])
 
