@@ -127,6 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
     one = command("import-d2l", "Make a checkpoint from one of Dive into Deep Learning.")
     one.add_argument("source", metavar="ZIP", help="Zip, its folder, bert.small or bert.base")
     _add_out(one)
+    _add_overwrite(one)
     one.add_argument(
         "--num-attention-heads", type=_whole, metavar="N", help="Where the zip's name does not tell"
     )
@@ -139,7 +140,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_training(parser: argparse.ArgumentParser, task: str) -> None:
     _add_out(parser)
     parser.add_argument("--resume", action="store_true", help="Go on with the run in --out")
-    parser.add_argument("--overwrite", action="store_true", help="Replace the checkpoint in --out")
+    _add_overwrite(parser)
     skipped = {"task"} if task == "pretraining" else {"task", *_NEW_MODEL}
     corpora = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
     _add_settings(parser.add_argument_group("what is trained"), RunConfig, skipped, corpora)
@@ -174,6 +175,10 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="Folder for the checkpoint")
+
+
+def _add_overwrite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--overwrite", action="store_true", help="Replace the checkpoint in --out")
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:

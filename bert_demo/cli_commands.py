@@ -65,32 +65,37 @@ def finetune(flags: Namespace) -> int:
 
 
 def _train(flags: Namespace, task: str) -> int:
-    out = Path(flags.out)
+    from bert_demo import distributed
     from bert_demo.training import resumable, train
 
+    out = Path(flags.out)
     base = resumable(out) if flags.resume else None
     if base is not None and base.task != task:
         other = "pretrain" if base.task == "pretraining" else "finetune"
         raise ValueError(f"The run in {out} was started with {other}; resume it with {other}.")
     run = _run_config(flags, task, base)
     report, last = TrainingReport(flags.json), {}
+    leads = distributed.world().leads  # under torchrun one process speaks for all
     with _Interrupt() as interrupt:
         try:
             for event in train(
                 run, out, resume=flags.resume, overwrite=flags.overwrite, should_stop=interrupt
             ):
                 interrupt.armed = True
-                report.show(event)
+                if leads:
+                    report.show(event)
                 last = event
         finally:
             report.clear()
     if last["reason"] == "failed":
-        note(last["message"])
+        if leads:
+            note(last["message"])
         return 1
     if last["reason"] == "stopped":
-        note(f"Stopped by Ctrl-C; {out} holds what was learnt, and --resume goes on with it.")
+        if leads:
+            note(f"Stopped by Ctrl-C; {out} holds what was learnt, and --resume goes on with it.")
         return 130
-    if not flags.json:
+    if leads and not flags.json:
         say(f"The checkpoint is in {out}.")
     return 0
 
@@ -241,7 +246,10 @@ def import_d2l(flags: Namespace) -> int:
     from bert_demo import interop
 
     report = interop.import_d2l(
-        flags.source, Path(flags.out), num_attention_heads=flags.num_attention_heads
+        flags.source,
+        flags.out,
+        num_attention_heads=flags.num_attention_heads,
+        overwrite=flags.overwrite,
     )
     if flags.json:
         emit(report)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bert_demo.data.prepare import TokenizedNli
 
 # Tokens in one forward pass, counted as if padded: bounds the memory that attention takes.
-_BATCH_TOKENS = 16_384
+_BATCH_TOKENS = 8_192
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import bert_demo
 from bert_demo import cli, cli_commands, cli_output, training
@@ -297,6 +299,35 @@ def test_ctrl_c_in_other_commands(
     monkeypatch.setattr(bert_demo.checkpoint, "load", interrupted)
     result = run("encode", "--model", pretrained, "--text", "a crane")
     assert result == (130, "", "Stopped by Ctrl-C.\n")
+
+
+def test_what_the_system_refuses_is_a_sentence(
+    run: Run, pretrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "model.safetensors")
+
+    monkeypatch.setattr(bert_demo.checkpoint, "load", full)
+    code, out, err = run("encode", "--model", pretrained, "--text", "a crane")
+    assert (code, out) == (1, "")
+    assert err == "The system refused: No space left on device (model.safetensors).\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other words for a broken pipe")
+def test_a_reader_that_leaves_early_gets_no_traceback(pretrained: Path) -> None:
+    asked = ["encode", "--model", str(pretrained), "--text", "a crane", "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bert_demo", *asked],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 1
+    process.stderr.close()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process alone")
@@ -601,6 +632,34 @@ def test_evaluate_refuses_what_is_not_there(
 # The other commands.
 
 
+def test_a_checkpoint_of_the_book(run: Run, d2l_checkpoint: Path, tmp_path: Path) -> None:
+    source, out = d2l_checkpoint / "bert.small.torch.zip", tmp_path / "book"
+    code, text, err = run("import-d2l", source, "--out", out, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(text)["num_attention_heads"] == 4
+    wanted = load_file(d2l_checkpoint / "bert.small.expected.safetensors")
+    asked = ("encode", "--model", out, "--json", "--text")
+    for name, texts in (
+        ("flying", ["a crane is flying"]),
+        ("driver", ["a crane driver came", "--pair", "he just left"]),
+    ):
+        found = json.loads(run(*asked, *texts)[1])
+        vectors = torch.tensor(found["vectors"][0])
+        torch.testing.assert_close(vectors, wanted[f"{name}.encoded"], rtol=1e-4, atol=1e-4)
+    refused(run("import-d2l", source, "--out", out), "holds a checkpoint already")
+    code, text, _ = run("import-d2l", source, "--out", out, "--overwrite")
+    assert code == 0
+    assert "hidden size: 256" in text
+
+
+def test_what_is_no_checkpoint_of_the_book(run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "bert.small.torch.zip"
+    page.write_text("<html>403</html>")
+    for source in (page, tmp_path / "no.zip", tmp_path):
+        refused(run("import-d2l", source, "--out", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_prepare_and_doctor(run: Run, real_data: Path) -> None:
     code, text, err = run("prepare", "--json")
     assert (code, err) == (0, "")
@@ -613,7 +672,8 @@ def test_prepare_and_doctor(run: Run, real_data: Path) -> None:
     }
     code, text, _ = run("prepare")
     assert code == 0
-    assert "43,631" in text or "WikiText-2" in text
+    assert "WikiText-2, train (local mirror)" in text
+    assert "SNLI, test (local mirror): 9,824 pairs" in text
 
 
 def test_prepare_says_what_could_not_be_had(
