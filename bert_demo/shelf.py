@@ -1,0 +1,261 @@
+"""The models at hand: what there is, in words, and the few that are loaded.
+
+The page and its API name a model by an id such as "bundled/crane-tiny" or "run/1203-k7qm", never
+by a path. A model whose files change, as a running run's do, is read again when it is next asked
+for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bert_demo import checkpoint, kernels
+from bert_demo.checkpoint import Checkpoint, CheckpointError
+from bert_demo.config import BertConfig, from_dict
+from bert_demo.data.sources import CORPORA
+from bert_demo.model import BertModel
+
+TASK_WORDS = {"pretraining": "pretrained", "nli": "fine-tuned"}
+
+_ID = re.compile(r"([a-z]+)/([A-Za-z0-9][A-Za-z0-9._-]{0,99})", re.ASCII)
+_MOST_MODELS = 6
+_MOST_BYTES = 2 * 1024**3
+_TWIN_SEED = 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model on the shelf, described without its weights."""
+
+    id: str
+    title: str
+    task: str
+    """"pretraining" or "nli"."""
+    config: BertConfig
+    parameters: int
+    about: dict[str, Any]
+    """Facts kept in the checkpoint: run, facts, scores."""
+    changed: float
+    """When its description was last written, as Unix time."""
+
+    @property
+    def corpus(self) -> str | None:
+        """The text it was last trained on ("crane-world"), where that is known."""
+        name = _inside(self.about, "run", "corpus")
+        return name if name in CORPORA else None
+
+    @property
+    def size(self) -> str:
+        """Its shape in words: "2 layers of 128, 0.7 million parameters"."""
+        layers = self.config.num_hidden_layers
+        millions = self.parameters / 1e6
+        return (
+            f"{layers} {'layer' if layers == 1 else 'layers'} of {self.config.hidden_size}, "
+            f"{millions:,.{0 if millions >= 10 else 1}f} million parameters"
+        )
+
+    @property
+    def origin(self) -> str:
+        """What was done to it: "pretrained on Crane World, 84 steps"."""
+        words = TASK_WORDS[self.task]
+        if self.corpus is not None:
+            words += f" on {CORPORA[self.corpus].title}"
+        elif isinstance(self.about.get("imported"), str):
+            words += f", imported from {self.about['imported']}"
+        step = self.about.get("step")
+        if self.corpus is not None:
+            words += f", {step:,} steps" if isinstance(step, int) else ", not trained yet"
+        return words
+
+    @property
+    def accuracy(self) -> tuple[float, int, str] | None:
+        """A classifier's accuracy, on how many pairs, and "test" or "validation"; if known."""
+        for split, place in (("test", ("scores", "test")), ("validation", ("scores",))):
+            scores = _inside(self.about, *place)
+            accuracy, n = _inside(scores, "accuracy"), _inside(scores, "n")
+            if isinstance(accuracy, float) and isinstance(n, int):
+                return accuracy, n, split
+        return None
+
+    @property
+    def score(self) -> str:
+        """How good it was when it was last measured, in a sentence; empty where unknown."""
+        if self.task == "nli":
+            if self.accuracy is None:
+                return ""
+            accuracy, n, split = self.accuracy
+            return f"{split.capitalize()} accuracy {accuracy:.1%} on {n:,} pairs."
+        loss = _inside(self.about, "scores", "mlm_loss")
+        return f"Validation masked-LM loss {loss:.2f}." if isinstance(loss, float) else ""
+
+    @property
+    def choice(self) -> str:
+        """One line for a menu."""
+        return f"{self.title} ({self.origin})"
+
+
+class ModelShelf:
+    """Every model in some folders; the ones last used stay loaded. Safe to use from threads.
+
+    Args:
+        folders: kind -> folder, in the order in which they are listed. The kind begins the id
+            of all models below it. A model is `folder/name`, or `folder/name/model` beside the
+            `run.json` that may give its title.
+    """
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        self._folders = {kind: Path(folder) for kind, folder in folders.items()}
+        self._described: dict[Path, tuple[tuple[int, ...], Entry | None]] = {}
+        self._loaded: OrderedDict[str, tuple[object, Checkpoint]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+
+    def entries(self, task: str | None = None) -> list[Entry]:
+        """The models of a task, or all; kinds in the order given, the newest of a kind first."""
+        found: list[Entry] = []
+        for kind, folder in self._folders.items():
+            of_kind = [entry for name in _names(folder) if (entry := self._entry(kind, name))]
+            found += sorted(of_kind, key=lambda entry: (-entry.changed, entry.id))
+        return [entry for entry in found if task in (None, entry.task)]
+
+    def entry(self, model_id: str) -> Entry:
+        """The description of one model; `ValueError` if there is none of this id."""
+        kind, name = self._parts(model_id)
+        found = self._entry(kind, name)
+        if found is None:
+            raise ValueError(f"There is no model {model_id!r} here; choose one from the list.")
+        return found
+
+    def load(self, model_id: str) -> Checkpoint:
+        """The model, its tokenizer and its configuration, on the CPU.
+
+        Everybody gets the same objects: do not change them. Raises `ValueError` for an id that
+        is not on the shelf and `CheckpointError` for files that cannot be read.
+        """
+        self.entry(model_id)
+        folder = self._folder(*self._parts(model_id))
+        version = tuple(_stamp(folder / name) for name in _FILES)
+        return self._cached(model_id, version, lambda: checkpoint.load(folder))
+
+    def twin(self, model_id: str) -> Checkpoint:
+        """The same model before any training: its random weights are the same every time."""
+        entry = self.entry(model_id)
+        _, tokenizer, config = self.load(model_id)
+
+        def build() -> Checkpoint:
+            with torch.random.fork_rng(devices=[]):
+                kernels.seed_noise(_TWIN_SEED)
+                model = BertModel(config, entry.task)
+            return Checkpoint(model.eval(), tokenizer, config)
+
+        return self._cached(f"{model_id} twin", (config, tokenizer.fingerprint), build)
+
+    def _cached(self, key: str, version: object, build: Any) -> Checkpoint:
+        found = self._peek(key, version)
+        if found is None:
+            # One at a time: thirty students who choose the same model load it once.
+            with self._loading:
+                found = self._peek(key, version)
+                if found is None:
+                    found = build()
+                    with self._lock:
+                        self._loaded[key] = (version, found)
+                        self._evict()
+        return found
+
+    def _peek(self, key: str, version: object) -> Checkpoint | None:
+        with self._lock:
+            stored, found = self._loaded.get(key, (None, None))
+            if found is None or stored != version:
+                return None
+            self._loaded.move_to_end(key)
+            return found
+
+    def _evict(self) -> None:
+        sizes = [_bytes(loaded.model) for _, loaded in self._loaded.values()]
+        while len(sizes) > 1 and (len(sizes) > _MOST_MODELS or sum(sizes) > _MOST_BYTES):
+            self._loaded.popitem(last=False)
+            sizes.pop(0)
+
+    def _parts(self, model_id: str) -> tuple[str, str]:
+        match = _ID.fullmatch(model_id) if isinstance(model_id, str) else None
+        if match is None or match[1] not in self._folders:
+            raise ValueError(f"{model_id!r} is not a model's name; choose one from the list.")
+        return match[1], match[2]
+
+    def _folder(self, kind: str, name: str) -> Path:
+        folder = self._folders[kind] / name
+        inner = folder / "model"
+        return inner if (inner / checkpoint.CONFIG).is_file() else folder
+
+    def _entry(self, kind: str, name: str) -> Entry | None:
+        """The description, read again only when its files changed; None where nothing loads."""
+        folder = self._folder(kind, name)
+        run = self._folders[kind] / name / "run.json"
+        stamps = (*_stamp(folder / checkpoint.CONFIG), *_stamp(run))
+        known = self._described.get(folder)
+        if known is None or known[0] != stamps:
+            known = (stamps, _describe(f"{kind}/{name}", folder, run, stamps[0] / 1e9))
+            self._described[folder] = known
+        return known[1]
+
+
+_FILES = (checkpoint.CONFIG, checkpoint.TOKENIZER, checkpoint.WEIGHTS)
+
+
+def _names(folder: Path) -> Iterator[str]:
+    try:
+        paths = list(folder.iterdir())
+    except OSError:  # not there yet
+        return
+    for path in paths:
+        if _ID.fullmatch(f"x/{path.name}") and path.is_dir():
+            yield path.name
+
+
+def _describe(model_id: str, folder: Path, run: Path, changed: float) -> Entry | None:
+    try:
+        stored = checkpoint.read_config(folder)
+        config: BertConfig = from_dict(BertConfig, stored["model"])
+    except (CheckpointError, ValueError):
+        return None
+    with torch.device("meta"):
+        model = BertModel(config, stored["task"])
+    parameters = sum(value.numel() for value in model.parameters())
+    title = model_id.split("/")[1]
+    try:
+        given = json.loads(run.read_text(encoding="utf-8")).get("title")
+    except (OSError, ValueError, AttributeError):
+        given = None
+    if isinstance(given, str) and given.strip():
+        title = given.strip()
+    return Entry(model_id, title, stored["task"], config, parameters, stored["about"], changed)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Changes when the file is replaced; (0, 0) where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return 0, 0
+    return state.st_mtime_ns, state.st_size
+
+
+def _bytes(model: BertModel) -> int:
+    return sum(value.numel() * value.element_size() for value in model.parameters())
+
+
+def _inside(value: Any, *names: str) -> Any:
+    """value[names[0]][names[1]]..., or None where something on the way is missing."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

@@ -1,0 +1,195 @@
+"""The shelf lists, loads and reloads models, and lets nobody out of its folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bert_demo import checkpoint, kernels
+from bert_demo.config import BertConfig
+from bert_demo.model import BertModel
+from bert_demo.predict import encode
+from bert_demo.shelf import ModelShelf
+from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
+
+TOKENIZER = Tokenizer.from_words([*SPECIAL_TOKENS, "a", "crane", "is", "flying"])
+CONFIG = BertConfig(
+    vocab_size=9, hidden_size=8, num_hidden_layers=2, intermediate_size=16, initializer_range=0.02
+)
+
+
+def make(folder: Path, seed: int, task: str = "pretraining", **about: Any) -> BertModel:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    kernels.seed_noise(seed)
+    model = BertModel(CONFIG, task).eval()
+    checkpoint.save(folder, model, TOKENIZER, about)
+    return model
+
+
+def facts(corpus: str, **scores: Any) -> dict[str, Any]:
+    return {"run": {"corpus": corpus}, "scores": scores, "step": 1200}
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> ModelShelf:
+    make(tmp_path / "checkpoints/crane-tiny", 1, **facts("crane-world", mlm_loss=1.25))
+    test = {"accuracy": 0.875, "n": 2000}
+    make(tmp_path / "checkpoints/nli", 2, "nli", **facts("snli", accuracy=0.5, n=9, test=test))
+    make(tmp_path / "runs/1203-k7qm/model", 3, imported="D2L")
+    (tmp_path / "runs/1203-k7qm/run.json").write_text('{"title": "Ada\'s run"}', encoding="utf-8")
+    (tmp_path / "runs/empty").mkdir()
+    (tmp_path / "runs/broken").mkdir()
+    (tmp_path / "runs/broken/config.json").write_text("{", encoding="utf-8")
+    make(tmp_path / "outside", 4)
+    return ModelShelf(
+        {"bundled": tmp_path / "checkpoints", "run": tmp_path / "runs", "more": tmp_path / "none"}
+    )
+
+
+def test_models_are_listed_by_kind_in_words(shelf: ModelShelf) -> None:
+    assert [e.id for e in shelf.entries("pretraining")] == ["bundled/crane-tiny", "run/1203-k7qm"]
+    assert {e.id for e in shelf.entries()} == {
+        "bundled/crane-tiny",
+        "bundled/nli",
+        "run/1203-k7qm",
+    }
+    crane = shelf.entry("bundled/crane-tiny")
+    assert crane.corpus == "crane-world"
+    assert crane.origin == "pretrained on Crane World, 1,200 steps"
+    assert crane.size.startswith("2 layers of 8, ")
+    assert crane.parameters == sum(p.numel() for p in shelf.load(crane.id).model.parameters())
+    assert crane.score == "Validation masked-LM loss 1.25."
+    nli = shelf.entry("bundled/nli")
+    assert nli.accuracy == (0.875, 2000, "test")
+    assert nli.score == "Test accuracy 87.5% on 2,000 pairs."
+    run = shelf.entry("run/1203-k7qm")
+    assert (run.title, run.corpus, run.score) == ("Ada's run", None, "")
+    assert run.origin == "pretrained, imported from D2L"
+
+
+def test_the_newest_of_a_kind_comes_first(shelf: ModelShelf, tmp_path: Path) -> None:
+    make(tmp_path / "runs/later", 5)
+    os.utime(tmp_path / "runs/later/config.json", (time.time() + 60, time.time() + 60))
+    assert [e.id for e in shelf.entries()][-2:] == ["run/later", "run/1203-k7qm"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "crane-tiny",
+        "bundled/",
+        "bundled/..",
+        "bundled/../outside",
+        "bundled/.hidden",
+        "run/1203-k7qm/model",
+        "other/crane-tiny",
+        "/etc/passwd",
+        "bundled/crane-tiny\n",
+        "bundled/cr\u00e4ne",
+        "bundled/missing",
+        "run/empty",
+        "run/broken",
+        "run/" + "x" * 200,
+        None,
+        3,
+        ["bundled/crane-tiny"],
+    ],
+)
+def test_other_names_are_refused_in_words(shelf: ModelShelf, name: Any) -> None:
+    for ask in (shelf.entry, shelf.load, shelf.twin):
+        with pytest.raises(ValueError, match="choose one from the list"):
+            ask(name)
+
+
+def test_a_model_stays_loaded_until_its_files_change(shelf: ModelShelf, tmp_path: Path) -> None:
+    first = shelf.load("run/1203-k7qm")
+    assert shelf.load("run/1203-k7qm") is first
+    grown = make(tmp_path / "runs/1203-k7qm/model", 99, **facts("crane-world"))
+    second = shelf.load("run/1203-k7qm")
+    assert second is not first
+    assert torch.equal(second.model.pooler.weight, grown.pooler.weight)
+    assert shelf.entry("run/1203-k7qm").origin == "pretrained on Crane World, 1,200 steps"
+
+
+def test_a_damaged_model_is_a_sentence(shelf: ModelShelf, tmp_path: Path) -> None:
+    weights = tmp_path / "checkpoints/nli/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    with pytest.raises(checkpoint.CheckpointError):
+        shelf.load("bundled/nli")
+
+
+def test_a_deleted_model_is_gone(shelf: ModelShelf, tmp_path: Path) -> None:
+    shelf.load("run/1203-k7qm")
+    shutil.rmtree(tmp_path / "runs/1203-k7qm")
+    assert "run/1203-k7qm" not in [e.id for e in shelf.entries()]
+    with pytest.raises(ValueError, match="choose one from the list"):
+        shelf.load("run/1203-k7qm")
+
+
+def test_a_twin_has_the_shape_but_other_weights_always_the_same(shelf: ModelShelf) -> None:
+    trained, tokenizer, config = shelf.load("bundled/crane-tiny")
+    before = torch.random.get_rng_state()
+    twin, its_tokenizer, its_config = shelf.twin("bundled/crane-tiny")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert its_config == config and its_tokenizer is tokenizer and not twin.training
+    assert not torch.equal(twin.pooler.weight, trained.pooler.weight)
+    torch.rand(3)
+    shelf._loaded.clear()
+    again = shelf.twin("bundled/crane-tiny").model
+    text = "a crane is flying"
+    assert torch.equal(
+        encode(twin, tokenizer, text).vectors, encode(again, tokenizer, text).vectors
+    )
+
+
+def test_few_models_stay_in_memory(
+    shelf: ModelShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bert_demo.shelf._MOST_MODELS", 2)
+    for name in ("bundled/crane-tiny", "bundled/nli", "bundled/crane-tiny", "run/1203-k7qm"):
+        shelf.load(name)
+    assert list(shelf._loaded) == ["bundled/crane-tiny", "run/1203-k7qm"]
+    monkeypatch.setattr("bert_demo.shelf._MOST_BYTES", 1)
+    assert shelf.load("bundled/nli") is shelf.load("bundled/nli")
+    assert list(shelf._loaded) == ["bundled/nli"]
+
+
+def test_many_threads_load_a_model_once(shelf: ModelShelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    load = checkpoint.load
+
+    def slow(folder: Path) -> checkpoint.Checkpoint:
+        calls.append(folder)
+        time.sleep(0.05)
+        return load(folder)
+
+    monkeypatch.setattr(checkpoint, "load", slow)
+    found: list[object] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(shelf.load("bundled/nli"))) for _ in range(12)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+    assert len(found) == 12 and all(item is found[0] for item in found)
+
+
+def test_a_strange_description_does_not_hide_the_others(shelf: ModelShelf, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints/nli/config.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored["about"] = {"run": "?", "scores": [1], "step": "many"}
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    entry = shelf.entry("bundled/nli")
+    assert (entry.corpus, entry.accuracy, entry.score) == (None, None, "")
+    assert len(shelf.entries()) == 3
