@@ -97,11 +97,12 @@ def _own_preparation(bench: Bench, measure: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "bench.compare", "--prepare", measure]
     cold, cached = (_run(command, bench.environment(cache)) for _ in range(2))
     seconds = float(cold[0][-1])
+    from_cache = {"value": float(cached[0][-1]), "peak_rss_bytes": cached[2]}
     return {
         "value": seconds,
         "seconds": seconds,
-        "cached": float(cached[0][-1]),
         "peak_rss_bytes": cold[2],
+        "from_cache": from_cache,
     }
 
 
@@ -181,18 +182,23 @@ def run_rounds(bench: Bench, measures: Sequence[str], rounds: int) -> dict[str, 
                 one = sides[side](bench, measure)
                 found[measure][side].append(one)
                 load = f"load {os.getloadavg()[0]:.1f}"
-                print(f"round {number + 1}: {measure}, {side}: {one['value']:.3g} ({load})")
+                print(
+                    f"round {number + 1}: {measure}, {side}: {one['value']:.3g} ({load})",
+                    flush=True,
+                )
     return found
 
 
-def report(found: dict[str, Any], learnt: Sequence[dict[str, Any]], rounds: int) -> str:
-    """The findings as Markdown."""
+def report(
+    found: dict[str, Any], learnt: Sequence[dict[str, Any]], rounds: int, load: float
+) -> str:
+    """The findings as Markdown; `load` is how busy the machine was before, in processes."""
     lines = [
         "# This project beside the book's own code",
         "",
         "Measured by `BERT_DEMO_DATA=... make bench`; `bench/compare.py` says how.",
         "",
-        *(f"- {line}" for line in _machine(found, rounds)),
+        *(f"- {line}" for line in _machine(found, rounds, load)),
         "",
         "| Measure | book | bert_demo | ratio | book's memory | bert_demo's |",
         "|---|---|---|---|---|---|",
@@ -200,7 +206,7 @@ def report(found: dict[str, Any], learnt: Sequence[dict[str, Any]], rounds: int)
     for measure, sides in found.items():
         lines.append(_row(TITLES[measure], measure, sides))
         if measure.startswith("prepare"):
-            cached = [{**one, "value": one["cached"]} for one in sides["own"]]
+            cached = [one["from_cache"] for one in sides["own"]]
             title = TITLES[measure] + ", from the cache"
             lines.append(_row(title, measure, {**sides, "own": cached}))
     lines += [
@@ -251,13 +257,13 @@ def _learnt(learnt: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _machine(found: dict[str, Any], rounds: int) -> list[str]:
+def _machine(found: dict[str, Any], rounds: int, load: float) -> list[str]:
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("torch", "numpy")]
     precisions = {
         one["precision"] for sides in found.values() for one in sides["own"] if "precision" in one
     }
     lines = [
-        f"{datetime.date.today():%d %B %Y}, {rounds} rounds",
+        f"{datetime.date.today():%d %B %Y}, {rounds} rounds, load before the first {load:.1f}",
         f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
         f"Python {platform.python_version()}, {', '.join(versions)}, d2l 1.0.3",
     ]
@@ -292,12 +298,13 @@ def main() -> None:
     data = Path(os.environ.get("BERT_DEMO_DATA", ""))
     if not (data / "datasets").is_dir():
         parser.error("BERT_DEMO_DATA must name the folder with the real WikiText-2 and SNLI")
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as work:
         bench = Bench(chosen.d2l.resolve(), chosen.steps, Path(work), data.resolve())
         found = run_rounds(bench, chosen.only or list(TITLES), chosen.rounds)
         recipes = ("d2l", "recommended") if chosen.learn_seconds else ()
         learnt = [learning(bench, recipe, chosen.learn_seconds) for recipe in recipes]
-    chosen.out.write_text(report(found, learnt, chosen.rounds), encoding="utf-8")
+    chosen.out.write_text(report(found, learnt, chosen.rounds, load), encoding="utf-8")
     print(f"Written to {chosen.out}.")
 
 
