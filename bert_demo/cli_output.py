@@ -118,7 +118,10 @@ def _sentence(event: dict[str, Any]) -> str:
         names = ("mlm_loss", "nsp_loss", "nsp_accuracy", "loss", "accuracy")
         scores = (f"{_words(name)} {event[name]:.3f}" for name in names if name in event)
         return f"step {event['step']}, {event['seconds']:.0f} s: validation {', '.join(scores)}"
-    return str(event["message"])
+    test = event.get("scores", {}).get("test")
+    if test is None:
+        return str(event["message"])
+    return f"{event['message']}\nTest accuracy {test['accuracy']:.4f} on {test['n']:,} pairs."
 
 
 def _start(event: dict[str, Any]) -> str:
@@ -130,8 +133,6 @@ def _start(event: dict[str, Any]) -> str:
     ]
     if event.get("truncated"):
         lines.append(f"{event['truncated']:,} pairs are too long and are cut.")
-    if event.get("left_out"):
-        lines.append(f"{event['left_out']:,} pairs have no agreed label and are left out.")
     baselines = event.get("baselines") or {}
     if baselines:
         named = (f"{value:.3f} ({_BASELINES[name]})" for name, value in baselines.items())
