@@ -1,0 +1,242 @@
+"""Pairs of premise and hypothesis about who is there and who does what.
+
+Every function draws a hypothesis and gives it back with a function that draws a premise for a
+label. As in SNLI, premise and hypothesis speak of one scene: "a dog is resting" contradicts
+"a bird is resting", and "five dogs" contradicts "two dogs".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bert_demo.data.crane_everyday import (
+    ACTIVITIES,
+    ASIDES,
+    CLOTHES,
+    COLOURS,
+    COMPANY,
+    DEEDS,
+    DOINGS,
+    HANDLING,
+    KINDS,
+    PEOPLE,
+    PERSON_ADJECTIVES,
+    ROOMS,
+    SEXES,
+    TIMES,
+    WORKERS,
+    Activity,
+)
+from bert_demo.data.crane_grammar import Dice, finite, gerund, participle
+
+ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
+
+Draft = tuple[str, Callable[[int], str]]
+"""A hypothesis, and a function that draws a premise for a label."""
+
+_WHERE = ("in the street", "in the garden", "at the station", "in the market", "near the house")
+_SIZES_OF = {
+    "animal": ("", "big ", "small ", "young ", "beautiful "),
+    "person": ("", "tall ", "small ", "happy ", "beautiful "),
+    "vehicle": ("", "big ", "small ", "new ", "beautiful "),
+    "thing": ("", "big ", "small ", "new ", "beautiful "),
+}
+
+
+def other(dice: Dice, items: tuple[str, ...], *taken: str) -> str:
+    """One of the items that is not taken."""
+    return dice.choice([item for item in items if item not in taken])
+
+
+def person_phrase(dice: Dice, person: str) -> str:
+    """A noun phrase for a person: some have an adjective, so that premises vary."""
+    adjective = dice.choice(PERSON_ADJECTIVES) + " " if dice.random() < 0.4 else ""
+    return f"{dice.choice(('a', 'the'))} {adjective}{person}"
+
+
+def aside(dice: Dice) -> str:
+    """An addition that changes no label, after about a third of the premises."""
+    draw = dice.random()
+    if draw < 0.2:
+        return " " + dice.choice(TIMES)
+    return " " + dice.choice(ASIDES) if draw < 0.35 else ""
+
+
+def incompatible(dice: Dice, activity: Activity) -> Activity:
+    """Something that nobody does while doing the activity."""
+    return dice.choice([item for item in ACTIVITIES if item.excludes(activity)])
+
+
+def kind_pair(dice: Dice) -> Draft:
+    """Hypernyms as subjects: every sparrow is a bird."""
+    top = dice.choice(tuple(DOINGS))
+    kind = dice.choice(tuple(KINDS[top]))
+    doing = dice.choice(DOINGS[top])
+
+    def premise(label: int) -> str:
+        if label == ENTAILMENT:
+            noun = dice.choice(KINDS[top][kind])
+        elif label == NEUTRAL:
+            noun = top
+        else:
+            noun = dice.choice(KINDS[top][other(dice, tuple(KINDS[top]), kind)])
+        size = dice.choice(_SIZES_OF[top])
+        return f"{dice.choice(('a', 'the'))} {size}{noun} is {doing}{aside(dice)}"
+
+    return f"{dice.choice(('a', 'the'))} {kind} is {doing}", premise
+
+
+def handled_kind_pair(dice: Dice) -> Draft:
+    """Hypernyms as objects: who eats an apple eats a fruit."""
+    top = dice.choice(tuple(HANDLING))
+    kind = dice.choice(tuple(KINDS[top]))
+    doing = dice.choice(HANDLING[top])
+    person = dice.choice(PEOPLE)
+
+    def premise(label: int) -> str:
+        if label == ENTAILMENT:
+            noun = "a " + dice.choice(KINDS[top][kind])
+        elif label == NEUTRAL:
+            noun = dice.choice(("a " + top, "something"))
+        else:
+            noun = "a " + dice.choice(KINDS[top][other(dice, tuple(KINDS[top]), kind)])
+        return f"{person_phrase(dice, person)} is {doing} {noun}{aside(dice)}"
+
+    return f"the {person} is {doing} a {kind}", premise
+
+
+def activity_pair(dice: Dice) -> Draft:
+    """What somebody does, and does not do."""
+    activity = dice.choice(ACTIVITIES)
+    person = dice.choice(PEOPLE)
+    place = dice.choice(activity.places)
+    negated = dice.random() < 0.5
+
+    def premise(label: int) -> str:
+        subject = person_phrase(dice, person)
+        if label == NEUTRAL:
+            state = dice.choice(
+                (f"is {place}", f"is wearing a {dice.choice(COLOURS)} {dice.choice(CLOTHES)}")
+            )
+        elif (label == ENTAILMENT) != negated:
+            state = "is " + gerund(dice.choice((activity.verb, activity.specific)))
+        else:
+            state = "is " + gerund(incompatible(dice, activity).verb)
+        return f"{subject} {state}{aside(dice)}"
+
+    middle = "is not" if negated else "is"
+    return f"the {person} {middle} {gerund(activity.verb)}", premise
+
+
+def generality_pair(dice: Dice) -> Draft:
+    """Who reads a book reads something; who reads something may not read a book."""
+    activity = dice.choice(ACTIVITIES)
+    person = dice.choice(PEOPLE)
+    general = dice.random() < 0.5
+
+    def premise(label: int) -> str:
+        if label == CONTRADICTION and (general or dice.random() < 0.5):
+            denied = gerund(activity.general).replace("some", "any")
+            state = f"is not {denied}"
+        elif label == CONTRADICTION:
+            state = "is " + gerund(incompatible(dice, activity).verb)
+        elif label == ENTAILMENT:
+            verb = dice.choice((activity.verb, activity.specific)) if general else activity.specific
+            state = "is " + gerund(verb)
+        else:
+            state = "is " + (dice.choice(activity.places) if general else gerund(activity.general))
+        return f"{person_phrase(dice, person)} {state}{aside(dice)}"
+
+    claim = activity.general if general else activity.verb
+    return f"the {person} is {gerund(claim)}", premise
+
+
+def presence_pair(dice: Dice) -> Draft:
+    """Somebody or nobody in a room."""
+    room = dice.choice(ROOMS)
+    doing = dice.choice(("sleeping", "singing", "dancing", "talking", "reading"))
+    nobody = dice.random() < 0.5
+
+    def premise(label: int) -> str:
+        person = person_phrase(dice, dice.choice(PEOPLE))
+        if label == NEUTRAL:
+            elsewhere = other(dice, ROOMS, room)
+            return dice.choice(
+                (
+                    f"{person} is {doing} in the {elsewhere}",
+                    f"the {room} is {dice.choice(('big', 'small', 'beautiful', 'clean'))}",
+                    f"nobody is {doing} in the {elsewhere}",
+                )
+            ) + aside(dice)
+        if (label == ENTAILMENT) != nobody:
+            return f"{person} is {doing} in the {room}{aside(dice)}"
+        return dice.choice(
+            (f"the {room} is empty", f"there is no one in the {room}", f"no one is in the {room}")
+        ) + aside(dice)
+
+    return f"{'nobody' if nobody else 'someone'} is {doing} in the {room}", premise
+
+
+def detail_pair(dice: Dice) -> Draft:
+    """Additions: what the premise says more entails, what it says less does not."""
+    activity = dice.choice(ACTIVITIES)
+    person = dice.choice(PEOPLE)
+    sort = dice.choice(("place", "place", "clothes", "time", "company"))
+    clothes = dice.choice(CLOTHES)
+    details = {
+        "place": activity.places,
+        "clothes": tuple(f"in a {colour} {clothes}" for colour in COLOURS),
+        "time": TIMES,
+        "company": COMPANY,
+    }
+    detail = dice.choice(details[sort])
+
+    def sentence(subject: str, given: dict[str, str]) -> str:
+        order = ("clothes", "doing", "company", "place", "time")
+        given = {**given, "doing": "is " + gerund(activity.verb)}
+        return " ".join([subject, *(given[part] for part in order if part in given)])
+
+    def conflict() -> str:
+        # A friend may be a child, but who is alone is with neither.
+        if sort == "company" and detail != "alone":
+            return "alone"
+        return other(dice, details[sort], detail)
+
+    def premise(label: int) -> str:
+        given = {}
+        if label != NEUTRAL:
+            given[sort] = detail if label == ENTAILMENT else conflict()
+        if label == NEUTRAL or dice.random() < 0.4:
+            extra = other(dice, tuple(details), sort)
+            given[extra] = dice.choice(details[extra])
+        return sentence(person_phrase(dice, person), given)
+
+    return sentence(f"the {person}", {sort: detail}), premise
+
+
+def voice_pair(dice: Dice) -> Draft:
+    """Who did it: active and passive say the same."""
+    verb, things = dice.choice(DEEDS)
+    thing = dice.choice(things)
+    person = dice.choice(PEOPLE)
+    others = SEXES if person in SEXES else WORKERS
+    passive = dice.random() < 0.5
+
+    def telling(who: str, as_passive: bool) -> str:
+        if as_passive:
+            return f"the {thing} was {participle(verb)} by {who}"
+        return f"{who} {finite(verb, past=True, many=False)} the {thing}"
+
+    def premise(label: int) -> str:
+        where = " " + dice.choice(_WHERE) if dice.random() < 0.7 else ""
+        if label == NEUTRAL:
+            seen = f"{person_phrase(dice, person)} saw the {thing}"
+            text = dice.choice((telling("someone", dice.random() < 0.5), seen))
+        elif label == CONTRADICTION and dice.random() < 0.3:
+            return f"the {person} did not {verb} the {thing}"
+        else:
+            who = person if label == ENTAILMENT else other(dice, others, person)
+            text = telling(person_phrase(dice, who), dice.random() < 0.6)
+        return text + where
+
+    return telling(f"the {person}", passive), premise
