@@ -107,9 +107,9 @@ class ModelShelf:
     """Every model in some folders; the ones last used stay loaded. Safe to use from threads.
 
     Args:
-        folders: kind -> folder, in the order in which they are listed. The kind begins the id
-            of all models below it. A model is `folder/name`, or `folder/name/model` beside the
-            `run.json` that may give its title.
+        folders: kind -> folder, in the order in which they are listed: {"bundled": ..., "run":
+            ...}. The kind begins the id of all models below it. A model is `folder/name`, or
+            `folder/name/model` beside the `run.json` that may give its title.
     """
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
@@ -135,14 +135,18 @@ class ModelShelf:
             raise ValueError(f"There is no model {model_id!r} here; choose one from the list.")
         return found
 
+    def folder(self, model_id: str) -> Path:
+        """Where the model is; `ValueError` if there is none of this id."""
+        self.entry(model_id)
+        return self._folder(*self._parts(model_id))
+
     def load(self, model_id: str) -> Checkpoint:
         """The model, its tokenizer and its configuration, on the CPU.
 
         Everybody gets the same objects: do not change them. Raises `ValueError` for an id that
         is not on the shelf and `CheckpointError` for files that cannot be read.
         """
-        self.entry(model_id)
-        folder = self._folder(*self._parts(model_id))
+        folder = self.folder(model_id)
         version = tuple(_stamp(folder / name) for name in _FILES)
         return self._cached(model_id, version, lambda: checkpoint.load(folder))
 

@@ -49,9 +49,7 @@ def shelf(tmp_path: Path) -> ModelShelf:
     (tmp_path / "runs/broken").mkdir()
     (tmp_path / "runs/broken/config.json").write_text("{", encoding="utf-8")
     make(tmp_path / "outside", 4)
-    return ModelShelf(
-        {"bundled": tmp_path / "checkpoints", "run": tmp_path / "runs", "more": tmp_path / "none"}
-    )
+    return ModelShelf({"bundled": tmp_path / "checkpoints", "run": tmp_path / "runs"})
 
 
 def test_models_are_listed_by_kind_in_words(shelf: ModelShelf) -> None:
@@ -73,6 +71,15 @@ def test_models_are_listed_by_kind_in_words(shelf: ModelShelf) -> None:
     run = shelf.entry("run/1203-k7qm")
     assert (run.title, run.corpus, run.score) == ("Ada's run", None, "")
     assert run.origin == "pretrained, imported from D2L"
+
+
+def test_a_model_is_where_its_id_says(shelf: ModelShelf, tmp_path: Path) -> None:
+    assert shelf.folder("run/1203-k7qm") == tmp_path / "runs/1203-k7qm/model"
+    assert shelf.folder("bundled/nli") == tmp_path / "checkpoints/nli"
+
+
+def test_no_folders_are_an_empty_shelf(tmp_path: Path) -> None:
+    assert ModelShelf({"bundled": tmp_path / "no"}).entries() == []
 
 
 def test_the_newest_of_a_kind_comes_first(shelf: ModelShelf, tmp_path: Path) -> None:
@@ -105,7 +112,7 @@ def test_the_newest_of_a_kind_comes_first(shelf: ModelShelf, tmp_path: Path) -> 
     ],
 )
 def test_other_names_are_refused_in_words(shelf: ModelShelf, name: Any) -> None:
-    for ask in (shelf.entry, shelf.load, shelf.twin):
+    for ask in (shelf.entry, shelf.folder, shelf.load, shelf.twin):
         with pytest.raises(ValueError, match="choose one from the list"):
             ask(name)
 
