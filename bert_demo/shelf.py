@@ -11,7 +11,7 @@ import json
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,23 +104,23 @@ class Entry:
 
 
 class ModelShelf:
-    """Every model in some folders; the ones last used stay loaded. Safe to use from threads.
+    """Every model in two folders; the ones last used stay loaded. Safe to use from threads.
 
     Args:
-        folders: kind -> folder, in the order in which they are listed: {"bundled": ..., "run":
-            ...}. The kind begins the id of all models below it. A model is `folder/name`, or
-            `folder/name/model` beside the `run.json` that may give its title.
+        checkpoints: models that come along or were imported; their ids are "bundled/<name>".
+        runs: runs, whose ids are "run/<name>". The model is `runs/name/model`, beside a
+            `run.json` that may give its title, or `runs/name` itself.
     """
 
-    def __init__(self, folders: Mapping[str, Path]) -> None:
-        self._folders = {kind: Path(folder) for kind, folder in folders.items()}
+    def __init__(self, checkpoints: Path, runs: Path) -> None:
+        self._folders = {"bundled": Path(checkpoints), "run": Path(runs)}
         self._described: dict[Path, tuple[tuple[int, ...], Entry | None]] = {}
         self._loaded: OrderedDict[str, tuple[object, Checkpoint]] = OrderedDict()
         self._lock = threading.Lock()
         self._loading = threading.Lock()
 
     def entries(self, task: str | None = None) -> list[Entry]:
-        """The models of a task, or all; kinds in the order given, the newest of a kind first."""
+        """The models of a task, or all; those that came along first, the newest of a kind first."""
         found: list[Entry] = []
         for kind, folder in self._folders.items():
             of_kind = [entry for name in _names(folder) if (entry := self._entry(kind, name))]

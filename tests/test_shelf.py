@@ -49,7 +49,7 @@ def shelf(tmp_path: Path) -> ModelShelf:
     (tmp_path / "runs/broken").mkdir()
     (tmp_path / "runs/broken/config.json").write_text("{", encoding="utf-8")
     make(tmp_path / "outside", 4)
-    return ModelShelf({"bundled": tmp_path / "checkpoints", "run": tmp_path / "runs"})
+    return ModelShelf(tmp_path / "checkpoints", tmp_path / "runs")
 
 
 def test_models_are_listed_by_kind_in_words(shelf: ModelShelf) -> None:
@@ -79,7 +79,7 @@ def test_a_model_is_where_its_id_says(shelf: ModelShelf, tmp_path: Path) -> None
 
 
 def test_no_folders_are_an_empty_shelf(tmp_path: Path) -> None:
-    assert ModelShelf({"bundled": tmp_path / "no"}).entries() == []
+    assert ModelShelf(tmp_path / "no", tmp_path / "none").entries() == []
 
 
 def test_the_newest_of_a_kind_comes_first(shelf: ModelShelf, tmp_path: Path) -> None:
