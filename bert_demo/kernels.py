@@ -6,6 +6,9 @@ positions, V vocabulary. Every function has a plain twin that the tests compare 
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -67,8 +70,64 @@ def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
     return result
 
 
-class _GroupedAttention(torch.autograd.Function):
-    """Attention on a CPU, one dense block for each length.
+@dataclass(frozen=True)
+class _Bucket:
+    """Neighbouring sequences of nearly one length, padded to the longest: n by L."""
+
+    start: int
+    end: int
+    count: int
+    length: int
+    places: Tensor | None
+    """(end - start,) int64: where its tokens stand among n L slots; None if they fill them."""
+    empty: Tensor | None
+    """(n, 1, 1, L) bool: slots that hold no token."""
+
+    def spread(self, rows: Tensor) -> Tensor:
+        """Tokens (end - start, ...) to slots (n L, ...), zero where there is no token."""
+        if self.places is None:
+            return rows
+        return rows.new_zeros(self.count * self.length, rows.shape[1]).index_copy_(
+            0, self.places, rows
+        )
+
+    def gather(self, slots: Tensor) -> Tensor:
+        """Slots (n L, ...) back to tokens (end - start, ...)."""
+        return slots if self.places is None else slots.index_select(0, self.places)
+
+
+@lru_cache(maxsize=16)
+def _buckets(groups: Groups) -> tuple[_Bucket, ...]:
+    """Join neighbouring lengths while at most a seventh of the slots stays empty.
+
+    A block for each length computes least but makes many small calls, which cost more than the
+    padding, above all where other programs want the processor too.
+    """
+    joined: list[list[tuple[int, int]]] = []
+    slots = tokens = 0
+    for count, length in groups:
+        sequences = sum(n for n, _ in joined[-1]) if joined else 0
+        slots, tokens = (sequences + count) * length, tokens + count * length
+        if not joined or slots * 6 > tokens * 7:
+            joined.append([])
+            tokens = count * length
+        joined[-1].append((count, length))
+    buckets = []
+    start = 0
+    for runs in joined:
+        lengths = np.repeat([length for _, length in runs], [count for count, _ in runs])
+        end, longest = start + int(lengths.sum()), int(lengths[-1])
+        places = empty = None
+        if len(runs) > 1:
+            taken = torch.arange(longest) < torch.from_numpy(lengths)[:, None]
+            places, empty = taken.view(-1).nonzero().view(-1), ~taken[:, None, None, :]
+        buckets.append(_Bucket(start, end, len(lengths), longest, places, empty))
+        start = end
+    return tuple(buckets)
+
+
+class _BucketedAttention(torch.autograd.Function):
+    """Attention on a CPU, one dense block for each bucket of lengths.
 
     In fp32 whatever comes in: the blocks are too small for the bf16 units to win, and the
     copy that reorders the heads converts for nothing.
@@ -81,24 +140,26 @@ class _GroupedAttention(torch.autograd.Function):
         out = qkv.new_empty(qkv.shape[0], hidden)
         saved: list[Tensor] = []
         masks: list[tuple[Tensor, float]] = []
-        start = 0
-        for count, length in groups:
-            end = start + count * length
-            block = qkv[start:end].view(count, length, 3, heads, size).permute(2, 0, 3, 1, 4)
+        for bucket in _buckets(groups):
+            count, length = bucket.count, bucket.length
+            block = bucket.spread(qkv[bucket.start : bucket.end])
+            block = block.view(count, length, 3, heads, size).permute(2, 0, 3, 1, 4)
             block = block.to(torch.float32, memory_format=torch.contiguous_format)
             block = block.reshape(3, count * heads, length, size)
             q, k, v = block.unbind(0)  # (n h, L, d)
             scores = q.new_empty(count * heads, length, length)
             torch.baddbmm(scores, q, k.transpose(1, 2), beta=0, alpha=size**-0.5, out=scores)
+            if bucket.empty is not None:
+                scores.view(count, heads, length, length).masked_fill_(bucket.empty, -math.inf)
             weights = used = scores.softmax(-1)
             if rate:
                 mask, factor = keep_mask(weights.shape, rate)
                 used = (weights * mask).mul_(factor)
                 masks.append((mask, factor))
-            mixed = torch.bmm(used, v).view(count, heads, length, size)
-            out[start:end].view(count, length, heads, size).copy_(mixed.transpose(1, 2))
+            mixed = torch.bmm(used, v).view(count, heads, length, size).transpose(1, 2)
+            mixed = mixed.to(qkv.dtype, memory_format=torch.contiguous_format)
+            out[bucket.start : bucket.end] = bucket.gather(mixed.reshape(count * length, hidden))
             saved += [block, weights]
-            start = end
         ctx.save_for_backward(*saved)
         ctx.masks, ctx.groups, ctx.heads = masks, groups, heads
         return out
@@ -109,12 +170,13 @@ class _GroupedAttention(torch.autograd.Function):
         size = hidden // heads
         grad_qkv = grad.new_empty(grad.shape[0], 3 * hidden)
         saved = ctx.saved_tensors
-        start = 0
-        for number, (count, length) in enumerate(ctx.groups):
-            end = start + count * length
+        for number, bucket in enumerate(_buckets(ctx.groups)):
+            count, length = bucket.count, bucket.length
             block, weights = saved[2 * number : 2 * number + 2]
             q, k, v = block.unbind(0)
-            out = grad[start:end].view(count, length, heads, size).transpose(1, 2)
+            # Zero where there is no token, so that nothing flows back from there.
+            out = bucket.spread(grad[bucket.start : bucket.end])
+            out = out.view(count, length, heads, size).transpose(1, 2)
             out = out.to(torch.float32, memory_format=torch.contiguous_format)
             out = out.reshape(count * heads, length, size)
             grads = torch.empty_like(block)
@@ -131,19 +193,20 @@ class _GroupedAttention(torch.autograd.Function):
             torch.bmm(scores, k, out=grads[0])
             torch.bmm(scores.transpose(1, 2), q, out=grads[1])
             shaped = grads.view(3, count, heads, length, size).permute(1, 3, 0, 2, 4)
-            grad_qkv[start:end].view(count, length, 3, heads, size).copy_(shaped)
-            start = end
+            shaped = shaped.to(grad.dtype, memory_format=torch.contiguous_format)
+            slots = bucket.gather(shaped.reshape(count * length, 3 * hidden))
+            grad_qkv[bucket.start : bucket.end] = slots
         return grad_qkv, None, None, None
 
 
 def attention(qkv: Tensor, groups: Groups, heads: int, rate: float, training: bool) -> Tensor:
     """Scaled dot-product self-attention within each packed sequence (Vaswani et al. 2017).
 
-    qkv: (T, 3 H), the sequences grouped by length as `groups` says. Returns (T, H).
+    qkv: (T, 3 H), the sequences in ascending order of length as `groups` says. Returns (T, H).
     """
     rate = rate if training else 0.0
     if qkv.device.type == "cpu":
-        result: Tensor = _GroupedAttention.apply(qkv, groups, heads, rate)  # type: ignore[no-untyped-call]
+        result: Tensor = _BucketedAttention.apply(qkv, groups, heads, rate)  # type: ignore[no-untyped-call]
         return result
     return padded_attention(qkv, groups, heads, rate)[0]
 
