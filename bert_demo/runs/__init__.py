@@ -1,0 +1,10 @@
+"""Runs outlive the page: each is a folder, a worker process trains it, a queue picks the next.
+
+record   what a run's folder says, read and written in whole pieces
+tail     the events of runs that many people watch
+store    all runs under one folder, and who may do what with them
+probes   what a model under training says of a few fixed sentences
+worker   the process that trains
+process  the worker as the queue sees it
+queue    who is next
+"""

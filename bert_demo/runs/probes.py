@@ -1,0 +1,156 @@
+"""What a model under training says of a few fixed sentences: the frames of the probe film.
+
+Sentences are chosen once for each vocabulary, those whose words it has first, so that one film can
+be made for any corpus. All of them go through the model together.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from bert_demo.data.crane_world import PROBES, SENSES
+from bert_demo.model import BertModel
+from bert_demo.packing import PackedBatch, pack
+from bert_demo.tokenizer import Encoded, Tokenizer
+
+_BLANKS = 8
+_TOP = 5
+_CONTEXTS = 3  # of each sense
+_MAX_LENGTH = 64
+
+# For text about the world at large, as WikiText is.
+_GENERAL = (
+    "he was born in new <mask> and died in london",
+    "the film was directed by <mask> smith",
+    "the song reached number <mask> on the billboard chart",
+    "the second world <mask> ended in 1945",
+    "the team won the <mask> in the final season",
+    "the game was released in north <mask>",
+    "the <mask> river flows into the sea",
+)
+
+
+@dataclass(frozen=True)
+class _Script:
+    """What is asked in every frame, ready for the model."""
+
+    batch: PackedBatch
+    positions: torch.Tensor
+    """(M,): the masks, one a blank, then the tokens of the word in each context."""
+    pieces: list[int]
+    """How many tokens the word has in each context."""
+    blanks: list[str]
+    word: str
+    senses: list[str]
+    contexts: list[str]
+
+
+def film_frame(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What the model fills in, and how alike it finds one word in several senses.
+
+    Returns plain data: blanks ([{"text", "words": [[word, probability], ...]}]), similarities
+    ({"word", "labels": texts, "senses", "matrix": cosines after the mean vector is subtracted})
+    and separation (mean similarity within a sense minus that between senses).
+    """
+    script = _script(tokenizer)
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        batch = script.batch.to(model.device)
+        vectors = model(batch, script.positions.to(model.device))
+        count = len(script.blanks)
+        probabilities = model.mlm(vectors[:count]).float().softmax(-1)[:, : tokenizer.vocab_size]
+        probabilities[:, list(tokenizer.special_ids)] = -1
+        values, ids = (found.cpu() for found in probabilities.topk(_TOP))
+        words = torch.stack([part.mean(0) for part in vectors[count:].float().split(script.pieces)])
+    model.train(was_training)
+    unit = F.normalize(words - words.mean(0), dim=1).cpu()  # (contexts, H)
+    matrix = unit @ unit.T
+    return {
+        "blanks": [
+            {
+                "text": text,
+                "words": [
+                    [token, round(value, 4)]
+                    for token, value in zip(tokenizer.tokens(row), row_values, strict=True)
+                ],
+            }
+            for text, row, row_values in zip(
+                script.blanks, ids.tolist(), values.tolist(), strict=True
+            )
+        ],
+        "similarities": {
+            "word": script.word,
+            "labels": script.contexts,
+            "senses": script.senses,
+            "matrix": [[round(value, 3) for value in row] for row in matrix.tolist()],
+        },
+        "separation": round(separation(matrix, script.senses), 4),
+    }
+
+
+def separation(similarities: torch.Tensor, senses: list[str]) -> float:
+    """Mean similarity of two contexts of one sense, minus that of two of different senses.
+
+    similarities: (n, n), n contexts. A model that tells the senses apart has more than 0.
+    """
+    numbers = torch.tensor([sorted(set(senses)).index(sense) for sense in senses])
+    same = numbers[:, None] == numbers[None, :]
+    others = ~torch.eye(len(senses), dtype=torch.bool)
+    return float(similarities[same & others].mean() - similarities[~same].mean())
+
+
+@functools.lru_cache(maxsize=2)
+def _script(tokenizer: Tokenizer) -> _Script:
+    """Choose the sentences for a vocabulary."""
+
+    def strange(text: str) -> int:
+        """How many words are unknown, or in more pieces than a common word is."""
+        ids = tokenizer.encode(text)
+        return ids.count(tokenizer.unk_id) + max(0, len(ids) - len(text.split()))
+
+    candidates = [*_GENERAL, *(text for text, _ in PROBES)]
+    blanks = sorted(candidates, key=strange)[:_BLANKS]
+    word = min(SENSES, key=lambda word: (strange(word), -len(SENSES[word])))
+    chosen = [
+        (sense, text)
+        for sense, texts in SENSES[word].items()
+        for text in sorted(texts, key=strange)[:_CONTEXTS]
+    ]
+    word_ids = tokenizer.encode(word)
+    encoded = [_encode(tokenizer, text) for text in [*blanks, *(text for _, text in chosen)]]
+    spans = [
+        _find(item.input_ids, word_ids if place >= len(blanks) else [tokenizer.mask_id])
+        for place, item in enumerate(encoded)
+    ]
+    batch = pack([(item.input_ids, item.token_type_ids) for item in encoded])
+    starts = [0] * len(encoded)
+    for start, number in zip(batch.cls_positions.tolist(), batch.order.tolist(), strict=True):
+        starts[number] = start
+    positions = [start + i for start, span in zip(starts, spans, strict=True) for i in span]
+    return _Script(
+        batch,
+        torch.tensor(positions),
+        [len(span) for span in spans[len(blanks) :]],
+        blanks,
+        word,
+        [sense for sense, _ in chosen],
+        [text for _, text in chosen],
+    )
+
+
+def _encode(tokenizer: Tokenizer, text: str) -> Encoded:
+    return tokenizer.encode_pair(text, max_length=_MAX_LENGTH)
+
+
+def _find(ids: list[int], wanted: list[int]) -> range:
+    """Where `wanted` stands in `ids`."""
+    for begin in range(len(ids)):
+        if ids[begin : begin + len(wanted)] == wanted:
+            return range(begin, begin + len(wanted))
+    raise AssertionError("a probe sentence does not have its word")

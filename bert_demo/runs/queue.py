@@ -1,0 +1,317 @@
+"""Who is next: one thread that hands queued runs to warm workers and sees how they end."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import queue
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from bert_demo.config import RunConfig
+from bert_demo.runs.process import WorkerProcess
+from bert_demo.runs.record import TRAINING, Run, held
+from bert_demo.runs.store import RunStore, owner_of, what_is_left
+
+_TICK_SECONDS = 0.5
+_READY_SECONDS = 180.0
+_FAIR_SECONDS = 3600.0
+_RETRY_SECONDS = (1.0, 5.0, 30.0)
+_UNKNOWN_SECONDS = 60.0
+_LOCK_SECONDS = 5.0
+
+
+class Place(NamedTuple):
+    """Where a run stands."""
+
+    position: int
+    """1 is next; 0 is not waiting."""
+    expected_wait_seconds: float
+
+
+@dataclass
+class _Leg:
+    """A stretch of time in which a worker worked for somebody."""
+
+    owner: str | None
+    run_id: str
+    started: float
+    ended: float | None = None
+
+    def seconds_since(self, begin: float, now: float) -> float:
+        return max(0.0, (self.ended or now) - max(self.started, begin))
+
+
+class RunQueue:
+    """Trains the store's queued runs, as many at a time as there are workers.
+
+    Next is the run of whoever has fewest in training, then of whoever used least training time
+    in the last hour, then who came first. The queue is the set of runs whose status says so:
+    nothing is lost when the app ends.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        *,
+        workers: int = 1,
+        max_run_seconds: float | None = None,
+        max_queued_per_owner: int = 2,
+        grace_seconds: float = 20.0,
+    ) -> None:
+        """grace_seconds: how long a worker may take to save its run when the app ends."""
+        if workers < 1:
+            raise ValueError(f"workers is {workers}; it must be at least 1.")
+        self.store = store
+        self.max_run_seconds, self.max_queued_per_owner = max_run_seconds, max_queued_per_owner
+        self.problem = ""
+        """Why no training process starts, in a sentence; empty while all is well."""
+        self._grace_seconds = grace_seconds
+        self._slots: list[WorkerProcess | None] = [None] * workers
+        self._retry_at = [0.0] * workers
+        self._failures = [0] * workers
+        self._legs: list[_Leg] = []
+        self._lock = threading.RLock()
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._open = contextlib.ExitStack()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to train; raises `ValueError` if another app has the same folder."""
+        assert self._thread is None
+        until = time.monotonic() + _LOCK_SECONDS
+        while not self._open.enter_context(held(self.store.root / ".queue.lock")):
+            self._open.close()
+            if time.monotonic() > until:
+                raise ValueError(
+                    f"Another bert_demo is at work in {self.store.root}; end it, or give this one "
+                    f"another folder."
+                )
+            time.sleep(0.1)
+        for run in self.store.list():
+            status = run.status
+            if run.owner is not None and status.started is not None:
+                ended = status.ended or status.started + status.seconds
+                self._legs.append(_Leg(run.owner, run.id, status.started, ended))
+        self._thread = threading.Thread(target=self._work, name="run queue", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the workers; their runs are saved, and interrupted."""
+        if self._thread is not None:
+            self._closing.set()
+            self._inbox.put(lambda: None)
+            self._thread.join()
+            self._thread = None
+        self._open.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a warm worker is there, busy or not."""
+        return any(worker is not None and worker.ready for worker in self._slots)
+
+    def submit(
+        self,
+        config: RunConfig,
+        token: str,
+        title: str | None = None,
+        estimate_seconds: float | None = None,
+    ) -> Run:
+        """Queue a new run for the owner of `token`.
+
+        Raises `ValueError` where the run is longer than allowed here, or somebody has too many.
+        """
+        limit, training = self.max_run_seconds, config.training
+        if limit is not None and training.budget_seconds is None:
+            training = replace(training, budget_seconds=limit)
+        elif limit is not None and (training.budget_seconds or 0) > limit:
+            raise ValueError(
+                f"budget_seconds is {training.budget_seconds:g}; here a run may take at most "
+                f"{limit:g} seconds."
+            )
+        with self._lock:
+            self._check_queued(token)
+            run = self.store.create(
+                replace(config, training=training), token, title, estimate_seconds
+            )
+        self._inbox.put(lambda: None)
+        return run
+
+    def request(self, run_id: str, action: str, token: str | None) -> Run | None:
+        """`RunStore.request`, heeded at once."""
+        with self._lock:
+            if action == "resume" and self.store.may_control(self.store.get(run_id), token):
+                self._check_queued(str(token))
+            run = self.store.request(run_id, action, token)
+        self._inbox.put(lambda: None)
+        return run
+
+    def place(self, run_id: str) -> Place:
+        """Where a run stands and how long it will probably wait."""
+        run = self.store.get(run_id)
+        if run.status.state != "queued":
+            return Place(0, 0.0)
+        with self._lock:
+            now = time.time()
+            used, training = self._used(now), self._training()
+            free = [(0.0, "", "") for _ in self._slots]
+            busy = [w.run_id for w in self._slots if w is not None and w.run_id is not None]
+            for place, busy_id in enumerate(busy):
+                with contextlib.suppress(ValueError):
+                    other = self.store.get(busy_id)
+                    owner, seconds = other.owner or "", _remaining(other, now)
+                    free[place] = seconds, other.id, owner
+                    used[owner] += seconds
+        waiting = self._waiting()
+        heapq.heapify(free)
+        for position in range(1, len(waiting) + 1):
+            wait, ended, owner = heapq.heappop(free)
+            if ended:
+                training[owner] -= 1
+            chosen = _next(waiting, used, training)
+            if chosen.id == run_id:
+                return Place(position, round(wait, 1))
+            waiting.remove(chosen)
+            seconds = chosen.expected_seconds or _UNKNOWN_SECONDS
+            used[chosen.owner or ""] += seconds
+            training[chosen.owner or ""] += 1
+            heapq.heappush(free, (wait + seconds, chosen.id, chosen.owner or ""))
+        return Place(0, 0.0)  # it was taken while we counted
+
+    def _check_queued(self, token: str) -> None:
+        owner = owner_of(token)
+        count = sum(run.owner == owner for run in self._waiting())
+        if count >= self.max_queued_per_owner and not self.store.is_admin(token):
+            raise ValueError(
+                f"You have {count} runs waiting already, as many as one person can have; wait for "
+                f"one to begin, or take one out."
+            )
+
+    def _waiting(self) -> list[Run]:
+        return [run for run in self.store.list() if run.status.state == "queued"]
+
+    def _used(self, now: float) -> defaultdict[str, float]:
+        """Seconds of training in the last hour, by owner."""
+        begin = now - _FAIR_SECONDS
+        self._legs = [leg for leg in self._legs if leg.ended is None or leg.ended > begin]
+        used: defaultdict[str, float] = defaultdict(float)
+        for leg in self._legs:
+            used[leg.owner or ""] += leg.seconds_since(begin, now)
+        return used
+
+    def _training(self) -> Counter[str]:
+        return Counter(leg.owner or "" for leg in self._legs if leg.ended is None)
+
+    def _work(self) -> None:
+        """The dispatcher: the only thread that starts and ends workers."""
+        while not self._closing.is_set():
+            # A full disk or a folder that somebody removes must not end the queue.
+            with contextlib.suppress(OSError, ValueError):
+                self._start_workers()
+                self._hand_out()
+            with contextlib.suppress(queue.Empty, OSError, ValueError):
+                self._inbox.get(timeout=_TICK_SECONDS)()
+            ours = [w.run_id for w in self._slots if w is not None and w.run_id is not None]
+            with contextlib.suppress(OSError, ValueError):
+                self.store.mark_interrupted(besides=ours)
+        self._end_workers()
+
+    def _start_workers(self) -> None:
+        for number, worker in enumerate(self._slots):
+            if worker is None and time.monotonic() >= self._retry_at[number]:
+                log = self.store.root / f".worker-{number}.log"
+                self._slots[number] = WorkerProcess(self.store.root, log, self._receive)
+            elif worker is not None and not worker.ready and worker.age() > _READY_SECONDS:
+                worker.end()
+
+    def _hand_out(self) -> None:
+        for worker in self._slots:
+            if worker is None or not worker.ready or worker.run_id is not None:
+                continue
+            with self._lock:
+                waiting = self._waiting()
+                if not waiting:
+                    return
+                now = time.time()
+                run = _next(waiting, self._used(now), self._training())
+                if self.store.claim(run.id):
+                    self._legs.append(_Leg(run.owner, run.id, now))
+                    worker.train(run.id)
+
+    def _receive(self, worker: WorkerProcess, answer: dict[str, Any] | None) -> None:
+        """Called by the workers' threads; the dispatcher acts on it."""
+        self._inbox.put(lambda: self._answered(worker, answer))
+
+    def _answered(self, worker: WorkerProcess, answer: dict[str, Any] | None) -> None:
+        if answer is None:
+            self._died(worker)
+        elif answer.get("ready"):
+            worker.ready, self.problem = True, ""
+            self._failures[self._slots.index(worker)] = 0
+        elif answer.get("run") == worker.run_id and answer.get("state") not in TRAINING:
+            self._release(worker, str(answer.get("message", "")))
+
+    def _release(self, worker: WorkerProcess, reason: str) -> None:
+        """The worker has let go of its run; `reason` is for a run that could not say itself."""
+        run_id, worker.run_id = worker.run_id, None
+        with self._lock:
+            for leg in self._legs:
+                if leg.run_id == run_id and leg.ended is None:
+                    leg.ended = time.time()
+        with contextlib.suppress(OSError, ValueError):
+            run = self.store.get(run_id or "")
+            if run.status.state in TRAINING:
+                self.store.set_status(
+                    run.id, state="failed", message=reason, ended=time.time(), seconds_left=None
+                )
+
+    def _died(self, worker: WorkerProcess) -> None:
+        worker.end()
+        cause = worker.cause_of_death()
+        number = self._slots.index(worker)
+        self._slots[number] = None
+        if worker.run_id is not None:
+            with contextlib.suppress(ValueError):
+                cause = f"{cause} {what_is_left(self.store.get(worker.run_id))}"
+            self._release(worker, cause)
+        if not worker.ready:
+            words = worker.last_words()
+            self.problem = f"No training process starts: {words or cause}"
+            wait = _RETRY_SECONDS[min(self._failures[number], len(_RETRY_SECONDS) - 1)]
+            self._failures[number] += 1
+            self._retry_at[number] = time.monotonic() + wait
+
+    def _end_workers(self) -> None:
+        """Let busy workers save; idle ones have nothing to lose."""
+        workers = [worker for worker in self._slots if worker is not None]
+        for worker in workers:
+            worker.hang_up()
+        until = time.monotonic() + self._grace_seconds
+        for worker in workers:
+            if worker.run_id is not None:
+                worker.wait(until - time.monotonic())
+            worker.end()
+        with contextlib.suppress(OSError, ValueError):
+            self.store.mark_interrupted()
+        self._slots = [None] * len(self._slots)
+
+
+def _next(waiting: list[Run], used: defaultdict[str, float], training: Counter[str]) -> Run:
+    def key(run: Run) -> tuple[int, float, float]:
+        owner = run.owner or ""
+        return training[owner], used[owner], run.status.queued or 0.0
+
+    return min(waiting, key=key)
+
+
+def _remaining(run: Run, now: float) -> float:
+    """Seconds that a run in training still needs, as far as one can tell."""
+    if run.status.seconds_left is not None:
+        return run.status.seconds_left
+    whole = run.expected_seconds or _UNKNOWN_SECONDS
+    return max(0.0, whole - (now - (run.status.started or now)))

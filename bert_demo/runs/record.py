@@ -1,0 +1,258 @@
+"""What a run's folder says, read and written in whole pieces.
+
+run.json        what was asked for; never changes
+status.json     how far it is; written by the queue while it waits, by the worker while it trains
+control.json    what its owner asked the worker for, until the worker has done it
+model/          the checkpoint, with metrics.jsonl in it
+lock            held by the worker while it trains, so that whoever finds it free knows it is gone
+
+No torch here: the page opens with this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import re
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bert_demo.config import RunConfig, run_config
+
+RUN, STATUS, CONTROL = "run.json", "status.json", "control.json"
+MODEL, LOCK, ERRORS = "model", "lock", "error.log"
+CHECKPOINT, METRICS, RESUME = "config.json", "metrics.jsonl", "resume.safetensors"
+
+TRAINING = ("running", "pausing", "stopping")
+"""States in which a worker has the run."""
+RESUMABLE = ("paused", "stopped", "interrupted", "failed")
+"""States that a run can go on from."""
+STATES = ("queued", *TRAINING, *RESUMABLE, "completed")
+
+_ID = re.compile(r"\w[\w .-]{0,63}")
+_WINDOWS_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is. Times are Unix times in seconds."""
+
+    state: str
+    """One of `STATES`."""
+    message: str = ""
+    """One or two sentences for people."""
+    step: int = 0
+    seconds: float = 0.0
+    """Training time so far, without waiting."""
+    seconds_left: float | None = None
+    queued: float | None = None
+    """When it last joined the queue."""
+    started: float | None = None
+    """When a worker last took it."""
+    ended: float | None = None
+    worker_pid: int | None = None
+    scores: dict[str, Any] = field(default_factory=dict)
+    """On all held-out text, once it is over."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run at one moment."""
+
+    id: str
+    folder: Path
+    model: Path
+    """The checkpoint's folder, which may not exist yet."""
+    title: str
+    config: RunConfig | None
+    """None for a checkpoint that came from elsewhere."""
+    owner: str | None
+    """Hash of the owner's token; None for what was trained from the command line."""
+    created: float
+    estimate_seconds: float | None
+    status: Status
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a checkpoint that loads."""
+        return (self.model / CHECKPOINT).exists()
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the state of an unfinished run is there, rather than none or a finished one."""
+        return (self.model / RESUME).exists()
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """How long all of it should take, where that is known."""
+        budget = None if self.config is None else self.config.training.budget_seconds
+        known = [value for value in (self.estimate_seconds, budget) if value is not None]
+        return min(known, default=None)
+
+
+def run_folder(root: Path, run_id: object) -> Path:
+    """The folder of a run; raises `ValueError` for what cannot be a run's name."""
+    if not isinstance(run_id, str) or not _ID.fullmatch(run_id):
+        raise ValueError(f"{str(run_id)[:80]!r} is not the name of a run.")
+    return root / run_id
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Replace a file in one move: readers see the old contents or the new."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        part.write_text(json.dumps(values, ensure_ascii=False) + "\n", encoding="utf-8")
+        for tries in range(1, _WINDOWS_TRIES + 1):
+            try:
+                part.replace(path)
+                break
+            except PermissionError:
+                # Windows replaces no file while somebody reads it; readers are quick.
+                if sys.platform != "win32" or tries == _WINDOWS_TRIES:
+                    raise
+                time.sleep(0.01)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where there is none."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def write_status(folder: Path, status: Status) -> None:
+    """Replace status.json; where the worker has let go of the run, its orders are void."""
+    write_json(folder / STATUS, dataclasses.asdict(status))
+    if status.state not in TRAINING:
+        (folder / CONTROL).unlink(missing_ok=True)
+
+
+def read_run(folder: Path) -> Run | None:
+    """The run in a folder, or the plain checkpoint that the command line left there."""
+    facts = read_json(folder / RUN)
+    if facts is None:
+        return _plain(folder)
+    try:
+        config = _config(facts["config"])
+        status = _status(read_json(folder / STATUS))
+        if status.state == "running":
+            wish = wished(folder)
+            status = dataclasses.replace(
+                status, state={"stop": "stopping", "pause": "pausing"}.get(wish or "", "running")
+            )
+        return Run(
+            folder.name,
+            folder,
+            folder / MODEL,
+            str(facts["title"]),
+            config,
+            facts["owner"],
+            float(facts["created"]),
+            facts["estimate_seconds"],
+            status,
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def wished(folder: Path) -> str | None:
+    """What the owner asked the worker for: "stop", "pause" or nothing."""
+    if not (folder / CONTROL).exists():
+        return None
+    wish = (read_json(folder / CONTROL) or {}).get("action")
+    return wish if wish in ("stop", "pause") else None
+
+
+def _config(values: Any) -> RunConfig | None:
+    """None for settings of another version of this project, whose run can still be shown."""
+    try:
+        return run_config(values)
+    except (ValueError, TypeError):
+        return None
+
+
+def _status(values: dict[str, Any] | None) -> Status:
+    if values is not None and values.get("state") in STATES:
+        names = {f.name for f in dataclasses.fields(Status)}
+        return Status(**{name: value for name, value in values.items() if name in names})
+    return Status("failed", "What this run last said of itself cannot be read.")
+
+
+def _plain(folder: Path) -> Run | None:
+    stored = read_json(folder / CHECKPOINT)
+    if stored is None or not str(stored.get("format", "")).startswith("bert_demo "):
+        return None
+    about = stored.get("about")
+    about = about if isinstance(about, dict) else {}
+    try:
+        changed = (folder / CHECKPOINT).stat().st_mtime
+    except OSError:
+        return None
+    state = "stopped" if (folder / RESUME).exists() else "completed"
+    scores = about.get("scores")
+    return Run(
+        folder.name,
+        folder,
+        folder,
+        folder.name,
+        _config(about.get("run")),
+        None,
+        changed,
+        None,
+        Status(
+            state,
+            "A checkpoint that was not trained from the page.",
+            int(_number(about.get("step"))),
+            _number(about.get("seconds")),
+            ended=changed,
+            scores=scores if isinstance(scores, dict) else {},
+        ),
+    )
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Hold a lock file for as long as this process lives at most; gives whether it was free.
+
+    The system lets go of it when the process dies, however it dies. On a disk that knows no
+    locks it counts as free.
+    """
+    try:
+        opened = path.open("a+b")
+    except OSError:
+        opened = None
+    if opened is None:
+        yield True
+        return
+    with opened as file:
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except (BlockingIOError, PermissionError):
+            free = False
+        except OSError:
+            free = True
+        yield free

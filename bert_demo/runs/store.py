@@ -1,0 +1,326 @@
+"""All runs under one folder, and who may do what with them."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bert_demo.config import RunConfig
+from bert_demo.runs.record import (
+    CHECKPOINT,
+    CONTROL,
+    LOCK,
+    METRICS,
+    RESUMABLE,
+    RESUME,
+    RUN,
+    STATUS,
+    TRAINING,
+    Run,
+    Status,
+    held,
+    read_run,
+    run_folder,
+    write_json,
+    write_status,
+)
+from bert_demo.runs.tail import Events, Tails
+
+ACTIONS = ("stop", "pause", "resume", "delete")
+
+_TITLE_LENGTH = 80
+_FREE_BYTES = 500_000_000  # a run of the smaller models, and room for everybody else
+
+
+class NotAllowed(ValueError):  # noqa: N818 (an answer, not a fault)
+    """Somebody asked for what only the owner of the run or the teacher may do."""
+
+
+def owner_of(token: str) -> str:
+    """What is kept of a token: enough to know it again, too little to use it."""
+    if not isinstance(token, str) or not token:
+        raise NotAllowed("Reload the page first: this browser has no name yet.")
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class RunStore:
+    """The runs in the folders of `root`; safe to use from several threads.
+
+    The folders are all there is, so an app that starts again finds everything, and a checkpoint
+    that the command line saved to `root` is listed too.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        admin_token: str | None = None,
+        max_runs_per_owner: int = 30,
+        max_total_bytes: int = 20_000_000_000,
+    ) -> None:
+        self.root = root.expanduser().resolve()
+        self.max_runs_per_owner, self.max_total_bytes = max_runs_per_owner, max_total_bytes
+        self._admin = owner_of(admin_token) if admin_token else None
+        self._lock = threading.RLock()
+        self._tails = Tails()
+        self._seen: dict[str, tuple[Any, Run]] = {}
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"{self.root} cannot hold runs: {error.strerror}.") from error
+
+    def create(
+        self,
+        config: RunConfig,
+        owner_token: str,
+        title: str | None = None,
+        estimate_seconds: float | None = None,
+    ) -> Run:
+        """A new run, queued. Raises `ValueError` where the disk or the owner has too much."""
+        owner = owner_of(owner_token)
+        now = time.time()
+        with self._lock:
+            self._check_room(owner)
+            part = self.root / f".new-{secrets.token_hex(8)}"
+            try:
+                part.mkdir()
+                facts = {
+                    "title": _title(title) or default_title(config),
+                    "config": config.to_dict(),
+                    "owner": owner,
+                    "created": now,
+                    "estimate_seconds": estimate_seconds,
+                }
+                write_json(part / RUN, facts)
+                write_status(part, Status("queued", "Waiting for its turn.", queued=now))
+                return self.get(_settle(part, self.root))
+            except OSError as error:
+                shutil.rmtree(part, ignore_errors=True)
+                raise ValueError(f"No new run can be kept: {error.strerror}.") from error
+
+    def get(self, run_id: str) -> Run:
+        """The run as it is now; raises `ValueError` if there is none of this name."""
+        folder = run_folder(self.root, run_id)
+        run = self._read(folder)
+        if run is None:
+            raise ValueError(f"There is no run {run_id!r}; it may have been deleted.")
+        return run
+
+    def list(self) -> list[Run]:
+        """All runs, newest first."""
+        runs = []
+        for folder in self.root.iterdir():
+            with contextlib.suppress(ValueError):
+                run = self._read(run_folder(self.root, folder.name))
+                if run is not None:
+                    runs.append(run)
+        with self._lock:
+            gone = self._seen.keys() - {run.id for run in runs}
+            for name in gone:
+                self._seen.pop(name, None)
+        return sorted(runs, key=lambda run: (-run.created, run.id))
+
+    def events(self, run_id: str, after: int = 0) -> tuple[Events, int]:
+        """The events of a run after a cursor (0: all), and the next cursor.
+
+        Where the first event is "rewind", forget those from before: a resumed run goes back to
+        where it was saved, and the events from its beginning follow.
+        """
+        return self._tails.of(self.get(run_id).model / METRICS).since(after)
+
+    def is_admin(self, token: str | None) -> bool:
+        """Whether this is the teacher's token."""
+        return self._admin is not None and bool(token) and _same(token, self._admin)
+
+    def may_control(self, run: Run, token: str | None) -> bool:
+        """Whether this token started the run, or is the teacher's."""
+        owned = run.owner is not None and bool(token) and _same(token, run.owner)
+        return owned or self.is_admin(token)
+
+    def request(self, run_id: str, action: str, token: str | None) -> Run | None:
+        """Stop, pause, resume or delete a run; gives the run afterwards, None once deleted.
+
+        Raises `NotAllowed` for who may not, `ValueError` where it makes no sense now.
+        """
+        if action not in ACTIONS:
+            raise ValueError(f"A run can be asked to {', '.join(ACTIONS)}, not {action!r}.")
+        with self._lock:
+            run = self.get(run_id)
+            if not self.may_control(run, token):
+                raise NotAllowed(
+                    f"Only the browser that started this run, or the teacher, can {action} it."
+                )
+            try:
+                getattr(self, f"_{action}")(run)
+            except OSError as error:
+                raise ValueError(
+                    f"The folder of this run cannot be changed: {error.strerror}."
+                ) from error
+            return None if action == "delete" else self.get(run_id)
+
+    def set_status(self, run_id: str, **changes: Any) -> Run:
+        """Change fields of the status of a run that no worker has."""
+        with self._lock:
+            run = self.get(run_id)
+            write_status(run.folder, replace(run.status, **changes))
+            return self.get(run_id)
+
+    def claim(self, run_id: str) -> bool:
+        """Take a run out of the queue, for a worker; False if it is no longer in it."""
+        with self._lock, contextlib.suppress(ValueError, OSError):
+            if self.get(run_id).status.state == "queued":
+                self.set_status(run_id, state="running", message="Starting.", started=time.time())
+                return True
+        return False
+
+    def mark_interrupted(self, besides: Iterable[str] = ()) -> None:
+        """Put right the runs that say they are being trained while their worker is gone.
+
+        `besides`: runs that a live worker is just about to begin. A worker that lost its app
+        still saves, so a run that is held now may have to be asked about again.
+        """
+        for run in self.list():
+            if run.status.state not in TRAINING or run.id in besides:
+                continue
+            with held(run.folder / LOCK) as free, self._lock:
+                # The worker may have said how it ended before it let go.
+                if free and self.get(run.id).status.state in TRAINING:
+                    self.set_status(
+                        run.id,
+                        state="interrupted",
+                        message=f"The app ended in the middle of this run. {what_is_left(run)}",
+                        ended=time.time(),
+                    )
+
+    def _stop(self, run: Run) -> None:
+        if run.status.state in TRAINING:
+            write_json(run.folder / CONTROL, {"action": "stop"})
+        elif run.status.state in ("queued", "paused", "interrupted"):
+            message = "Stopped." if run.has_model else "Taken out of the queue before it began."
+            self.set_status(run.id, state="stopped", message=message, ended=time.time())
+        else:
+            raise ValueError("This run has ended already.")
+
+    def _pause(self, run: Run) -> None:
+        if run.status.state not in ("running", "pausing"):
+            raise ValueError(f"Only a run that is being trained can pause; {_is(run)}.")
+        write_json(run.folder / CONTROL, {"action": "pause"})
+
+    def _resume(self, run: Run) -> None:
+        if run.status.state not in RESUMABLE:
+            raise ValueError(f"Only a run that was cut short can go on; {_is(run)}.")
+        if run.folder == run.model:
+            raise ValueError(
+                "This run was started from the command line; go on with it there, by --resume."
+            )
+        if run.config is None:
+            raise ValueError("The settings of this run are of another version of bert_demo.")
+        self.set_status(
+            run.id,
+            state="queued",
+            message="Waiting for its turn.",
+            queued=time.time(),
+            ended=None,
+            seconds_left=None,
+        )
+
+    def _delete(self, run: Run) -> None:
+        if run.status.state in TRAINING:
+            raise ValueError("This run is being trained; stop it before you delete it.")
+        away = self.root / f".deleted-{secrets.token_hex(8)}"
+        run.folder.rename(away)
+        shutil.rmtree(away, ignore_errors=True)
+
+    def _read(self, folder: Path) -> Run | None:
+        """The run in `folder`; read again only if one of its files has changed."""
+        key = tuple(_stamp(folder / name) for name in (STATUS, CONTROL, RUN, CHECKPOINT, RESUME))
+        seen = self._seen.get(folder.name)
+        if seen is not None and seen[0] == key:
+            return seen[1]
+        run = read_run(folder) if any(key) else None
+        if run is not None:
+            self._seen[folder.name] = key, run
+        return run
+
+    def _check_room(self, owner: str) -> None:
+        if owner != self._admin:
+            kept = sum(run.owner == owner for run in self.list())
+            if kept >= self.max_runs_per_owner:
+                raise ValueError(
+                    f"You have {kept} runs, which is as many as one person can keep here; delete "
+                    f"one of them first."
+                )
+        used = sum(stamp[1] for path in self.root.rglob("*") if (stamp := _stamp(path)))
+        if used >= self.max_total_bytes:
+            raise ValueError(
+                f"The runs here take {_gigabytes(used)}, and no more than "
+                f"{_gigabytes(self.max_total_bytes)} is allowed; delete some first."
+            )
+        free = shutil.disk_usage(self.root).free
+        if free < _FREE_BYTES:
+            raise ValueError(f"The disk has only {_gigabytes(free)} left; delete some runs first.")
+
+
+def what_is_left(run: Run) -> str:
+    """A sentence on what a run that was cut short can go on from."""
+    if run.goes_on:
+        return "It can go on from where it was last saved."
+    return "Nothing of its training was saved yet; it can begin again."
+
+
+def default_title(config: RunConfig) -> str:
+    """What a run is called if nobody names it."""
+    if config.task == "nli":
+        return f"fine-tuned on {config.corpus}"
+    what = config.size if config.start_from is None else "trained further"
+    return f"{what} on {config.corpus}"
+
+
+def _title(title: str | None) -> str:
+    if title is None:
+        return ""
+    if not isinstance(title, str):
+        raise ValueError("The title must be text.")
+    plain = "".join(c if c.isprintable() else " " for c in title)
+    return " ".join(plain.split())[:_TITLE_LENGTH]
+
+
+def _settle(part: Path, root: Path) -> str:
+    """Give a new folder a name that no other run has; returns the name."""
+    while True:
+        letters = base64.b32encode(secrets.token_bytes(5)).decode().lower()[:4]
+        name = f"{time.strftime('%Y%m%d')}-{letters}"
+        # The caller has the lock of the only store that makes new runs.
+        if not (root / name).exists():
+            part.rename(root / name)
+            return name
+
+
+def _same(token: str | None, digest: str) -> bool:
+    return token is not None and hmac.compare_digest(owner_of(token), digest)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _is(run: Run) -> str:
+    return f"this one is {run.status.state}"
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -1,0 +1,92 @@
+"""The events of runs that many people watch: read once from disk, then from memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+Events = list[Event]
+
+REWIND: Event = {"event": "rewind"}
+"""Comes first when what was handed out before no longer holds; all events follow."""
+
+_KEPT = 16
+# A cursor is one number that fits into JavaScript's: which writing of the file, which event.
+_EVENTS = 2**32
+
+
+class Tail:
+    """One metrics file and the events in it so far."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._events: Events = []
+        self._offset = 0
+        self._last_line = b""
+        # Random, so that a cursor from before a restart of the app is not taken for a new one.
+        self._writing = 1 + secrets.randbelow(2**19)
+
+    def since(self, cursor: int) -> tuple[Events, int]:
+        """The events after `cursor` (0: all of them) and the next cursor; change no event.
+
+        A resumed run rewrites its file without the steps that come again. Who has a cursor from
+        before gets `REWIND` and everything anew.
+        """
+        with self._lock:
+            self._read()
+            after = self._writing * _EVENTS + len(self._events)
+            writing, index = divmod(cursor, _EVENTS)
+            if cursor <= 0:
+                return self._events[:], after
+            if writing != self._writing or index > len(self._events):
+                return [REWIND, *self._events], after
+            return self._events[index:], after
+
+    def _read(self) -> None:
+        try:
+            with self.path.open("rb") as file:
+                # The last line read before still stands before what is new, or all is new.
+                file.seek(self._offset - len(self._last_line))
+                data = file.read()
+        except OSError:
+            data = b""
+        if not data.startswith(self._last_line):
+            self._writing += 1
+            self._events, self._offset, self._last_line = [], 0, b""
+            self._read()
+            return
+        new = data[len(self._last_line) :]
+        new = new[: new.rfind(b"\n") + 1]
+        if not new:
+            return
+        for line in new.splitlines():
+            with contextlib.suppress(ValueError):  # a crash of the computer can leave anything
+                event = json.loads(line)
+                if isinstance(event, dict):
+                    self._events.append(event)
+        self._offset += len(new)
+        self._last_line = new.splitlines(keepends=True)[-1]
+
+
+class Tails:
+    """The tails of the runs that were watched last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tails: OrderedDict[Path, Tail] = OrderedDict()
+
+    def of(self, path: Path) -> Tail:
+        """The one tail of this file."""
+        with self._lock:
+            tail = self._tails.setdefault(path, Tail(path))
+            self._tails.move_to_end(path)
+            while len(self._tails) > _KEPT:
+                self._tails.popitem(last=False)
+            return tail

@@ -1,0 +1,240 @@
+"""The process that trains: warm before the first run, and alive after the last.
+
+    python -m bert_demo.runs.worker --root DIR
+
+One JSON object a line comes in on stdin, {"run": id}; one a line goes out on stdout:
+{"ready": true, ...} once, then {"run": id, "state": ..., "message": ...} at each change of a run's
+state. When stdin ends the app is gone: the run is saved and the worker ends too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TextIO
+
+from bert_demo.runs.record import (
+    ERRORS,
+    LOCK,
+    RUN,
+    Run,
+    Status,
+    held,
+    read_run,
+    run_folder,
+    wished,
+    write_status,
+)
+
+Answer = Callable[[dict[str, Any]], None]
+
+_NICE = 5
+_OOM_SCORE = 500
+_STATUS_SECONDS = 0.25
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Warm up, then train what comes in until there is no more."""
+    parser = argparse.ArgumentParser(prog="python -m bert_demo.runs.worker", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="The folder that holds the runs")
+    root = parser.parse_args(arguments).root
+    answers = _own_stdout()
+    _step_back()
+    commands: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    app_gone = threading.Event()
+    threading.Thread(target=_listen, args=(commands, app_gone), daemon=True).start()
+
+    def answer(values: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # the app may be gone; stdin will say so
+            answers.write(json.dumps(values) + "\n")
+            answers.flush()
+
+    began = time.perf_counter()
+    device = warm_up()
+    seconds = round(time.perf_counter() - began, 2)
+    answer({"ready": True, "pid": os.getpid(), "device": device, "seconds": seconds})
+    if commands.empty():
+        _touch_local_corpora()
+    while (command := commands.get()) is not None:
+        work(root, command["run"], app_gone.is_set, answer)
+
+
+def warm_up() -> str:
+    """Do once what only the first run would wait for; returns the device's name.
+
+    One step of a small run imports everything, prepares Crane World, wakes the device and
+    measures it.
+    """
+    from bert_demo.config import RunConfig, TrainingConfig
+    from bert_demo.runs.probes import film_frame
+    from bert_demo.training import train
+
+    device = "cpu"
+    events = train(RunConfig(training=TrainingConfig(steps=2, batch_size=64)), probe=film_frame)
+    for event in events:
+        device = event.get("device", device)
+        if event["event"] == "probe":
+            break
+    events.close()  # type: ignore[attr-defined]
+    return device
+
+
+def work(root: Path, run_id: str, app_gone: Callable[[], bool], answer: Answer) -> None:
+    """Train one run to its end, whatever the end is; never raises."""
+    message = ""
+    state = "failed"
+    try:
+        folder = run_folder(root, run_id)
+        with held(folder / LOCK) as free:
+            run = read_run(folder)
+            if run is None or run.config is None:
+                message = "The run's folder cannot be read."
+            elif not free:
+                message = "Another process is training this run."
+            else:
+                status = _train(run, app_gone, answer)
+                state, message = status.state, status.message
+                write_status(folder, replace(status, ended=time.time(), seconds_left=None))
+    except Exception as error:
+        state, message = "failed", _sentence(error)
+        traceback.print_exc()
+    gc.collect()  # the next run wants the memory
+    answer({"run": run_id, "state": state, "message": message})
+
+
+def _train(run: Run, app_gone: Callable[[], bool], answer: Answer) -> Status:
+    """Train until the end, an order or a failure; returns the status that the run ends with."""
+    status = replace(
+        run.status,
+        state="running",
+        message="Preparing the text and the model.",
+        started=time.time(),
+        ended=None,
+        worker_pid=os.getpid(),
+    )
+    write_status(run.folder, status)
+    answer({"run": run.id, "state": "running", "message": status.message})
+    try:
+        for latest in _follow(run, status, app_gone):
+            status = latest
+    except Exception as error:
+        details = traceback.format_exc()
+        with contextlib.suppress(OSError):
+            (run.folder / ERRORS).write_text(details, encoding="utf-8")
+        status = replace(status, state="failed", message=_sentence(error))
+    return status
+
+
+def _follow(run: Run, status: Status, app_gone: Callable[[], bool]) -> Iterator[Status]:
+    """Run the loop; yield the status after each event, the last of which is final."""
+    from bert_demo.runs.probes import film_frame
+    from bert_demo.training import train
+
+    assert run.config is not None
+    events = train(
+        run.config,
+        run.model,
+        resume=run.goes_on,
+        overwrite=True,  # a run that was cut short before its first save begins again
+        should_stop=lambda: wished(run.folder) == "stop",
+        probe=film_frame if run.config.task == "pretraining" else None,
+    )
+    written = 0.0
+    for event in events:
+        kind = event["event"]
+        if kind == "start":
+            status = replace(status, message=event["source"], step=event["step"])
+        elif kind == "step":
+            names = ("step", "seconds", "seconds_left")
+            status = replace(status, **{name: event[name] for name in names})
+        elif kind == "end":
+            status = replace(
+                status, state=event["reason"], message=event["message"], scores=event["scores"]
+            )
+        if kind != "start" and status.state == "running":
+            status = _cut_short(run, status, app_gone)
+        if status.state != "running":
+            events.close()  # type: ignore[attr-defined]
+            yield status
+            return
+        if time.monotonic() - written >= _STATUS_SECONDS:
+            write_status(run.folder, status)
+            written = time.monotonic()
+        yield status
+
+
+def _cut_short(run: Run, status: Status, app_gone: Callable[[], bool]) -> Status:
+    """The status that the run gets if it has to be left now; else the same.
+
+    Closing the loop saves its state, without the last validation that a stopped run gets.
+    """
+    if app_gone():
+        message = f"The app ended at step {status.step}; the run can go on from there."
+        return replace(status, state="interrupted", message=message)
+    if wished(run.folder) == "pause":
+        return replace(status, state="paused", message=f"Paused after {status.step} steps.")
+    return status
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "The memory was not enough to begin; take a smaller batch or a smaller model."
+    if isinstance(error, OSError):
+        return f"A file could not be written or read: {error.strerror or error}."
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"internal error: {type(error).__name__}; the details are in {ERRORS} beside {RUN}."
+
+
+def _own_stdout() -> TextIO:
+    """Keep stdout for answers: whatever else prints goes to stderr."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
+
+
+def _step_back() -> None:
+    """The page comes first: for the processor, and when memory runs out."""
+    # Ctrl-C reaches every process of a terminal; the app ends this one by closing stdin.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(_NICE)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE), encoding="ascii")
+
+
+def _listen(commands: queue.Queue[dict[str, Any] | None], app_gone: threading.Event) -> None:
+    for line in sys.stdin:
+        with contextlib.suppress(ValueError):
+            commands.put(json.loads(line))
+    app_gone.set()
+    commands.put(None)
+
+
+def _touch_local_corpora() -> None:
+    """Prepare WikiText-2 while nobody waits, if it is on this computer: never by a download."""
+    from bert_demo.data.prepare import prepare_text
+    from bert_demo.data.sources import CORPORA, locate
+
+    spec = CORPORA["wikitext-2"]
+    assert spec.repo_id is not None
+    with contextlib.suppress(ValueError, OSError):
+        for split in ("train", "validation"):
+            locate(spec.repo_id, spec.files[split], revision=spec.revision, offline=True)
+            prepare_text("wikitext-2", split)
+
+
+if __name__ == "__main__":
+    main()
