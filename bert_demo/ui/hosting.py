@@ -1,0 +1,96 @@
+"""Where the page is served from, what that means for runs, and the queue that fits.
+
+On a laptop or a server, on a Space with a CPU or a GPU card: a worker process trains. On ZeroGPU
+a GPU exists only inside an event, so there the event trains (zerogpu.py). The `spaces` package is
+on every Space and needed nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bert_demo.runs.queue import RunQueue
+from bert_demo.runs.store import RunStore
+from bert_demo.ui.zerogpu import ZeroGpuQueue, longest_run
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+_TRUE = ("1", "t", "true")
+
+
+def on_space(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is a Hugging Face Space."""
+    return bool(environ.get("SPACE_ID"))
+
+
+def on_zerogpu(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is a Space on ZeroGPU, where a GPU exists only inside an event."""
+    return environ.get("SPACES_ZERO_GPU", "").lower() in _TRUE
+
+
+def claim_gpus(environ: Mapping[str, str] = os.environ) -> None:
+    """Import `spaces` where it matters, before anything can touch CUDA: app.py's first act."""
+    if on_zerogpu(environ):
+        import spaces  # noqa: F401
+
+
+def is_lasting(folder: Path) -> bool:
+    """Whether a folder lies on a disk of its own, as a bucket mounted into a Space does."""
+    folder = folder.absolute()
+    return any(part.is_mount() for part in (folder, *folder.parents) if part != Path(part.anchor))
+
+
+def notices(
+    data_dir: Path, max_run_seconds: float | None, environ: Mapping[str, str] = os.environ
+) -> list[str]:
+    """What whoever opens the page should know of its home, one short paragraph each."""
+    found = []
+    if on_zerogpu(environ):
+        found.append(
+            f"This Space has a GPU only while a run's own request is open (ZeroGPU). A run takes "
+            f"at most {longest_run(max_run_seconds):g} seconds and counts against your own daily "
+            f"GPU quota: about 2 minutes for a visitor, 5 with a free account. Keep the page open "
+            f"until your run has begun. Runs cannot be started through the API here."
+        )
+    if on_space(environ) and not is_lasting(data_dir):
+        found.append(
+            "The disk of this Space does not last: at its next restart every run is gone. Download "
+            "what you want to keep. (The Space's owner can mount a bucket and name its folder in "
+            "BERT_DEMO_DATA_DIR.)"
+        )
+    return found
+
+
+def make_queue(
+    store: RunStore,
+    *,
+    max_run_seconds: float | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> RunQueue:
+    """The queue for this place, not yet started."""
+    if not on_zerogpu(environ):
+        return RunQueue(store, max_run_seconds=max_run_seconds)
+    import spaces
+
+    return ZeroGpuQueue(store, spaces.GPU, max_run_seconds=longest_run(max_run_seconds))
+
+
+def train_after(queue: RunQueue, event: Any, run: gr.components.Component) -> None:
+    """On ZeroGPU let the browser's next event train the run whose id `run` holds.
+
+    `event` is what a listener returned that started, resumed or found a run; elsewhere nothing
+    is added, for a worker is already at it.
+    """
+    if isinstance(queue, ZeroGpuQueue):
+        event.then(
+            queue.train_in_event,
+            run,
+            None,
+            show_progress="hidden",
+            concurrency_limit=None,
+            api_visibility="private",
+        )
