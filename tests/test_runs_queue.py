@@ -237,11 +237,13 @@ def test_a_run_outlives_its_app(tmp_path: Path) -> None:
     config = a_config(LONG)
     run, waiting = store.create(config, "anna"), store.create(a_config(2), "ben")
     app = subprocess.Popen([sys.executable, "-c", APP, str(tmp_path)], cwd=ROOT)
-    with app:
+    try:
         until(store, run, at_step(5))
         with pytest.raises(ValueError, match="Another bert_demo is at work"):
             RunQueue(store).start()
+    finally:
         app.kill()
+        app.wait()
     with a_queue(tmp_path) as queue:
         # The old worker notices by itself that its app is gone, and saves.
         found = until(queue, run, is_over)

@@ -225,7 +225,10 @@ class RunQueue:
         for number, worker in enumerate(self._slots):
             if worker is None and time.monotonic() >= self._retry_at[number]:
                 log = self.store.root / f".worker-{number}.log"
-                self._slots[number] = WorkerProcess(self.store.root, log, self._receive)
+                try:
+                    self._slots[number] = WorkerProcess(self.store.root, log, self._receive)
+                except OSError as error:
+                    self._no_start(number, str(error.strerror))
             elif worker is not None and not worker.ready and worker.age() > _READY_SECONDS:
                 worker.end()
 
@@ -280,11 +283,13 @@ class RunQueue:
                 cause = f"{cause} {what_is_left(self.store.get(worker.run_id))}"
             self._release(worker, cause)
         if not worker.ready:
-            words = worker.last_words()
-            self.problem = f"No training process starts: {words or cause}"
-            wait = _RETRY_SECONDS[min(self._failures[number], len(_RETRY_SECONDS) - 1)]
-            self._failures[number] += 1
-            self._retry_at[number] = time.monotonic() + wait
+            self._no_start(number, worker.last_words() or cause)
+
+    def _no_start(self, number: int, reason: str) -> None:
+        self.problem = f"No training process starts: {reason}"
+        wait = _RETRY_SECONDS[min(self._failures[number], len(_RETRY_SECONDS) - 1)]
+        self._failures[number] += 1
+        self._retry_at[number] = time.monotonic() + wait
 
     def _end_workers(self) -> None:
         """Let busy workers save; idle ones have nothing to lose."""
