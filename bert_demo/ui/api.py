@@ -1,0 +1,273 @@
+"""The page's abilities as a Gradio API with names that stay.
+
+    from gradio_client import Client
+    page = Client("http://127.0.0.1:7860")
+    run = page.predict(corpus="crane-world", budget_seconds=30, api_name="/start_run")
+    page.predict(run["run"], api_name="/run_status")
+
+Models and runs are named by ids, never by paths. Every argument is checked here, whatever a client
+has checked; what is wrong comes back as one sentence. Docstrings are the API's own documentation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gradio.events import api as endpoint
+
+from bert_demo import contexts, predict
+from bert_demo.config import RunConfig, TrainingConfig, run_config, settings_of
+from bert_demo.runs.record import Run
+from bert_demo.ui.context import AppContext, answered
+from bert_demo.ui.zerogpu import ZeroGpuQueue
+
+NAMES = (
+    "start_run",
+    "run_status",
+    "run_events",
+    "stop_run",
+    "list_models",
+    "encode",
+    "compare",
+    "classify",
+    "fill_mask",
+)
+"""The endpoints, in the order in which they are listed."""
+
+MOST_CHARACTERS = 10_000
+MOST_TEXTS = 50
+MOST_EVENTS = 5_000
+_MOST_TOP = 100
+_LONGEST_NAME = 200
+_DIGITS = 6
+
+Answer = dict[str, Any]
+
+
+class Api:
+    """The endpoints over one page's context."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+
+    def start_run(
+        self,
+        task: str = "pretraining",
+        corpus: str = "crane-world",
+        budget_seconds: float | None = 30.0,
+        start_from: str = "",
+        settings: dict[str, Any] | None = None,
+        title: str = "",
+        token: str = "",
+    ) -> Answer:
+        """Queue a run. task: "pretraining" or "nli"; start_from: a model's id, which "nli" needs;
+        settings: any other setting by name, such as {"size": "small", "steps": 100}; token: your
+        secret, or empty to be given one. Returns {"run", "model", "token"}; the token stops it."""
+        if isinstance(self._context.queue, ZeroGpuQueue):
+            raise ValueError(
+                "This Space has a GPU only while the page itself asks for it, so a run is started "
+                "from the page here."
+            )
+        config = self._run_config(task, corpus, budget_seconds, start_from, settings)
+        expected = self._context.estimate(config)
+        if expected.refusal is not None:
+            raise ValueError(expected.refusal)
+        token = _text("token", token, _LONGEST_NAME) or secrets.token_urlsafe(16)
+        run = self._context.queue.submit(
+            config, token, _text("title", title, _LONGEST_NAME) or None, expected.seconds
+        )
+        return {"run": run.id, "model": f"run/{run.id}", "token": token}
+
+    def run_status(self, run: str) -> Answer:
+        """How far a run is: state, message, step, seconds, seconds_left, place in the queue,
+        expected wait, scores once it is over, its title and its settings."""
+        found = self._context.store.get(run)
+        return status_of(self._context, found)
+
+    def run_events(self, run: str, after: int = 0) -> Answer:
+        """What a run reported after a cursor (0: from the beginning): {"events", "next"}. Ask
+        again with "next". An event "rewind" says: forget all before, the run was resumed."""
+        if isinstance(after, bool) or not isinstance(after, int) or after < 0:
+            raise ValueError(f"after is {after!r}; it must be a number that this call returned.")
+        events, end = self._context.store.events(run, after)
+        shown = [public_event(self._context, event) for event in events[:MOST_EVENTS]]
+        return {"events": shown, "next": end - (len(events) - len(shown))}
+
+    def stop_run(self, run: str, token: str) -> Answer:
+        """Stop a run and keep its model; token: that of start_run, or the teacher's."""
+        found = self._context.queue.request(run, "stop", _text("token", token, _LONGEST_NAME))
+        assert found is not None
+        return status_of(self._context, found)
+
+    def list_models(self, task: str = "") -> list[Answer]:
+        """The models at hand, or those of a task: id, title, task, parameters, corpus, score."""
+        if task not in ("", "pretraining", "nli"):
+            raise ValueError(f"task is {task!r}; it must be pretraining, nli or empty for all.")
+        return [
+            {
+                "id": entry.id,
+                "title": entry.title,
+                "task": entry.task,
+                "parameters": entry.parameters,
+                "size": entry.size,
+                "corpus": entry.corpus,
+                "origin": entry.origin,
+                "score": entry.score,
+            }
+            for entry in self._context.shelf.entries(task or None)
+        ]
+
+    def encode(self, model: str, text: str, pair: str = "", layer: int = -1) -> Answer:
+        """One vector for each token of a text or pair. layer: 0 is the embeddings, -1 the last.
+        Returns {"tokens", "shape", "vectors", "truncated"}."""
+        loaded, tokenizer, config = self._context.shelf.load(model)
+        last = config.num_hidden_layers
+        if isinstance(layer, bool) or not isinstance(layer, int) or not -1 <= layer <= last:
+            raise ValueError(f"layer is {layer!r}; it must be from 0 to {last}, or -1.")
+        found = predict.encode(loaded, tokenizer, _text("text", text), _text("pair", pair) or None)
+        return {
+            "tokens": found.tokens,
+            "shape": list(found.hidden_states[layer].shape),
+            "vectors": _rounded(found.hidden_states[layer].tolist()),
+            "truncated": found.truncated,
+        }
+
+    def compare(self, model: str, word: str, texts: list[str], layer: int = -1) -> Answer:
+        """How alike a word's vectors are in several texts ("<sep>" begins the second of a pair).
+        Returns {"similarities", "centred"}: cosines, and cosines after the mean is subtracted."""
+        if not isinstance(texts, list) or len(texts) > MOST_TEXTS:
+            raise ValueError(f"texts must be a list of 2 to {MOST_TEXTS} texts.")
+        if isinstance(layer, bool) or not isinstance(layer, int):
+            raise ValueError(f"layer is {layer!r}; it must be a whole number.")
+        loaded, tokenizer, _ = self._context.shelf.load(model)
+        found = contexts.compare(
+            loaded,
+            tokenizer,
+            _text("word", word, _LONGEST_NAME),
+            [_text("each text", text) for text in texts],
+            layer=layer,
+        )
+        return {
+            "word": found.word,
+            "layer": found.layer,
+            "similarities": _rounded(found.similarities.tolist()),
+            "centred": _rounded(found.centred.tolist()),
+        }
+
+    def classify(self, model: str, premise: str, hypothesis: str) -> Answer:
+        """Does the hypothesis follow from the premise? Returns {"label", "probabilities"}."""
+        loaded, tokenizer, _ = self._context.shelf.load(model)
+        found = predict.classify(
+            loaded, tokenizer, _text("premise", premise), _text("hypothesis", hypothesis)
+        )
+        return dataclasses.asdict(found)
+
+    def fill_mask(self, model: str, text: str, top: int = 5) -> Answer:
+        """The likeliest words for each <mask> in a text. Returns {"masks": for each one
+        [{"word", "probability"}, ...]}."""
+        if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= _MOST_TOP:
+            raise ValueError(f"top is {top!r}; it must be a whole number from 1 to {_MOST_TOP}.")
+        loaded, tokenizer, _ = self._context.shelf.load(model)
+        found = predict.fill_mask(loaded, tokenizer, _text("text", text), top)
+        return {
+            "masks": [
+                [{"word": word, "probability": round(share, _DIGITS)} for word, share in row]
+                for row in found
+            ]
+        }
+
+    def _run_config(
+        self,
+        task: Any,
+        corpus: Any,
+        budget_seconds: Any,
+        start_from: Any,
+        settings: Any,
+    ) -> RunConfig:
+        if settings is None:
+            settings = {}
+        if not isinstance(settings, dict):
+            raise ValueError("settings must be an object: the names of settings and their values.")
+        run_names = {item.name for item in settings_of(RunConfig)}
+        training_names = {item.name for item in settings_of(TrainingConfig)}
+        values: Answer = {"task": task, "corpus": corpus}
+        training: Answer = {"budget_seconds": budget_seconds}
+        for name, value in settings.items():
+            if name in ("task", "corpus", "start_from", "training", "budget_seconds"):
+                raise ValueError(f"Give {str(name)!r} as an argument of its own, not in settings.")
+            if name not in run_names | training_names:
+                raise ValueError(f"There is no setting {str(name)[:80]!r}.")
+            (training if name in training_names else values)[name] = value
+        if start_from:
+            values["start_from"] = str(self._context.shelf.folder(start_from))
+        return run_config(values | {"training": training})
+
+
+def add_api(context: AppContext) -> None:
+    """Add the endpoints to the page that is being built."""
+    api = Api(context)
+    for name in NAMES:
+        handler: Callable[..., Any] = getattr(api, name)
+        endpoint(
+            answered(handler),
+            api_name=name,
+            api_description=" ".join((handler.__doc__ or "").split()),
+            concurrency_limit=None,
+        )
+
+
+def status_of(context: AppContext, run: Run) -> Answer:
+    """What `run_status` says of a run."""
+    status = run.status
+    place = context.queue.place(run.id)
+    config = None if run.config is None else run.config.to_dict()
+    if config is not None:
+        config["start_from"] = origin(context, config["start_from"])
+    return {
+        "run": run.id,
+        "model": f"run/{run.id}" if run.has_model else None,
+        "title": run.title,
+        "state": status.state,
+        "message": status.message,
+        "step": status.step,
+        "seconds": status.seconds,
+        "seconds_left": status.seconds_left,
+        "position": place.position,
+        "expected_wait_seconds": place.expected_wait_seconds,
+        "scores": status.scores,
+        "settings": config,
+    }
+
+
+def public_event(context: AppContext, event: Answer) -> Answer:
+    """An event of a run without the paths of this computer."""
+    if "started_from" in event:
+        return event | {"started_from": origin(context, event["started_from"])}
+    return event
+
+
+def origin(context: AppContext, folder: str | None) -> str | None:
+    """The id of the model in a folder, or its bare name where it is none of the page's."""
+    if folder is None:
+        return None
+    path = Path(folder).absolute()
+    for entry in context.shelf.entries():
+        if context.shelf.folder(entry.id).absolute() == path:
+            return entry.id
+    return path.name
+
+
+def _text(name: str, value: Any, most: int = MOST_CHARACTERS) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text.")
+    if len(value) > most:
+        raise ValueError(f"{name} has {len(value):,} characters; at most {most:,} are read here.")
+    return value
+
+
+def _rounded(rows: list[list[float]]) -> list[list[float]]:
+    return [[round(value, _DIGITS) for value in row] for row in rows]
