@@ -19,6 +19,8 @@ from bert_demo.tokenizer import Tokenizer
 
 Floats = npt.NDArray[np.float64]
 
+_DEALS = 500
+
 
 @dataclass(frozen=True)
 class Separation:
@@ -28,6 +30,8 @@ class Separation:
     """Mean cosine of two contexts of the same sense, the mean of all vectors subtracted."""
     between: float
     """The same for two contexts of different senses."""
+    chance: float
+    """How often as great a difference comes of senses dealt out at random, from 0 to 1."""
 
     @property
     def difference(self) -> float:
@@ -66,7 +70,14 @@ def sense_separation(vectors: npt.ArrayLike, senses: Sequence[str]) -> Separatio
         raise ValueError(
             "Sense separation needs at least two senses, one of them with two or more contexts."
         )
-    return Separation(float(similar[same & above].mean()), float(similar[~same & above].mean()))
+    within = float(similar[same & above].mean())
+    between = float(similar[~same & above].mean())
+    # However the senses are dealt out, as many pairs share one: their sum says it all.
+    rng = np.random.default_rng(0)
+    dealt = rng.permuted(np.tile(np.unique(names, return_inverse=True)[1], (_DEALS, 1)), axis=1)
+    sums = [similar[(deal[:, None] == deal[None, :]) & above].sum() for deal in dealt]
+    chance = float(np.mean(np.array(sums) >= similar[same & above].sum() - 1e-9))
+    return Separation(within, between, chance)
 
 
 def plane(vectors: npt.ArrayLike) -> tuple[Floats, Floats]:

@@ -99,8 +99,9 @@ class Entry:
 
     @property
     def choice(self) -> str:
-        """One line for a menu."""
-        return f"{self.title} ({self.origin})"
+        """One short line for a menu."""
+        corpus = "" if self.corpus is None else f", {CORPORA[self.corpus].title}"
+        return f"{self.title} ({TASK_WORDS[self.task]}{corpus})"
 
 
 class ModelShelf:

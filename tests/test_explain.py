@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,21 @@ def test_separation_is_zero_on_average_for_random_senses() -> None:
     ]
     differences = np.array([item.difference for item in found])
     assert abs(differences.mean()) < 3 * differences.std() / np.sqrt(len(differences))
+
+
+def test_chance_is_the_share_of_dealings_that_separate_as_well() -> None:
+    vectors = np.random.default_rng(4).normal(size=(6, 3))
+    senses = "aabbba"
+    found = sense_separation(vectors, list(senses))
+    every = [
+        sense_separation(vectors, list(deal)).difference
+        for deal in sorted(set(itertools.permutations(senses)))
+    ]
+    exact = np.mean(np.array(every) >= found.difference - 1e-9)
+    assert found.chance == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 500))
+    clean = sense_separation([[5, 1]] * 5 + [[5, -1]] * 5, list("aaaaabbbbb"))
+    assert clean.chance < 0.03
+    assert sense_separation(np.ones((4, 2)), list("aabb")).chance == 1
 
 
 def test_separation_agrees_with_a_plain_loop() -> None:

@@ -62,6 +62,7 @@ def test_models_are_listed_by_kind_in_words(shelf: ModelShelf) -> None:
     crane = shelf.entry("bundled/crane-tiny")
     assert crane.corpus == "crane-world"
     assert crane.origin == "pretrained on Crane World, 1,200 steps"
+    assert crane.choice == "crane-tiny (pretrained, Crane World)"
     assert crane.size.startswith("2 layers of 8, ")
     assert crane.parameters == sum(p.numel() for p in shelf.load(crane.id).model.parameters())
     assert crane.score == "Validation masked-LM loss 1.25."

@@ -1,0 +1,113 @@
+"""The tab "Fill in the blank": the masked-LM head at work (D2L 15.8.5)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from bert_demo.predict import fill_mask, unknown_words
+from bert_demo.shelf import ModelShelf
+from bert_demo.ui.model_menu import ModelMenu
+from bert_demo.ui.view import View, bars, columns, in_words, text, view, view_part
+
+if TYPE_CHECKING:
+    from bert_demo.ui.context import AppContext
+
+EXAMPLES = (
+    "a <mask> is flying over the lake",
+    "a crane <mask> came early",
+    "the crane stood on one <mask>",
+    "she had to crane her <mask> to see the <mask>",
+    "the dog began to <mask> at the postman",
+    "the door is open , so it is not <mask>",
+    "the <mask> was played by the <mask> in the <mask>",
+)
+MOST_WORDS = 20
+_MOST_LETTERS = 2000
+_MASK = re.compile(r"<mask>|\[mask\]", re.IGNORECASE)
+
+
+def fill_blanks(shelf: ModelShelf, model: str | None, words: str, top: float) -> View:
+    """The likeliest words for each blank of a text, as bars."""
+    if not model:
+        raise ValueError("Choose a pretrained model first.")
+    if not isinstance(words, str) or not words.strip():
+        raise ValueError("The text is empty; write a sentence with <mask> where a word is missing.")
+    if len(words) > _MOST_LETTERS:
+        raise ValueError(f"The text is too long; at most {_MOST_LETTERS:,} letters fit.")
+    if not 1 <= top <= MOST_WORDS:
+        raise ValueError(f"{top} words are too many or too few; ask for 1 to {MOST_WORDS}.")
+    entry = shelf.entry(model)
+    loaded = shelf.load(model)
+    found = fill_mask(loaded.model, loaded.tokenizer, words, int(top))
+    best = iter([blank[0][0] for blank in found])
+    filled = _MASK.sub(lambda gap: next(best, gap[0]), words.strip())
+    parts = [
+        [bars(f"Blank {number}" if len(found) > 1 else "The blank", dict(blank))]
+        for number, blank in enumerate(found, 1)
+    ]
+    rows = [columns(*parts[i : i + 3]) for i in range(0, len(parts), 3)]
+    remarks = []
+    unknown = unknown_words(loaded.tokenizer, _MASK.sub(" ", words))
+    if unknown:
+        listed = ", ".join(unknown[:8]) + (" and others" if len(unknown) > 8 else "")
+        remarks.append(text(f"Unknown to this model, which reads <unk> instead: {listed}."))
+    if len(found) > 1:
+        remarks.append(
+            text(
+                "Each blank is filled by itself: the model does not know what it put into the "
+                "others, so together the words need not make sense.",
+                "muted",
+            )
+        )
+    source = text(f"Filled by {entry.title}, {entry.origin}. {entry.score}", "muted")
+    return view(text(filled, "strong"), *rows, *remarks, source, spoken=filled)
+
+
+def create_blank_tab(context: AppContext) -> gr.Tab:
+    """The tab: a sentence with blanks, and the words for each."""
+    shelf = context.shelf
+    menu = ModelMenu(shelf, "pretraining")
+    show = in_words(lambda *values: fill_blanks(shelf, *values))
+    tab = gr.Tab("Fill in the blank", id="blank")
+    with tab:
+        menu.notice()
+        with gr.Row(visible=bool(menu.entries)) as body:
+            with gr.Column(scale=1, elem_classes="bd-form"):
+                model = menu.dropdown()
+                words = gr.Textbox(
+                    EXAMPLES[0],
+                    label="Text",
+                    info="Write <mask> where a word is missing",
+                    lines=2,
+                    max_length=_MOST_LETTERS,
+                )
+                with gr.Row():
+                    blank = gr.Button("Add a blank", min_width=110)
+                    go = gr.Button("Fill in", variant="primary", min_width=110)
+                top = gr.Slider(1, MOST_WORDS, 8, step=1, label="Words for each blank")
+                examples = gr.Dataset(
+                    components=[words],
+                    samples=[[example] for example in EXAMPLES],
+                    label="Examples to click",
+                    samples_per_page=len(EXAMPLES),
+                )
+            with gr.Column(scale=3, elem_classes="bd-stage"):
+                result = view_part(min_height=420)
+        quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        task: dict[str, Any] = {
+            "fn": show,
+            "inputs": [model, words, top],
+            "outputs": result,
+            **quiet,
+        }
+        menu.keep_fresh(tab, body).then(**task)
+        gr.on([go.click, words.submit, model.input], **task)
+        top.release(**task, show_progress="hidden", trigger_mode="always_last")
+        blank.click(None, words, words, js="(words) => `${words.trimEnd()} <mask>`", **quiet)
+        examples.click(
+            lambda sample: sample[0], examples, words, show_progress="hidden", **quiet
+        ).then(**task)
+    return tab

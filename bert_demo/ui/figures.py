@@ -1,0 +1,124 @@
+"""Plotly figures as plain dictionaries, without plotly: the browser's script draws them.
+
+Colours are CSS variables with a fallback; view.js looks them up when it draws, so that a figure
+follows the page into dark mode. Plotly reads a little HTML in its texts, so what people typed goes
+through `plain` first.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Figure = dict[str, Any]
+
+# Okabe and Ito (2008), without the yellow that white paper swallows.
+_FALLBACKS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
+SERIES = tuple(f"var(--series-{i}, {colour})" for i, colour in enumerate(_FALLBACKS, 1))
+_INK = "var(--body-text-color, #222222)"
+_LINES = "var(--border-color-primary, #dddddd)"
+_MARKS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "x")
+
+# Blue for unlike, white for nothing in common, orange for alike.
+_LIKENESS = [[0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1, "#b35806"]]
+_MOST_NUMBERS = 9
+_MOST_LEGEND = 12
+
+
+def plain(text: str, longest: int = 60) -> str:
+    """Text as Plotly shows it letter for letter, cut where it is long."""
+    short = text if len(text) <= longest else text[: longest - 3] + "..."
+    return html.escape(short)
+
+
+def heat_map(similarities: npt.ArrayLike, contexts: Sequence[str]) -> Figure:
+    """Cosines (n, n) of one word's vectors in n contexts, on the whole scale from -1 to 1."""
+    z = np.asarray(similarities, dtype=float).round(3)
+    count = len(contexts)
+    names = [str(i + 1) for i in range(count)]
+    trace = {
+        "type": "heatmap",
+        "z": z.tolist(),
+        "x": names,
+        "y": names,
+        "zmin": -1,
+        "zmax": 1,
+        "colorscale": _LIKENESS,
+        "xgap": 1,
+        "ygap": 1,
+        # The browser makes the n x n hover texts of these: sent, they would be most of the page.
+        "pairs": [f"{i}. {plain(words)}" for i, words in enumerate(contexts, 1)],
+        "hovertemplate": "%{text}<br>cosine %{z:.3f}<extra></extra>",
+        "colorbar": {"thickness": 10, "tickvals": [-1, -0.5, 0, 0.5, 1], "outlinewidth": 0},
+    }
+    if count <= _MOST_NUMBERS:
+        trace["texttemplate"] = "%{z:.2f}"
+    axis = {"type": "category", "showgrid": False, "ticks": "", "constrain": "domain"}
+    if count > _MOST_LEGEND:
+        # Every number would overlap its neighbours on a phone.
+        axis |= {"tickvals": names[:: 1 + count // 12], "tickangle": 0}
+    layout = _layout()
+    layout["xaxis"] = axis
+    layout["yaxis"] = axis | {"autorange": "reversed", "scaleanchor": "x"}
+    layout["margin"] = {"l": 28, "r": 8, "t": 8, "b": 28}
+    return {"data": [trace], "layout": layout}
+
+
+def word_map(
+    points: npt.ArrayLike, shares: npt.ArrayLike, contexts: Sequence[str], senses: Sequence[str]
+) -> Figure:
+    """The plane (n, 2) of one word's vectors in n contexts; equal `senses` get equal marks.
+
+    `shares` (2,) is the part of the variance along each axis. An empty sense is "no sense".
+    """
+    places = np.asarray(points, dtype=float).round(4)
+    along = np.asarray(shares, dtype=float)
+    groups = list(dict.fromkeys(senses))
+    traces = []
+    for number, group in enumerate(groups):
+        chosen = [i for i, sense in enumerate(senses) if sense == group]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers+text",
+                "name": plain(group, 24) or "no sense",
+                "x": places[chosen, 0].tolist(),
+                "y": places[chosen, 1].tolist(),
+                "text": [str(i + 1) for i in chosen],
+                "textposition": "top center",
+                "textfont": {"size": 12, "color": _INK},
+                "customdata": [f"{i + 1}. {plain(contexts[i])}" for i in chosen],
+                "hovertemplate": "%{customdata}<extra></extra>",
+                "cliponaxis": False,
+                "marker": {
+                    "size": 11,
+                    "color": SERIES[number % len(SERIES)],
+                    "symbol": _MARKS[(number + number // len(SERIES)) % len(_MARKS)],
+                },
+            }
+        )
+    layout = _layout()
+    axis = {"zeroline": True, "zerolinecolor": _LINES, "gridcolor": _LINES, "showticklabels": False}
+    layout["xaxis"] = axis | {"title": {"text": f"{along[0]:.0%} of the variance", "standoff": 6}}
+    layout["yaxis"] = axis | {
+        "title": {"text": f"{along[1]:.0%}", "standoff": 6},
+        "scaleanchor": "x",
+    }
+    layout["showlegend"] = 1 < len(groups) <= _MOST_LEGEND
+    layout["legend"] = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+    layout["margin"] = {"l": 34, "r": 12, "t": 12, "b": 34}
+    return {"data": traces, "layout": layout}
+
+
+def _layout() -> Figure:
+    return {
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": _INK, "size": 13, "family": "system-ui, sans-serif"},
+        "hoverlabel": {"align": "left"},
+        "dragmode": False,
+    }

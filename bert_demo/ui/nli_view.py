@@ -1,0 +1,130 @@
+"""A premise and a hypothesis, judged, as a view (D2L 16.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bert_demo.config import LABELS
+from bert_demo.predict import Verdict, classify_all, unknown_words
+from bert_demo.shelf import Entry, ModelShelf
+from bert_demo.ui.figures import SERIES
+from bert_demo.ui.view import Block, View, bars, columns, heading, table, text, view
+
+EXAMPLES = (
+    ("a man is playing a guitar in the street", "a man is making music"),
+    ("the dog is sleeping in the garden", "the dog is not sleeping"),
+    ("a woman is riding a bicycle", "the woman is riding a bicycle in the park"),
+    ("the cook sold the boat", "the boat was sold by the cook"),
+    ("the cook sold the boat", "the cook was sold by the boat"),
+    ("seven cars are moving slowly", "at least four cars are moving"),
+    ("a small butterfly is looking for food", "an insect is looking for food"),
+    ("he is good", "he is bad"),
+)
+"""Pairs to begin with; the last is the book's own."""
+
+_SENTENCES = {
+    "entailment": "It follows: if the premise is true, so is the hypothesis.",
+    "neutral": "It is left open: the premise does not say whether the hypothesis is true.",
+    "contradiction": "It is contradicted: if the premise is true, the hypothesis is false.",
+}
+_COLOURS = (SERIES[2], SERIES[0], SERIES[1])
+_MOST_LETTERS = 2000
+_MOST_HISTORY = 50
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a model says of a pair, and of what the pair is made of."""
+
+    entry: Entry
+    premise: str
+    hypothesis: str
+    verdict: Verdict
+    swapped: Verdict
+    """The other way round: does the premise follow from the hypothesis?"""
+    elsewhere: dict[str, float]
+    """Mean probabilities of the hypothesis after premises that have nothing to do with it."""
+    others: int
+    """How many such premises."""
+    unknown: list[str]
+    """Words that the model reads as <unk>."""
+
+
+def judge(shelf: ModelShelf, model: str | None, premise: str, hypothesis: str) -> Judgement:
+    """Put a pair to a model, both ways, and its hypothesis after unrelated premises."""
+    if not model:
+        raise ValueError("Choose a fine-tuned model first.")
+    for name, given in (("premise", premise), ("hypothesis", hypothesis)):
+        if not isinstance(given, str) or not given.strip():
+            raise ValueError(f"The {name} is empty; write a sentence.")
+        if len(given) > _MOST_LETTERS:
+            raise ValueError(f"The {name} is too long; at most {_MOST_LETTERS:,} letters fit.")
+    premise, hypothesis = premise.strip(), hypothesis.strip()
+    entry = shelf.entry(model)
+    loaded = shelf.load(model)
+    others = [p for p in dict.fromkeys(p for p, _ in EXAMPLES) if p != premise]
+    pairs = [(premise, hypothesis), (hypothesis, premise), *((p, hypothesis) for p in others)]
+    verdict, swapped, *rest = classify_all(loaded.model, loaded.tokenizer, pairs)
+    elsewhere = {
+        label: sum(one.probabilities[label] for one in rest) / len(rest) for label in LABELS
+    }
+    unknown = unknown_words(loaded.tokenizer, premise, hypothesis)
+    return Judgement(entry, premise, hypothesis, verdict, swapped, elsewhere, len(others), unknown)
+
+
+def judgement_view(found: Judgement, history: Sequence[Sequence[str]]) -> View:
+    """The verdict in words and bars, its checks, and what was tried before."""
+    words = _SENTENCES[found.verdict.label]
+    blocks: list[Block] = [
+        text(words, "strong"),
+        bars("How sure the model is", found.verdict.probabilities, _COLOURS),
+        *_remarks(found),
+        columns(
+            [
+                heading("The other way round"),
+                text(_SENTENCES[found.swapped.label], "muted"),
+                bars("Premise and hypothesis swapped", found.swapped.probabilities, _COLOURS),
+            ],
+            [
+                heading("Does the premise matter?"),
+                text(
+                    "Where these bars look like the ones above, the model judges the hypothesis "
+                    "alone. On SNLI that is right two times in three (Gururangan et al. 2018).",
+                    "muted",
+                ),
+                bars(
+                    f"The same hypothesis after {found.others} unrelated premises, on average",
+                    found.elsewhere,
+                    _COLOURS,
+                ),
+            ],
+        ),
+        text(f"Judged by {found.entry.title}, {found.entry.origin}. {found.entry.score}", "muted"),
+    ]
+    if history:
+        names = ["Premise", "Hypothesis", "Verdict", "Sure", "Model"]
+        blocks.append(table("Tried so far, the latest first", names, history, numbers=(3,)))
+    return view(*blocks, spoken=words)
+
+
+def remember(found: Judgement, history: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The history with this judgement on top."""
+    sure = f"{found.verdict.probabilities[found.verdict.label]:.1%}"
+    row = [found.premise, found.hypothesis, found.verdict.label, sure, found.entry.title]
+    return [row, *([*old] for old in history if [*old] != row)][:_MOST_HISTORY]
+
+
+def _remarks(found: Judgement) -> list[Block]:
+    remarks = []
+    if found.unknown:
+        listed = ", ".join(found.unknown[:8]) + (" and others" if len(found.unknown) > 8 else "")
+        remarks.append(text(f"Unknown to this model, which reads <unk> instead: {listed}."))
+    if found.verdict.truncated:
+        remarks.append(
+            text(
+                f"The pair is longer than the model reads; its last {found.verdict.truncated:,} "
+                "tokens were cut off."
+            )
+        )
+    return remarks

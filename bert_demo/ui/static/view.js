@@ -1,0 +1,187 @@
+// Draws a page part from plain data: headings, sentences, tables, bars and charts. All words go in
+// by textContent, so nothing that a person typed or a vocabulary holds can become code.
+(() => {
+  "use strict";
+
+  const element = (tag, className, text) => {
+    const node = document.createElement(tag);
+    if (className) node.className = className;
+    if (text !== undefined && text !== null) node.textContent = String(text);
+    return node;
+  };
+
+  // "var(--name, fallback)" is looked up now: Plotly knows no CSS variables.
+  const variable = /^var\((--[\w-]+)(?:,\s*(.+))?\)$/;
+  const resolved = (value, styles) => {
+    if (typeof value === "string") {
+      const match = variable.exec(value);
+      return match ? styles.getPropertyValue(match[1]).trim() || match[2] || "#888" : value;
+    }
+    if (Array.isArray(value)) return value.map((item) => resolved(item, styles));
+    if (value && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, resolved(v, styles)]));
+    }
+    return value;
+  };
+
+  const options = { displayModeBar: false, responsive: false };
+
+  // The hover texts of a heat map of contexts: both sides' texts for each cell.
+  const hovers = (trace) =>
+    trace.pairs ? { ...trace, text: trace.pairs.map((a) => trace.pairs.map((b) => `${a}<br>${b}`)) } : trace;
+
+  const draw = async (node) => {
+    const library = await window.bertDemo.plotly();
+    const { figure } = node;
+    if (!figure || !node.isConnected || !node.clientWidth) return;
+    const { data, layout } = resolved(figure, getComputedStyle(node));
+    // Plotly keeps what it is given and writes into it.
+    await library.react(node, data.map(hovers), { ...layout, width: node.clientWidth }, options);
+  };
+
+  const resizes = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.clientWidth && target.clientWidth !== target.drawnWidth) {
+        target.drawnWidth = target.clientWidth;
+        draw(target);
+      }
+    }
+  });
+
+  const chart = (block, pool) => {
+    const box = element("figure", "bv-chart");
+    const node = pool.get(block.key) || element("div");
+    pool.delete(block.key);
+    node.className = "bv-plot";
+    node.dataset.key = block.key;
+    node.style.height = `${block.height}px`;
+    node.setAttribute("role", "img");
+    node.setAttribute("aria-label", block.label);
+    node.figure = block.figure;
+    box.append(element("figcaption", "bv-caption", block.label), node);
+    return box;
+  };
+
+  const table = (block) => {
+    const box = element("div", "bv-scroll");
+    box.tabIndex = 0;
+    box.setAttribute("role", "region");
+    box.setAttribute("aria-label", block.caption);
+    const node = element("table", "bv-table");
+    node.append(element("caption", "bv-caption", block.caption));
+    const head = node.createTHead().insertRow();
+    for (const name of block.columns) {
+      const cell = element("th", "", name);
+      cell.scope = "col";
+      head.append(cell);
+    }
+    const body = node.createTBody();
+    for (const row of block.rows) {
+      const line = body.insertRow();
+      row.forEach((value, i) => {
+        const cell = element("td", typeof value === "number" || block.numbers.includes(i) ? "bv-number" : "", value);
+        line.append(cell);
+      });
+    }
+    box.append(node);
+    return box;
+  };
+
+  const bars = (block) => {
+    const box = element("div", "bv-bars");
+    if (block.title) box.append(element("p", "bv-caption", block.title));
+    const list = element("ul");
+    for (const { label, share, colour } of block.rows) {
+      const item = element("li", "bv-bar");
+      const track = element("span", "bv-track");
+      track.setAttribute("aria-hidden", "true");
+      const fill = element("span", "bv-fill");
+      fill.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
+      if (/^var\(--[\w-]+, ?#[0-9a-fA-F]{6}\)$/.test(colour)) fill.style.background = colour;
+      track.append(fill);
+      const percent = share * 100;
+      const number = percent > 0 && percent < 0.1 ? "< 0.1" : percent.toFixed(1);
+      item.append(element("span", "bv-label", label), track, element("span", "bv-share", `${number}%`));
+      list.append(item);
+    }
+    box.append(list);
+    return box;
+  };
+
+  const details = (block, pool) => {
+    const box = element("details", "bv-details");
+    box.open = Boolean(block.open);
+    box.append(element("summary", "", block.summary), ...block.blocks.map((b) => build(b, pool)));
+    return box;
+  };
+
+  const columns = (block, pool) => {
+    const box = element("div", "bv-columns");
+    box.style.setProperty("--bv-count", block.parts.length);
+    for (const part of block.parts) {
+      const column = element("div", "bv-column");
+      column.append(...part.map((b) => build(b, pool)));
+      box.append(column);
+    }
+    return box;
+  };
+
+  const build = (block, pool) => {
+    switch (block.kind) {
+      case "heading":
+        return element("h3", "bv-heading", block.text);
+      case "text":
+        return element("p", `bv-text bv-${block.tone}`, block.text);
+      case "table":
+        return table(block);
+      case "bars":
+        return bars(block);
+      case "chart":
+        return chart(block, pool);
+      case "details":
+        return details(block, pool);
+      case "columns":
+        return columns(block, pool);
+      default:
+        return element("p", "bv-text", "");
+    }
+  };
+
+  const mount = (root, props, watch) => {
+    root.replaceChildren();
+    const spoken = element("p", "bv-spoken");
+    spoken.setAttribute("role", "status");
+    const content = element("div", "bv-view");
+    root.append(spoken, content);
+
+    const show = () => {
+      const value = props.value || { blocks: [] };
+      // A chart that stays keeps its node: nothing flickers when the layer slider moves.
+      const pool = new Map();
+      for (const node of content.querySelectorAll(".bv-plot")) pool.set(node.dataset.key, node);
+      const open = [...content.querySelectorAll("details")].map((node) => node.open);
+      content.style.minHeight = `${content.offsetHeight}px`;
+      content.replaceChildren(...value.blocks.map((block) => build(block, pool)));
+      content.style.minHeight = "";
+      content.querySelectorAll("details").forEach((node, i) => {
+        if (i in open) node.open = open[i];
+      });
+      for (const node of pool.values()) {
+        resizes.unobserve(node);
+        if (window.Plotly) window.Plotly.purge(node);
+      }
+      for (const node of content.querySelectorAll(".bv-plot")) {
+        node.drawnWidth = node.clientWidth;
+        draw(node);
+        resizes.observe(node);
+      }
+      if (value.spoken !== spoken.textContent) spoken.textContent = value.spoken || "";
+    };
+
+    window.bertDemo.onThemeChange(() => content.querySelectorAll(".bv-plot").forEach(draw));
+    watch("value", show);
+    show();
+  };
+
+  window.bertDemo.mountView = mount;
+})();

@@ -1,0 +1,116 @@
+"""Parts of the page as plain data, which view.js draws with textContent alone.
+
+A handler returns a `View`; no words of a person or of a vocabulary pass through a template.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from bert_demo.ui import assets
+
+Block = dict[str, Any]
+View = dict[str, Any]
+
+_LOG = logging.getLogger(__name__)
+_MOST_ROWS = 500
+
+
+def view(*blocks: Block, spoken: str = "") -> View:
+    """Blocks one below the other; `spoken` is read out by screen readers when it changes."""
+    return {"blocks": list(blocks), "spoken": spoken}
+
+
+def heading(text: str) -> Block:
+    """A small heading."""
+    return {"kind": "heading", "text": text}
+
+
+def text(words: str, tone: str = "plain") -> Block:
+    """A paragraph; tone is "plain", "muted", "strong" or "alert"."""
+    return {"kind": "text", "text": words, "tone": tone}
+
+
+def table(
+    caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], numbers: Sequence[int] = ()
+) -> Block:
+    """A table; `numbers` are the columns whose digits line up."""
+    cut = [list(row) for row in rows[:_MOST_ROWS]]
+    return {
+        "kind": "table",
+        "caption": caption,
+        "columns": list(columns),
+        "rows": cut,
+        "numbers": list(numbers),
+    }
+
+
+def bars(title: str, shares: Mapping[str, float], colours: Sequence[str] = ()) -> Block:
+    """A bar for each share between 0 and 1, in the order given."""
+    rows = [
+        {"label": label, "share": share, "colour": colours[i % len(colours)] if colours else ""}
+        for i, (label, share) in enumerate(shares.items())
+    ]
+    return {"kind": "bars", "title": title, "rows": rows}
+
+
+def chart(key: str, figure: Mapping[str, Any], label: str, height: int) -> Block:
+    """A Plotly figure; a chart whose key stays is changed in place."""
+    return {"kind": "chart", "key": key, "figure": figure, "label": label, "height": height}
+
+
+def details(summary: str, *blocks: Block, is_open: bool = False) -> Block:
+    """Blocks that a click on the summary shows."""
+    return {"kind": "details", "summary": summary, "blocks": list(blocks), "open": is_open}
+
+
+def columns(*parts: Sequence[Block]) -> Block:
+    """Blocks side by side on a wide screen, one below the other on a narrow one."""
+    return {"kind": "columns", "parts": [list(part) for part in parts]}
+
+
+def sentence(words: str) -> View:
+    """What went wrong, in place of a result."""
+    return view(text(words, "alert"), spoken=words)
+
+
+def in_words(handler: Callable[..., View]) -> Callable[..., View]:
+    """A handler whose errors become a sentence where its result would be."""
+
+    @functools.wraps(handler)
+    def wrapped(*args: Any, **kwargs: Any) -> View:
+        try:
+            return handler(*args, **kwargs)
+        except ValueError as error:
+            return sentence(str(error))
+        except Exception:
+            _LOG.exception("%s failed", handler.__name__)
+            return sentence("That did not work, for a reason that is the page's own; it is logged.")
+
+    return wrapped
+
+
+def view_part(value: View | None = None, **kwargs: Any) -> gr.HTML:
+    """The component that shows a `View`."""
+    return _scripted("view.js", "mountView", value or view(), **kwargs)
+
+
+def contexts_part(value: list[dict[str, str]], **kwargs: Any) -> gr.HTML:
+    """A list of contexts to edit: [{"text": ..., "sense": ...}, ...]."""
+    return _scripted("contexts.js", "mountContexts", value, **kwargs)
+
+
+def _scripted(script: str, name: str, value: Any, **kwargs: Any) -> gr.HTML:
+    return gr.HTML(
+        value,
+        html_template="",
+        js_on_load=f"window.bertDemo.{name}(element, props, watch);",
+        apply_default_css=False,
+        head=f'<script src="{assets.address(script)}"></script>',
+        **kwargs,
+    )

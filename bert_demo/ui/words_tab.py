@@ -1,0 +1,82 @@
+"""The tab "Words in context": the form, and what happens when it changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from bert_demo.ui.model_menu import ModelMenu
+from bert_demo.ui.view import contexts_part, in_words, view_part
+from bert_demo.ui.words_view import (
+    BOOK,
+    BY_CONTEXT,
+    BY_SENSE,
+    CENTRED,
+    RAW,
+    contexts_of,
+    ready_made,
+    show_contexts,
+)
+
+if TYPE_CHECKING:
+    from bert_demo.ui.context import AppContext
+
+
+def create_words_tab(context: AppContext) -> gr.Tab:
+    """The tab "Words in context"."""
+    shelf = context.shelf
+    word, rows = contexts_of(BOOK)
+    menu = ModelMenu(shelf, None, several=True)
+    show = in_words(lambda *values: show_contexts(shelf, *values))
+
+    def layers(models: list[str] | None, layer: float, deepest: int) -> tuple[Any, int]:
+        found = [e.config.num_hidden_layers for e in shelf.entries() if e.id in (models or [])]
+        most = max(found, default=1)
+        return gr.Slider(maximum=most, value=most if layer >= deepest else min(layer, most)), most
+
+    tab = gr.Tab("Words in context", id="words")
+    with tab:
+        menu.notice()
+        with gr.Row(visible=bool(menu.entries)) as body:
+            with gr.Column(scale=1, elem_classes="bc-form"):
+                models = menu.dropdown()
+                with gr.Row():
+                    given = gr.Textbox(word, label="Word", max_lines=1, max_length=60)
+                    ready = gr.Dropdown(ready_made(), value=BOOK, label="Ready-made contexts")
+                contexts = contexts_part(
+                    rows, label="Contexts", show_label=True, container=True, padding=True
+                )
+                gr.Markdown(
+                    "The word's first place in each context counts. `<sep>` begins the second "
+                    "sentence of a pair."
+                )
+                go = gr.Button("Compare", variant="primary")
+                most = max((e.config.num_hidden_layers for e in menu.entries[:1]), default=1)
+                deepest = gr.State(most)
+                layer = gr.Slider(
+                    0, most, most, step=1, label="Layer", info="0 is before any context"
+                )
+                likeness = gr.Radio([RAW, CENTRED], value=RAW, label="Cosines")
+                colour = gr.Radio([BY_CONTEXT, BY_SENSE], value=BY_SENSE, label="Colour the map by")
+                untrained = gr.Checkbox(True, label="Beside it, the same model untrained")
+            with gr.Column(scale=3, elem_classes="bd-stage"):
+                result = view_part(min_height=560)
+        shown = [models, given, contexts, layer, likeness, colour, untrained]
+        quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+        task: dict[str, Any] = {"fn": show, "inputs": shown, "outputs": result, **quiet}
+
+        def fit(event: Any) -> None:
+            event(
+                layers, [models, layer, deepest], [layer, deepest], show_progress="hidden", **quiet
+            ).then(**task)
+
+        fit(menu.keep_fresh(tab, body).then)
+        fit(models.input)
+        gr.on([go.click, given.submit], **task)
+        changes = [layer.release, likeness.input, colour.input, untrained.input]
+        gr.on(changes, **task, trigger_mode="always_last", show_progress="hidden")
+        ready.input(contexts_of, ready, [given, contexts], show_progress="hidden", **quiet).then(
+            **task
+        )
+    return tab

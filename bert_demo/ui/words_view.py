@@ -1,0 +1,289 @@
+"""One word's vectors in several sentences, in up to three models, as a view (D2L 15.10)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bert_demo.checkpoint import Checkpoint
+from bert_demo.contexts import Comparison, compare
+from bert_demo.data.crane_senses import SENSES
+from bert_demo.explain import Separation, plane, sense_separation, word_count
+from bert_demo.predict import encode_ids, unknown_words
+from bert_demo.shelf import Entry, ModelShelf
+from bert_demo.ui import figures
+from bert_demo.ui.model_menu import MOST_SIDE_BY_SIDE
+from bert_demo.ui.view import (
+    Block,
+    View,
+    chart,
+    columns,
+    details,
+    heading,
+    table,
+    text,
+    view,
+)
+
+Row = dict[str, str]
+
+BOOK = "The book's two sentences"
+_BOOK_ROWS = (
+    ("a crane is flying", "bird"),
+    ("a crane driver came <sep> he just left", "machine"),
+)
+RAW, CENTRED = "raw", "mean subtracted"
+BY_CONTEXT, BY_SENSE = "context", "sense"
+_MOST_CONTEXTS, _MOST_LETTERS = 100, 2000
+
+_DROPOUT = (
+    "Dropout is off here. With it on, as it is in the book's own run, the same sentence read "
+    "twice gives two different vectors, so a difference between two sentences would prove nothing."
+)
+_WHAT_COUNTS = (
+    "That the numbers differ between contexts proves nothing either: an untrained model gives "
+    "different ones too. What shows meaning is that contexts of the same sense are closer to each "
+    "other than to those of another sense, more so than in the untrained model. An untrained model "
+    "separates a little where the same words stand around the word, or it stands at the same place."
+)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """One model's part of the view."""
+
+    title: str
+    entry: Entry
+    loaded: Checkpoint
+    comparison: Comparison
+    separation: Separation | None
+    untrained: bool
+
+
+def ready_made() -> list[str]:
+    """Names of the lists of contexts to begin with."""
+    return [BOOK, *SENSES]
+
+
+def contexts_of(name: str) -> tuple[str, list[Row]]:
+    """A word and its contexts, by a name from `ready_made`."""
+    if name == BOOK:
+        return "crane", [{"text": words, "sense": sense} for words, sense in _BOOK_ROWS]
+    if name not in SENSES:
+        raise ValueError(f"There are no ready-made contexts named {name!r}.")
+    rows = [{"text": t, "sense": s} for s, texts in SENSES[name].items() for t in texts]
+    return name, rows
+
+
+def read_rows(rows: Any) -> tuple[list[str], list[str]]:
+    """Texts and senses of the rows that have a text; ValueError for what the page cannot send."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("The contexts must be a list of rows, each with a text and a sense.")
+    pairs = [(str(row.get("text", "")).strip(), str(row.get("sense", "")).strip()) for row in rows]
+    pairs = [pair for pair in pairs if pair[0]]
+    if len(pairs) < 2:
+        raise ValueError("Write the word in two sentences or more, so that there is a comparison.")
+    if len(pairs) > _MOST_CONTEXTS:
+        raise ValueError(f"There are {len(pairs)} contexts; at most {_MOST_CONTEXTS} fit here.")
+    if any(len(words) > _MOST_LETTERS or len(sense) > _MOST_LETTERS for words, sense in pairs):
+        raise ValueError(f"A context is too long; at most {_MOST_LETTERS:,} letters fit.")
+    return [words for words, _ in pairs], [sense for _, sense in pairs]
+
+
+def show_contexts(
+    shelf: ModelShelf,
+    models: Sequence[str] | None,
+    word: str,
+    rows: Any,
+    layer: float,
+    likeness: str = RAW,
+    colour: str = BY_CONTEXT,
+    untrained: bool = True,
+) -> View:
+    """What the models make of a word in its contexts.
+
+    `layer` counts from 0, the embeddings; a model with fewer layers shows its last. `likeness`
+    is RAW or CENTRED, `colour` BY_CONTEXT or BY_SENSE; `untrained` puts the first model's
+    untrained twin beside the models.
+    """
+    names = list(dict.fromkeys(models or []))
+    if not 1 <= len(names) <= MOST_SIDE_BY_SIDE:
+        raise ValueError(f"Choose one to {MOST_SIDE_BY_SIDE} models.")
+    texts, senses = read_rows(rows)
+    shown: list[_Shown] = []
+    for number, name in enumerate(names):
+        entry = shelf.entry(name)
+        shown.append(_show(entry.title, entry, shelf.load(name), word, texts, senses, layer))
+        if untrained and number == 0:
+            twin = shelf.twin(name)
+            shown.append(
+                _show(
+                    f"{entry.title}, untrained", entry, twin, word, texts, senses, layer, twin=True
+                )
+            )
+    groups = senses if colour == BY_SENSE else [str(i + 1) for i in range(len(texts))]
+    parts = [_column(i, one, senses, groups, likeness) for i, one in enumerate(shown)]
+    summary = _summary(shelf, names, shown, word, texts, senses, layer)
+    remarks = _remarks(shown, word, texts)
+    notes = [text(words, "muted") for words in (_DROPOUT, _WHAT_COUNTS)]
+    numbers = details(
+        "Shapes and first three numbers, as in the book",
+        _numbers(shown, texts),
+        is_open=len(texts) <= 4,
+    )
+    return view(*summary, *remarks, columns(*parts), numbers, *notes, spoken=summary[0]["text"])
+
+
+def _show(
+    title: str,
+    entry: Entry,
+    loaded: Checkpoint,
+    word: str,
+    texts: list[str],
+    senses: list[str],
+    layer: float,
+    *,
+    twin: bool = False,
+) -> _Shown:
+    model, tokenizer, config = loaded
+    chosen = max(0, min(int(layer), config.num_hidden_layers))
+    found = compare(model, tokenizer, word, texts, layer=chosen)
+    return _Shown(title, entry, loaded, found, _separation(found, senses), twin)
+
+
+def _separation(found: Comparison, senses: list[str]) -> Separation | None:
+    """Over the contexts that have a sense; None where there are too few."""
+    labelled = [i for i, sense in enumerate(senses) if sense]
+    try:
+        return sense_separation(found.vectors[labelled].numpy(), [senses[i] for i in labelled])
+    except ValueError:
+        return None
+
+
+def _summary(
+    shelf: ModelShelf,
+    names: list[str],
+    shown: list[_Shown],
+    word: str,
+    texts: list[str],
+    senses: list[str],
+    layer: float,
+) -> list[Block]:
+    if shown[0].separation is None:
+        return [
+            heading(f"{shown[0].comparison.word!r} in {len(texts)} contexts"),
+            text(
+                "Give the contexts senses, two or more for at least one of them, to see whether "
+                "the model keeps the senses apart."
+            ),
+        ]
+    rows = []
+    for name in names:
+        one = next(s for s in shown if s.entry.id == name and not s.untrained)
+        rows.append([one.title, *_row(one.separation)])
+        twin = next((s for s in shown if s.entry.id == name and s.untrained), None)
+        if twin is None:
+            entry = shelf.entry(name)
+            twin = _show("", entry, shelf.twin(name), word, texts, senses, layer, twin=True)
+        rows.append(["the same, untrained", *_row(twin.separation)])
+    difference = shown[0].separation.difference
+    return [
+        heading(f"{shown[0].comparison.word!r}: sense separation {_signed(difference)}"),
+        table(
+            "Mean cosine of two contexts, the mean vector subtracted. By chance: how often senses "
+            "dealt out at random separate as well",
+            ["Model", "Same sense", "Different senses", "Separation", "By chance"],
+            rows,
+            numbers=(1, 2, 3, 4),
+        ),
+    ]
+
+
+def _row(found: Separation | None) -> list[str]:
+    if found is None:
+        return [""] * 4
+    numbers = [_signed(value) for value in (found.within, found.between, found.difference)]
+    return [*numbers, "under 1%" if found.chance < 0.01 else f"{found.chance:.0%}"]
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "\u2212")
+
+
+def _remarks(shown: list[_Shown], word: str, texts: list[str]) -> list[Block]:
+    """How well each model knows the word, and which other words it does not know at all."""
+    found = []
+    for one in shown:
+        if one.untrained:
+            continue
+        tokenizer = one.loaded.tokenizer
+        counted = word_count(word, tokenizer, one.entry.task, one.entry.corpus)
+        unknown = unknown_words(tokenizer, word)
+        if unknown:
+            words = f"{one.title} does not know {word!r} and reads <unk> in its place."
+        elif counted is None:
+            words = f"How often {one.title} met {word!r} in training is not known here."
+        else:
+            words = (
+                f"{one.title} met {word!r} {counted.count:,} "
+                f"{'time' if counted.count == 1 else 'times'} among the {counted.tokens:,} words "
+                f"of its training text, {counted.corpus}."
+            )
+        others = unknown_words(tokenizer, *(re.sub(r"(?i)<sep>|\[sep\]", " ", t) for t in texts))
+        others = [other for other in others if other not in unknown]
+        if others:
+            listed = ", ".join(others[:8]) + (" and others" if len(others) > 8 else "")
+            words += f" Unknown to it: {listed}."
+        found.append(text(words))
+    return found
+
+
+def _column(
+    number: int, one: _Shown, senses: list[str], groups: list[str], likeness: str
+) -> list[Block]:
+    comparison = one.comparison
+    depth = one.loaded.config.num_hidden_layers
+    texts = comparison.contexts
+    centred = likeness == CENTRED
+    similar = comparison.centred if centred else comparison.similarities
+    points, shares = plane(comparison.vectors.numpy())
+    where = (
+        "embeddings, before any context"
+        if comparison.layer == 0
+        else f"layer {comparison.layer} of {depth}"
+    )
+    origin = "random weights" if one.untrained else one.entry.origin
+    what = "Cosines with the mean vector subtracted" if centred else "Cosines of the vectors"
+    blocks = [
+        heading(one.title),
+        text(f"{origin}; {where}", "muted"),
+        chart(f"likeness-{number}", figures.heat_map(similar.numpy(), texts), what, 300),
+    ]
+    if centred and len(texts) == 2:
+        blocks.append(text("Two vectors always lie opposite each other about their mean.", "muted"))
+    figure = figures.word_map(points, shares, texts, groups)
+    return [*blocks, chart(f"map-{number}", figure, "The plane on which the vectors differ", 320)]
+
+
+def _numbers(shown: list[_Shown], texts: list[str]) -> Block:
+    """The shapes and the numbers that the book prints, for every context."""
+    rows = []
+    for i, words in enumerate(texts):
+        row: list[Any] = [i + 1, words]
+        for one in shown:
+            model, tokenizer, config = one.loaded
+            first, _, second = re.sub(r"(?i)\[sep\]", "<sep>", words).partition("<sep>")
+            length = len(encode_ids(model, tokenizer, first, second or None).input_ids)
+            numbers = ", ".join(f"{x:.4f}" for x in one.comparison.vectors[i, :3].tolist())
+            row += [f"(1, {length}, {config.hidden_size})", f"[{numbers}]"]
+        rows.append(row)
+    names = ["", "Context"]
+    for one in shown:
+        names += [f"{one.title}: shape", "first three numbers"]
+    caption = (
+        "Shape: texts, tokens with <cls> and <sep>, numbers a token; then the first three numbers "
+        f"of {shown[0].comparison.word!r}"
+    )
+    return table(caption, names, rows, numbers=range(2, len(names)))
