@@ -62,7 +62,7 @@ def settings_of(config: type) -> Iterator[Setting]:
             field.name,
             _TYPES[words[0]],
             field.default,
-            optional="None" in words,
+            optional="None" in words or field.default is None,
             **field.metadata,
         )
 
@@ -225,6 +225,9 @@ def model_config(size: str, recipe: str, vocab_size: int, **overrides: Any) -> B
     return BertConfig(**values)
 
 
+_BATCH_SIZES = {"d2l": 512, "recommended": 256}
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """One run of the loop, whatever its task. Budget: the first limit that is reached ends it."""
@@ -239,7 +242,12 @@ class TrainingConfig:
     budget_seconds: float | None = setting(
         None, "Stop after this many seconds of training", low=0.5, high=30 * 86400
     )
-    batch_size: int = setting(512, "Sentence pairs in one step", low=1, high=65536)
+    batch_size: int = setting(
+        None,
+        "Sentence pairs in one step; empty means the recipe's own: 512 as in the book, or 256",
+        low=1,
+        high=65536,
+    )
     gradient_accumulation_steps: int = setting(
         1, "Split each step's batch into this many parts to save memory", low=1, high=1024
     )
@@ -269,6 +277,8 @@ class TrainingConfig:
     )
 
     def __post_init__(self) -> None:
+        if self.batch_size is None:
+            object.__setattr__(self, "batch_size", _BATCH_SIZES.get(self.recipe, 256))
         _check(self)
         if self.steps is None and self.epochs is None and self.budget_seconds is None:
             raise ValueError("A run needs a budget: steps, epochs or budget_seconds.")

@@ -33,7 +33,7 @@ _RECIPES = {
     ("d2l", "pretraining"): Recipe(0.01),
     ("d2l", "nli"): Recipe(1e-4),
     ("recommended", "pretraining"): Recipe(
-        5e-3, muon_learning_rate=0.02, weight_decay=0.01, betas=(0.9, 0.95), warmup=0.05
+        1e-2, muon_learning_rate=0.03, weight_decay=0.01, betas=(0.9, 0.95), warmup=0.05
     ),
     ("recommended", "nli"): Recipe(5e-4, weight_decay=0.01, warmup=0.1, clip=1.0),
 }
