@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
+import os
+import sys
 
-from bert_demo.ui import build_app, launch_options
 
+def main() -> int:
+    """Read the flags, then serve the page until it is stopped."""
+    from bert_demo.ui.hosting import claim_gpus
+    from bert_demo.ui.settings import from_args
 
-def main() -> None:
-    """Read the flags, build the page and serve it until it is stopped."""
-    parser = argparse.ArgumentParser(description="Serve the bert_demo page.")
-    parser.add_argument("--host", help="address to listen on (default: this machine alone)")
-    parser.add_argument("--port", type=int, help="port to listen on (default: 7860, or the next)")
-    arguments = parser.parse_args()
-    # Left empty, both are gradio's to choose: 127.0.0.1:7860 here, and what a Space sets there.
-    build_app().launch(server_name=arguments.host, server_port=arguments.port, **launch_options())
+    claim_gpus()
+    try:
+        settings = from_args(None, os.environ)
+        from bert_demo.ui.launch import launch
+
+        launch(settings)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

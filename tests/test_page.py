@@ -1,53 +1,68 @@
-"""The first page: what it lists, and that it is served."""
+"""The page in a real browser, headless: a run from Start to Stop, watched, left and found again."""
 
 from __future__ import annotations
 
+import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from bert_demo.ui.page import describe_checkpoints
+import pytest
+
+pytest.importorskip("gradio")
+
+from bert_demo.ui import assets
+
+ROOT = Path(__file__).resolve().parents[1]
+PANEL = "#live-pretrain"
+NODE = "document.querySelector('#live-pretrain .bd-plot')"
+# The browser itself would ask its maker for updates.
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
-def test_checkpoints_are_listed_by_name(tmp_path: Path) -> None:
-    for name in ("zeta", "alpha", "<b>bold"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text("{}", encoding="utf-8")
-    (tmp_path / "unfinished").mkdir()
-    text = describe_checkpoints(tmp_path)
-    assert text.index("alpha") < text.index("zeta")
-    assert "<b>" not in text
-    assert "unfinished" not in text
-
-
-def test_no_checkpoint_says_what_to_do(tmp_path: Path) -> None:
-    assert "None yet" in describe_checkpoints(tmp_path / "missing")
-
-
-def free_port() -> int:
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page, served by app.py with runs of its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def test_app_serves_the_page_with_no_font_from_elsewhere() -> None:
-    port = free_port()
-    root = Path(__file__).resolve().parents[1]
-    command = [sys.executable, "app.py", "--port", str(port)]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL) as server:
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("page")
+    command = [sys.executable, "app.py", "--port", str(port), "--data-dir", str(folder)]
+    command += ["--checkpoints-dir", str(folder / "none"), "--admin-token", "teacher's secret"]
+    url = f"http://127.0.0.1:{port}/"
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT) as server,
+    ):
         try:
-            text = fetch(f"http://127.0.0.1:{port}/", server)
+            fetch(url, server)
+            yield url
         finally:
-            server.terminate()
-    assert "bert_demo" in text
-    assert "fonts.googleapis.com/css" not in text
+            server.send_signal(signal.SIGTERM)
+            try:
+                server.wait(30)
+            except subprocess.TimeoutExpired:
+                server.kill()
+    assert server.returncode == 0, (folder / "log").read_text()
+    assert "Traceback" not in (folder / "log").read_text()
 
 
-def fetch(address: str, server: subprocess.Popen[bytes]) -> str:
+def fetch(address: str, server: subprocess.Popen[bytes] | None = None) -> str:
     """The page's text, as soon as the server answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     end = time.monotonic() + 60
@@ -57,6 +72,206 @@ def fetch(address: str, server: subprocess.Popen[bytes]) -> str:
                 text: str = answer.read().decode()
             return text
         except OSError:
-            assert server.poll() is None, "the server ended before it answered"
+            assert server is not None and server.poll() is None, "the server ended"
             assert time.monotonic() < end, "no answer in 60 seconds"
             time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium; skips where there is none."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    with api.sync_playwright() as play:
+        if path is None and not Path(play.chromium.executable_path).exists():
+            pytest.skip("no Chromium was found")
+        browser = play.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """A browser of its own that notes what went wrong and where it asked."""
+
+    def __init__(self, chromium: Any, **options: Any) -> None:
+        self.context = chromium.new_context(**options)
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.set_default_timeout(60_000)
+
+    def _heard(self, message: Any) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def open(self, address: str) -> Any:
+        self.page.goto(address)
+        self.page.get_by_role("button", name="Start", exact=True).first.wait_for()
+        return self.page
+
+
+@pytest.fixture
+def visit(chromium: Any, address: str) -> Iterator[Callable[..., Visitor]]:
+    """Visitors, at whose end nothing may have gone wrong or have left this machine."""
+    visitors: list[Visitor] = []
+
+    def make(**options: Any) -> Visitor:
+        visitors.append(Visitor(chromium, **options))
+        return visitors[-1]
+
+    yield make
+    for visitor in visitors:
+        visitor.context.close()
+        assert visitor.complaints == []
+        local = (address, "data:", "blob:")
+        assert [url for url in visitor.asked if not url.startswith(local)] == []
+
+
+def wait_for(page: Any, condition: str) -> None:
+    page.wait_for_function(condition)
+
+
+def badge(page: Any, words: str, panel: str = PANEL) -> None:
+    wait_for(page, f"document.querySelector('{panel} .bd-badge').textContent === '{words}'")
+
+
+def points(page: Any) -> int:
+    found: int = page.evaluate(f"{NODE}.data[1].x.length")
+    return found
+
+
+def press(page: Any, name: str) -> None:
+    page.locator(f"button:visible:text-is('{name}')").first.click()
+
+
+def stop_after(page: Any, panel: str, number: int, unit: str) -> None:
+    tab = page.locator(f"[role=tabpanel]:has({panel})")
+    tab.get_by_label("Stop after").fill(str(number))
+    tab.get_by_label("Unit").click()
+    page.get_by_role("option", name=unit).click()
+
+
+def test_nothing_is_fetched_from_elsewhere(address: str) -> None:
+    text = fetch(address)
+    assert "bert_demo" in text
+    links = re.findall(r"(?:src|href)=[\"'](https?:[^\"']+)", text)
+    assert [link for link in links if "fonts" in link or link.endswith(".js")] == []
+
+
+def test_plotly_is_served_compressed_and_kept(address: str) -> None:
+    place = address + assets.address("plotly.min.js")
+    request = urllib.request.Request(place, headers={"Accept-Encoding": "gzip"})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=30) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert len(answer.read()) < 2_000_000
+    with pytest.raises(urllib.error.HTTPError):
+        opener.open(place.replace("plotly.min.js", "..%2Fpage.py"), timeout=30)
+
+
+@pytest.mark.timeout(280)
+def test_a_run_is_watched_left_found_and_stopped(
+    visit: Callable[..., Visitor], address: str
+) -> None:
+    owner = visit(viewport={"width": 1440, "height": 900})
+    page = owner.open(address)
+    stop_after(page, PANEL, 240, "seconds")
+    press(page, "Start")
+    page.locator(f"{PANEL} .js-plotly-plot .nsewdrag").first.wait_for()
+    wait_for(page, f"{NODE}.data && {NODE}.data[1].x.length > 2")
+    run = page.url.partition("run=")[2]
+    assert run
+
+    # The curve grows in the same node, and a zoom stays.
+    page.evaluate(f"window.node = {NODE}")
+    box = page.locator(f"{PANEL} .nsewdrag").first.bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 100, steps=5)
+    page.mouse.up()
+    wait_for(page, "window.node._fullLayout.xaxis.autorange === false")
+    ranges = "JSON.stringify([node._fullLayout.xaxis.range, node._fullLayout.yaxis.range])"
+    zoomed, before = page.evaluate(ranges), points(page)
+    wait_for(page, f"{NODE}.data[1].x.length > {before + 1}")
+    assert page.evaluate(f"window.node === {NODE}")
+    assert page.evaluate(ranges) == zoomed
+
+    # The film shows what the model believes.
+    assert page.locator(f"{PANEL} .bd-blank").count() >= 5
+
+    # A second browser sees the run and cannot stop it.
+    stranger = visit(viewport={"width": 390, "height": 844})
+    other = stranger.open(f"{address}?run={run}")
+    other.locator(f"{PANEL} .js-plotly-plot").wait_for()
+    other.get_by_text("You are watching").wait_for()
+    assert other.locator("button:visible:text-is('Stop')").count() == 0
+    assert other.evaluate("document.documentElement.scrollWidth") <= 390
+
+    # A reload, even without the run in the address, finds it, still training.
+    page.goto(address)
+    wait_for(page, f"{NODE} && {NODE}.data && {NODE}.data[1].x.length > {before}")
+    assert page.url.endswith(f"run={run}")
+    badge(page, "training")
+
+    # Pause, go on, stop; the stranger sees it too.
+    press(page, "Pause")
+    badge(page, "paused")
+    paused = points(page)
+    press(page, "Go on")
+    wait_for(page, f"{NODE}.data[1].x.length > {paused}")
+    press(page, "Stop")
+    badge(page, "stopped")
+    badge(other, "stopped")
+
+    # What it learnt can be fine-tuned at once.
+    page.get_by_role("tab", name="Fine-tune").click()
+    stop_after(page, "#live-finetune", 3, "steps")
+    press(page, "Start")
+    badge(page, "finished", "#live-finetune")
+    page.locator("#live-finetune .bd-confusion").wait_for()
+    assert "test pairs" in page.locator("#live-finetune .bd-result").inner_text()
+
+
+def test_the_teachers_link_gives_the_buttons(visit: Callable[..., Visitor], address: str) -> None:
+    owner = visit()
+    page = owner.open(address)
+    stop_after(page, PANEL, 200, "seconds")
+    press(page, "Start")
+    badge(page, "training")
+    run = page.url.partition("run=")[2]
+    teacher = visit().open(f"{address}?run={run}&admin=teacher%27s%20secret")
+    teacher.locator("button:visible:text-is('Stop')").wait_for()
+    assert "secret" not in teacher.url
+    press(teacher, "Stop")
+    badge(page, "stopped")
+
+
+def test_what_cannot_fit_is_refused_in_place(visit: Callable[..., Visitor], address: str) -> None:
+    page = visit().open(address)
+    page.get_by_label("Model", exact=True).first.click()
+    page.get_by_role("option", name="large").click()
+    page.get_by_text("More settings").first.click()
+    page.get_by_label("Batch size").first.fill("65536")
+    page.get_by_text("this machine has").first.wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_tab_fits_a_phone(visit: Callable[..., Visitor], address: str, scheme: str) -> None:
+    options = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
+    page = visit(**options).open(address)
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", dark)[:3])) < 200) == (scheme == "dark")
+    hidden = page.locator(".overflow-dropdown button")
+    for name in [*page.get_by_role("tab").all_inner_texts(), *hidden.all_text_contents()]:
+        if not page.get_by_role("tab", name=name).is_visible():
+            page.get_by_label("More tabs").click()
+            hidden.get_by_text(name).click()
+        else:
+            page.get_by_role("tab", name=name).click()
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name

@@ -1,68 +1,102 @@
-"""A first plain page: what the project is, which models are here, and how to use them."""
+"""The page as a table of contents: a header, and one function for each tab."""
 
 from __future__ import annotations
 
-import html
-from pathlib import Path
+import secrets
 from typing import Any
+from urllib.parse import parse_qs
 
 import gradio as gr
 
-CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
+from bert_demo.runs.record import TRAINING, Run
+from bert_demo.ui.api import add_api
+from bert_demo.ui.blank_tab import create_blank_tab
+from bert_demo.ui.context import AppContext, own_token
+from bert_demo.ui.hosting import notices
+from bert_demo.ui.nli_tab import create_nli_tab
+from bert_demo.ui.share import create_share_banner
+from bert_demo.ui.training_tabs import create_finetune_tab, create_pretrain_tab, starting_points
+from bert_demo.ui.words_tab import create_words_tab
 
-INTRODUCTION = """
+_HEADER = """
 # bert_demo
 
-Pretrain a BERT, look at the vectors it gives to words in context, fine-tune it on natural language
-inference, and put a premise and a hypothesis to it. After sections 15.8 to 15.10 and 16.7 of
-[Dive into Deep Learning](https://d2l.ai).
+A BERT that you train, look into and argue with.
+After [Dive into Deep Learning](https://d2l.ai), 15.8 to 15.10 and 16.7.
 """
-
-COMMANDS = """
-## From a shell
-
-```
-python -m bert_demo pretrain --corpus crane-world --budget-seconds 60 --out checkpoints/mine
-python -m bert_demo encode --model checkpoints/mine --text "a crane is flying"
-python -m bert_demo finetune --from checkpoints/mine --corpus crane-world --epochs 1 --out nli
-python -m bert_demo classify --model nli --premise "a dog runs" --hypothesis "a cat sleeps"
-```
-
-`python -m bert_demo --help` lists every command.
-"""
+_MOST_OTHERS = 5
 
 
-def describe_checkpoints(folder: Path = CHECKPOINTS) -> str:
-    """The checkpoints in `folder` as Markdown, one a line, by name."""
-    names = sorted(path.parent.name for path in folder.glob("*/config.json"))
-    if not names:
-        return "## Checkpoints\n\nNone yet: the first command below makes one."
-    lines = [f"- <code>{html.escape(name)}</code>" for name in names]
-    return "\n".join(["## Checkpoints", "", *lines])
-
-
-def build_app() -> gr.Blocks:
-    """The page, not yet served."""
-    page = gr.Blocks(title="bert_demo", analytics_enabled=False)
+def build_app(context: AppContext) -> gr.Blocks:
+    """The page over `context`, not yet served."""
+    page = gr.Blocks(title="bert_demo", analytics_enabled=False, fill_width=True)
     with page:
-        gr.Markdown(INTRODUCTION)
-        checkpoints = gr.Markdown(describe_checkpoints())
-        gr.Markdown(COMMANDS)
-        # Read again for every visitor, so that a model trained since the start is listed. The
-        # lambda keeps the choice of folder out of a visitor's reach.
-        page.load(lambda: describe_checkpoints(), outputs=checkpoints, api_visibility="private")
+        browser = context.make_browser_state()
+        address = gr.Textbox("", visible=False)
+        gr.Markdown(_HEADER, elem_classes="bd-lead")
+        for notice in notices(context.settings.data_dir, context.settings.max_run_seconds):
+            gr.Markdown(notice, elem_classes="bd-notice")
+        create_share_banner(page, context.share)
+        with gr.Tabs() as tabs:
+            pretrain = create_pretrain_tab(context)
+            finetune = create_finetune_tab(context)
+            create_words_tab(context)
+            create_nli_tab(context)
+            create_blank_tab(context)
+
+        def arrived(stored: Any, search: Any) -> tuple[Any, ...]:
+            stored, run = arrive(context, stored, search)
+            others = others_training(context)
+            shown: list[dict[str, Any]] = [{"run": None, "others": others} for _ in range(2)]
+            chosen = gr.skip()
+            if run is not None:
+                nli = run.config is not None and run.config.task == "nli"
+                shown[nli] = {"run": run.id, "others": others}
+                chosen = gr.Tabs(selected="finetune" if nli else "pretrain")
+            return stored, chosen, *shown, starting_points(context, None)
+
+        assert finetune.start_from is not None
+        page.load(
+            arrived,
+            [browser, address],
+            [browser, tabs, pretrain.live, finetune.live, finetune.start_from],
+            js="(browser, address) => [browser, window.location.search]",
+            show_progress="hidden",
+            concurrency_limit=None,
+            api_visibility="private",
+        )
+        add_api(context)
     return page
 
 
-def launch_options() -> dict[str, Any]:
-    """Arguments of `launch` that hold wherever the page is served."""
-    # The default theme fetches its fonts from elsewhere, which a machine with no network cannot.
-    theme = gr.themes.Default(
-        font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-    )
-    return {
-        "theme": theme,
-        "enable_monitoring": False,
-        "ssr_mode": False,
-        "footer_links": [],
-    }
+def arrive(context: AppContext, stored: Any, search: Any) -> tuple[dict[str, str], Run | None]:
+    """Who this browser is, and the run to show it: that of the address, else its own latest.
+
+    A browser that comes for the first time is given a token; the teacher's link adds the
+    teacher's.
+    """
+    query = parse_qs(search.removeprefix("?")) if isinstance(search, str) else {}
+    known = stored if isinstance(stored, dict) else {}
+    token = own_token(known) or secrets.token_urlsafe(16)
+    admin = query.get("admin", [str(known.get("admin") or "")])[0]
+    identity = {"token": token, "admin": admin if context.store.is_admin(admin) else ""}
+    run = None
+    if query.get("run"):
+        try:
+            run = context.store.get(query["run"][0])
+        except ValueError:
+            run = None
+    if run is None:
+        mine = (r for r in context.store.list() if _owns(context, r, token))
+        run = next(mine, None)
+    return identity, run
+
+
+def others_training(context: AppContext) -> list[dict[str, str]]:
+    """The runs in training now, for who has none."""
+    busy = [run for run in context.store.list() if run.status.state in TRAINING]
+    return [{"id": run.id, "title": run.title} for run in busy[:_MOST_OTHERS]]
+
+
+def _owns(context: AppContext, run: Run, token: str) -> bool:
+    return run.owner is not None and context.store.may_control(run, token)

@@ -1,0 +1,380 @@
+"""What a run would take on this computer, before it starts: time, memory, and whether it fits.
+
+Time comes from a cost model (floating-point operations, plus what every step and every weight
+costs) whose four numbers are measured here once, by a few steps of the real loop in a process of
+its own, and corrected by the runs that this computer has done since. `python -m
+bert_demo.capacity` measures and prints.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bert_demo.config import BertConfig, RunConfig, TrainingConfig, from_dict
+from bert_demo.device import total_memory_bytes, usable_cores
+from bert_demo.estimate import count_parameters, training_memory_bytes
+
+_SMALL, _WIDE = 128, 768
+_MASKED = 0.15
+_NEWTON_SCHULZ_STEPS = 5  # of torch's Muon
+_EXTRA = 1.08  # validations, probes and saves, which the loop keeps to a small share
+_KEPT_SECONDS = 30 * 86400
+_PATIENCE_SECONDS = 2.0
+_MOST_OF_MEMORY = 0.95
+
+
+@dataclass(frozen=True)
+class Speed:
+    """This computer, as measured. Rates are in operations a second, times in seconds."""
+
+    device: str
+    """"cpu", "cuda" or "mps"."""
+    name: str
+    memory_bytes: int
+    precision: str
+    overhead: float
+    """What a step costs for each layer, however little there is to compute."""
+    small_rate: float
+    """At a width of 128."""
+    wide_rate: float
+    """At a width of 768."""
+    bf16_rate: float
+    per_weight: float
+    """Updating one weight."""
+
+    def rate(self, hidden_size: int) -> float:
+        """Between the widths that were measured on a logarithmic scale, flat beyond them."""
+        share = math.log(hidden_size / _SMALL) / math.log(_WIDE / _SMALL)
+        share = min(max(share, 0.0), 1.0)
+        return math.exp((1 - share) * math.log(self.small_rate) + share * math.log(self.wide_rate))
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """How much text a run has."""
+
+    vocab_size: int
+    pairs: int
+    length: float
+    """Mean length of a pair in tokens, after truncation."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would take."""
+
+    parameters: int
+    memory_bytes: int
+    machine_bytes: int
+    seconds: float | None
+    """None while the speed is not known."""
+    steps: int | None
+    passes: float | None
+    """How often the run sees the whole text."""
+    pairs_per_second: float | None
+    refusal: str | None
+    """Why it cannot run here, as a sentence."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """How fast a run was that this computer has done."""
+
+    run: RunConfig
+    model: BertConfig
+    facts: TextFacts
+    pairs_per_second: float
+
+
+# What the published corpora have at most 64 tokens, for a computer that has not fetched them.
+_PUBLISHED = {
+    "wikitext-2": TextFacts(20256, 59135, 45.0),
+    "snli": TextFacts(20256, 549367, 25.0),
+}
+
+
+@functools.lru_cache(maxsize=64)
+def text_facts(run: RunConfig) -> TextFacts:
+    """The facts of the text that `run` trains on; touches no network.
+
+    Raises `ValueError` where the checkpoint to start from cannot be read.
+    """
+    from bert_demo import checkpoint
+    from bert_demo.data import prepare, sources
+
+    tokenizer = None
+    if run.start_from is not None:
+        from bert_demo.tokenizer import Tokenizer
+
+        checkpoint.read_config(Path(run.start_from))
+        tokenizer = Tokenizer.load(Path(run.start_from) / "tokenizer.json")
+    place = sources.whereabouts(run.corpus)
+    if "not here" in place or "the Hub (" in place:
+        known = _PUBLISHED[run.corpus]
+        vocab_size = known.vocab_size if tokenizer is None else tokenizer.vocab_size
+        return dataclasses.replace(known, vocab_size=vocab_size)
+    import numpy as np
+
+    if run.task == "nli":
+        assert tokenizer is not None
+        nli, _ = prepare.prepare_nli(run.corpus, "train", tokenizer)
+        lengths = np.diff(nli.premise_offsets) + np.diff(nli.hypothesis_offsets)
+        pairs = len(nli)
+    else:
+        text, tokenizer, _ = prepare.prepare_text(
+            run.corpus,
+            "train",
+            tokenizer=tokenizer,
+            vocabulary=run.vocabulary,
+            vocab_size=run.wordpieces,
+        )
+        sentences = np.diff(text.sentence_offsets)
+        lengths = sentences[:-1] + sentences[1:]
+        pairs = len(text)
+    length = float(np.minimum(lengths + 3, run.training.max_length).mean())
+    return TextFacts(tokenizer.vocab_size, pairs, length)
+
+
+def model_of(run: RunConfig, facts: TextFacts) -> BertConfig:
+    """The shape of the model that `run` trains; `ValueError` if its checkpoint is unreadable."""
+    if run.start_from is None:
+        return run.model_config(facts.vocab_size)
+    from bert_demo import checkpoint
+
+    stored = checkpoint.read_config(Path(run.start_from))
+    config: BertConfig = from_dict(BertConfig, stored["model"])
+    return config
+
+
+def step_seconds(run: RunConfig, model: BertConfig, facts: TextFacts, speed: Speed) -> float:
+    """Time of one step by the cost model."""
+    training = run.training
+    tokens = training.batch_size * facts.length
+    weights = count_parameters(model, run.task)
+    seconds = speed.overhead * (model.num_hidden_layers + 2) * training.gradient_accumulation_steps
+    seconds += _operations(model, run.task, tokens, facts.length) / speed.rate(model.hidden_size)
+    seconds += weights * speed.per_weight
+    if training.recipe == "recommended" and run.task == "pretraining":
+        seconds += _muon_operations(model) / speed.bf16_rate
+    return seconds
+
+
+def estimate(
+    run: RunConfig, speed: Speed | None, observations: Iterable[Observation] = ()
+) -> Estimate:
+    """What `run` would take here. Raises `ValueError` for a run that can start nowhere."""
+    facts = text_facts(run)
+    model = model_of(run, facts)
+    training = run.training
+    if training.max_length > model.max_position_embeddings:
+        raise ValueError(
+            f"max_length is {training.max_length}; this model reads at most "
+            f"{model.max_position_embeddings} tokens."
+        )
+    precision = training.precision
+    if precision == "auto":
+        precision = "fp32" if speed is None else speed.precision
+    memory = training_memory_bytes(
+        model,
+        run.task,
+        batch_size=training.batch_size,
+        length=facts.length,
+        precision=precision,
+        accumulation=training.gradient_accumulation_steps,
+    )
+    on_cpu = speed is None or speed.device == "cpu" or training.device == "cpu"
+    machine = total_memory_bytes() if on_cpu or speed is None else speed.memory_bytes
+    steps, seconds, rate = _steps(run, facts), training.budget_seconds, None
+    if speed is not None:
+        one = step_seconds(run, model, facts, speed) / _correction(observations, speed)
+        rate = training.batch_size / one
+        whole = math.inf if steps is None else steps * one * _EXTRA
+        seconds = min(whole, training.budget_seconds or math.inf)
+        steps = max(1, min(steps or 10**9, int(seconds / one / _EXTRA)))
+    elif steps is not None:
+        seconds = None
+    passes = None if steps is None else steps * training.batch_size / facts.pairs
+    refusal = None
+    if memory > machine * _MOST_OF_MEMORY:
+        refusal = _refusal(run, model, memory, machine)
+    parameters = count_parameters(model, run.task)
+    return Estimate(parameters, memory, machine, seconds, steps, passes, rate, refusal)
+
+
+def _correction(observations: Iterable[Observation], speed: Speed) -> float:
+    """How many times as fast as the cost model says past runs were: the median, within reason."""
+    ratios = [
+        o.pairs_per_second
+        * step_seconds(o.run, o.model, o.facts, speed)
+        / o.run.training.batch_size
+        for o in observations
+    ]
+    return min(max(median(ratios), 0.2), 5.0) if ratios else 1.0
+
+
+def _steps(run: RunConfig, facts: TextFacts) -> int | None:
+    training, limits = run.training, []
+    if training.steps is not None:
+        limits.append(training.steps)
+    if training.epochs is not None:
+        limits.append(max(1, math.ceil(training.epochs * facts.pairs / training.batch_size)))
+    return min(limits, default=None)
+
+
+def _refusal(run: RunConfig, model: BertConfig, memory: int, machine: int) -> str:
+    training = run.training
+    what = f"BERT-{run.size}" if run.start_from is None else "This model"
+    split = training.gradient_accumulation_steps
+    parts = "" if split == 1 else f", in {split} parts,"
+    return (
+        f"{what} at length {training.max_length} and batch {training.batch_size}{parts} needs "
+        f"about {memory / 1e9:.0f} GB; this machine has {machine / 1e9:.0f} GB. Take a smaller "
+        f"model or batch, or split the batch by gradient accumulation."
+    )
+
+
+def _operations(model: BertConfig, task: str, tokens: float, length: float) -> float:
+    """Forward and backward through everything that multiplies; backward costs twice forward."""
+    hidden, inner = model.hidden_size, model.intermediate_size
+    layer = 2 * tokens * (4 * hidden * hidden + 2 * hidden * inner) + 4 * tokens * hidden * length
+    total = model.num_hidden_layers * layer
+    if task == "pretraining":
+        total += 2 * _MASKED * tokens * hidden * (hidden + model.vocab_size)
+    return 3 * total
+
+
+def _muon_operations(model: BertConfig) -> float:
+    """Orthogonalising every hidden matrix, once a step whatever the batch."""
+    hidden, inner = model.hidden_size, model.intermediate_size
+
+    def matrix(rows: int, columns: int) -> float:
+        small, large = sorted((rows, columns))
+        return _NEWTON_SCHULZ_STEPS * (4 * small**2 * large + 2 * small**3)
+
+    one = matrix(hidden, 3 * hidden) + matrix(hidden, hidden) + 2 * matrix(hidden, inner)
+    return model.num_hidden_layers * one + 2 * matrix(hidden, hidden)
+
+
+def measured_speed() -> Speed:
+    """This computer's speed: kept from an earlier time, or measured now in some seconds.
+
+    Raises `ValueError` if it cannot be measured.
+    """
+    from bert_demo.data.sources import cache_dir
+
+    path = cache_dir() / f"speed-{metadata.version('torch')}-{usable_cores()}-cores.json"
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if 0 <= time.time() - kept.pop("when") < _KEPT_SECONDS:
+            return Speed(**kept)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        pass
+    try:
+        # A process of its own: nothing of it stays in the page's memory or on its GPU.
+        done = subprocess.run(
+            [sys.executable, "-m", "bert_demo.capacity"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        speed = Speed(**json.loads(done.stdout.splitlines()[-1]))
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError, IndexError) as error:
+        raise ValueError("The speed of this machine could not be measured.") from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        facts = dataclasses.asdict(speed) | {"when": time.time()}
+        path.write_text(json.dumps(facts), encoding="utf-8")
+    except OSError:
+        pass  # it is measured again next time
+    return speed
+
+
+def _measure() -> Speed:
+    """Measure by some steps of the real loop on Crane World."""
+    import torch
+
+    from bert_demo.device import device_name, fast_bf16, memory_bytes, pick_device
+
+    device = pick_device("auto")
+    weight = torch.nn.Parameter(torch.ones(4_000_000, device=device))
+    weight.grad = torch.ones_like(weight)
+    adam = torch.optim.AdamW([weight], fused=device.type != "mps")
+    per_weight = _shortest(adam.step, device) / weight.numel()
+    square = torch.ones(_WIDE, _WIDE, device=device, dtype=torch.bfloat16)
+    bf16_rate = 2 * _WIDE**3 / _shortest(lambda: square @ square, device)
+    few, few_operations = _time_steps(_SMALL, 2, 8)
+    many, many_operations = _time_steps(_SMALL, 2, 256)
+    small_rate = (many_operations - few_operations) / max(many - few, 1e-6)
+    overhead = max(0.0, few - few_operations / small_rate) / 4
+    wide, wide_operations = _time_steps(_WIDE, 1, 32)
+    wide_rate = wide_operations / max(wide - 3 * overhead, 0.1 * wide)
+    return Speed(
+        device.type,
+        device_name(device),
+        memory_bytes(device)[1],
+        "bf16" if fast_bf16(device) else "fp32",
+        overhead,
+        small_rate,
+        wide_rate,
+        bf16_rate,
+        per_weight,
+    )
+
+
+def _time_steps(hidden_size: int, layers: int, batch_size: int) -> tuple[float, float]:
+    """Shortest time of a step of the loop, and the operations in it."""
+    from bert_demo.training import train
+
+    run = RunConfig(
+        hidden_size=hidden_size,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden_size // 64,
+        intermediate_size=hidden_size * 2,
+        training=TrainingConfig(
+            recipe="d2l", steps=13, batch_size=batch_size, validate_every_steps=10**6
+        ),
+    )
+    facts = text_facts(run)
+    times = [0.0]
+    for event in train(run):
+        if event["event"] == "step":
+            times.append(event["seconds"])
+            if len(times) == 13 or (len(times) > 3 and times[-1] > _PATIENCE_SECONDS):
+                break
+    shortest = min(b - a for a, b in itertools.pairwise(times[1:]))
+    model = model_of(run, facts)
+    return shortest, _operations(model, run.task, batch_size * facts.length, facts.length)
+
+
+def _shortest(work: Any, device: Any) -> float:
+    """Shortest time of a piece of work among a few, in seconds."""
+    import torch
+
+    best = math.inf
+    for _ in range(4):
+        begin = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        elif device.type == "mps":
+            torch.mps.synchronize()
+        best = min(best, time.perf_counter() - begin)
+    return best
+
+
+if __name__ == "__main__":
+    print(json.dumps(dataclasses.asdict(_measure())))

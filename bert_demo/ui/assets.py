@@ -1,0 +1,81 @@
+"""Our own scripts and styles, and plotly.js from the installed package, served by the page itself.
+
+Nothing comes from elsewhere, so the page works with no network. The address holds a digest of the
+content: browsers keep a file for good and still never see an old one.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import importlib.util
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+_FOLDER = Path(__file__).parent / "static"
+_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+_PREFIX = "static-of-bert-demo"
+SCRIPTS = ("common.js", "form.js", "film.js", "live.js")
+
+
+def _path(name: str) -> Path:
+    if name == "plotly.min.js":
+        # Found without importing plotly, which the page has no other use for.
+        found = importlib.util.find_spec("plotly")
+        assert found is not None and found.origin is not None
+        return Path(found.origin).parent / "package_data" / name
+    return _FOLDER / name
+
+
+@functools.cache
+def _names() -> frozenset[str]:
+    return frozenset([p.name for p in _FOLDER.iterdir() if p.suffix in _TYPES] + ["plotly.min.js"])
+
+
+@functools.cache
+def _compressed(name: str) -> bytes:
+    return gzip.compress(_path(name).read_bytes(), 6, mtime=0)
+
+
+@functools.cache
+def address(name: str) -> str:
+    """Where the page finds the file: relative, so that it holds under any root path."""
+    path = _path(name)
+    # The package's file is large and changes with its date and size alone.
+    state = path.stat()
+    digest = hashlib.sha256(f"{state.st_size} {state.st_mtime_ns}".encode()).hexdigest()[:10]
+    return f"{_PREFIX}/{digest}/{name}"
+
+
+def head() -> str:
+    """Tags for the page's head: our scripts, in order, and the address of plotly.js."""
+    tags = [f'<meta name="bert-demo-plotly" content="{address("plotly.min.js")}">']
+    tags += [f'<script src="{address(name)}"></script>' for name in SCRIPTS]
+    tags.append('<meta name="viewport" content="width=device-width, initial-scale=1">')
+    return "\n".join(tags)
+
+
+def css() -> str:
+    """Every style sheet of ours in one text."""
+    return "\n".join(p.read_text(encoding="utf-8") for p in sorted(_FOLDER.glob("*.css")))
+
+
+def _serve(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _names():
+        return Response("There is no such file.", 404, media_type="text/plain")
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    kind = _TYPES[Path(name).suffix]
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        return Response(_compressed(name), headers=headers, media_type=kind)
+    return Response(_path(name).read_bytes(), headers=headers, media_type=kind)
+
+
+def routes() -> list[Route]:
+    """Routes to hand to the web server."""
+    return [Route(f"/{_PREFIX}/{{digest}}/{{name}}", _serve, methods=["GET"])]

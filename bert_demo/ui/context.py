@@ -1,0 +1,157 @@
+"""What every part of the page works with: made once by `build_app`, closed when the page ends."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from bert_demo.capacity import (
+    Estimate,
+    Observation,
+    Speed,
+    estimate,
+    measured_speed,
+    model_of,
+    text_facts,
+)
+from bert_demo.config import RunConfig
+from bert_demo.runs.record import Run
+from bert_demo.runs.store import RunStore
+from bert_demo.shelf import ModelShelf
+from bert_demo.ui.hosting import make_queue
+from bert_demo.ui.settings import AppSettings
+from bert_demo.ui.share import ShareLink
+
+log = logging.getLogger(__name__)
+
+_OBSERVED = 5
+_STORAGE_KEY = "bert_demo"
+
+
+class AppContext:
+    """The runs, the queue and the models of one page, and what is known of the computer.
+
+    `browser` is the page's `gr.BrowserState`: {"token": who this browser is, "admin": the
+    teacher's token or ""}. Hand it to handlers as an input and read it with `token_of`.
+    """
+
+    def __init__(self, settings: AppSettings) -> None:
+        self.settings = settings
+        self.admin_token = settings.admin_token or secrets.token_urlsafe(12)
+        folder = settings.data_dir / "runs"
+        self.store = RunStore(folder, admin_token=self.admin_token)
+        self.queue = make_queue(self.store, max_run_seconds=settings.max_run_seconds)
+        self.shelf = ModelShelf(settings.checkpoints_dir, self.store.root)
+        self.share = ShareLink()
+        self._browser: gr.BrowserState | None = None
+        self.speed: Speed | None = None
+        self.measuring = True
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Bring up the worker, and measure this computer's speed behind the page's back."""
+        self.queue.start()
+        threading.Thread(target=self._measure, name="speed", daemon=True).start()
+
+    def close(self) -> None:
+        """End the worker; runs that are being trained are saved and can go on later."""
+        self._stopped.set()
+        self.queue.close()
+
+    @property
+    def browser(self) -> gr.BrowserState:
+        """Who the visitor's browser is; there once the page is being built."""
+        assert self._browser is not None
+        return self._browser
+
+    def make_browser_state(self) -> gr.BrowserState:
+        """The component that keeps who this browser is; to be called once, inside the page."""
+        place = str(self.store.root).encode()
+        # Fixed, so that a browser is known again after a restart. It only scrambles the token in
+        # the browser's own storage; what protects the token is that no page of another site and
+        # no other visitor can read that storage.
+        secret = hashlib.sha256(b"bert_demo browser" + place).hexdigest()[:16]
+        self._browser = gr.BrowserState(
+            {"token": "", "admin": ""}, storage_key=_STORAGE_KEY, secret=secret
+        )
+        return self._browser
+
+    def estimate(self, run: RunConfig) -> Estimate:
+        """What `run` would take here; raises `ValueError` for a run that can start nowhere."""
+        return estimate(run, self.speed, self.observations())
+
+    def observations(self) -> list[Observation]:
+        """How fast the latest runs here were."""
+        found: list[Observation] = []
+        for run in self.store.list():
+            one = self._observe(run)
+            if one is not None:
+                found.append(one)
+            if len(found) == _OBSERVED:
+                break
+        return found
+
+    def _observe(self, run: Run) -> Observation | None:
+        if run.config is None or run.owner is None or run.status.state != "completed":
+            return None
+        events, _ = self.store.events(run.id)
+        start = next((e for e in events if e["event"] == "start"), None)
+        speeds = [e["examples_per_second"] for e in events if e["event"] == "step"][-20:]
+        if start is None or not speeds:
+            return None
+        try:
+            facts = text_facts(run.config)
+            model = model_of(run.config, facts)
+        except (ValueError, OSError):
+            return None
+        return Observation(run.config, model, facts, sorted(speeds)[len(speeds) // 2])
+
+    def _measure(self) -> None:
+        # The worker's own start comes first: both would only slow each other down.
+        if self._stopped.wait(6):
+            return
+        try:
+            self.speed = measured_speed()
+        except ValueError as error:
+            log.warning("%s", error)
+        self.measuring = False
+
+
+def token_of(browser: Any) -> str:
+    """The token to act with: the teacher's where this browser has it, else the browser's own."""
+    if not isinstance(browser, dict):
+        return ""
+    return str(browser.get("admin") or browser.get("token") or "")
+
+
+def own_token(browser: Any) -> str:
+    """The browser's own token, under which it starts runs."""
+    return str(browser.get("token") or "") if isinstance(browser, dict) else ""
+
+
+def answered(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler whose ValueError becomes a sentence on the page, and other errors a log entry."""
+
+    @functools.wraps(handler)
+    def safe(*arguments: Any) -> Any:
+        try:
+            return handler(*arguments)
+        except ValueError as error:
+            raise gr.Error(str(error), duration=12, print_exception=False) from error
+        except gr.Error:
+            raise
+        except Exception as error:
+            log.exception("A handler of the page failed")
+            raise gr.Error(
+                "Something went wrong here, and it was written to the log; try again.",
+                print_exception=False,
+            ) from error
+
+    return safe

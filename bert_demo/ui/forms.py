@@ -1,0 +1,241 @@
+"""The form of a run, made from the settings in config.py, and the way from its fields to a run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from bert_demo.config import (
+    NLI_CORPORA,
+    PRETRAINING_CORPORA,
+    RunConfig,
+    Setting,
+    TrainingConfig,
+    run_config,
+    settings_of,
+)
+from bert_demo.data.sources import CORPORA
+
+Values = dict[str, Any]
+
+BUDGETS = {"budget_seconds": "seconds", "steps": "steps", "epochs": "passes"}
+"""The limits of which the form asks for one, in words."""
+BUDGET_KIND, BUDGET = "budget_kind", "budget"
+
+_RUN = {item.name: item for item in settings_of(RunConfig)}
+_TRAINING = {item.name: item for item in settings_of(TrainingConfig)}
+_FIRST = {
+    "pretraining": ("corpus", "size", "recipe"),
+    "nli": ("start_from", "corpus", "recipe"),
+}
+# A fine-tuned model has the shape and the vocabulary of the checkpoint that it starts from.
+_NOT_ASKED = {
+    "pretraining": {"task", "start_from"},
+    "nli": {
+        "task",
+        "size",
+        "vocabulary",
+        "wordpieces",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+    },
+}
+_WORDS = {
+    "size": {
+        "tiny": "tiny: 2 layers of 128",
+        "small": "small: 2 layers of 256",
+        "base": "base: 12 layers of 768",
+        "large": "large: 24 layers of 1024",
+    },
+    "recipe": {"recommended": "recommended", "d2l": "the book's"},
+    "vocabulary": {"word": "whole words", "wordpiece": "pieces of words"},
+    "truncation": {"longest_first": "from the longer text", "ratio": "keeping the ratio"},
+}
+_LABELS = {
+    "size": "Model",
+    "start_from": "Start from",
+    "hidden_size": "Width",
+    "num_hidden_layers": "Layers",
+    "num_attention_heads": "Attention heads",
+    "intermediate_size": "Feed-forward width",
+    "max_length": "Longest pair, in tokens",
+    "wordpieces": "Number of pieces",
+    "save_every_seconds": "Seconds between saves",
+    "validate_every_steps": "Steps between validations",
+    "gradient_accumulation_steps": "Parts of a step's batch",
+}
+
+_SIZES_OWN = "the model's own"
+_OWN = {
+    "hidden_size": _SIZES_OWN,
+    "num_hidden_layers": _SIZES_OWN,
+    "num_attention_heads": _SIZES_OWN,
+    "intermediate_size": _SIZES_OWN,
+    "validate_every_steps": "about twenty in a run",
+}
+_BOOK = {"recipe": "d2l", "learning_rate": None, "seed": 0}
+PRESETS: dict[str, dict[str, Values]] = {
+    "pretraining": {
+        "30 seconds on this machine": {
+            "corpus": "crane-world",
+            BUDGET_KIND: "budget_seconds",
+            BUDGET: 30,
+        },
+        "The book's run": {
+            **_BOOK,
+            "corpus": "wikitext-2",
+            BUDGET_KIND: "steps",
+            BUDGET: 50,
+        },
+        "As good as it gets in 5 minutes": {
+            BUDGET_KIND: "budget_seconds",
+            BUDGET: 300,
+        },
+    },
+    "nli": {
+        "30 seconds on this machine": {
+            "corpus": "crane-world",
+            BUDGET_KIND: "budget_seconds",
+            BUDGET: 30,
+        },
+        "The book's run": {
+            **_BOOK,
+            "corpus": "snli",
+            BUDGET_KIND: "epochs",
+            BUDGET: 5,
+            "max_length": 128,
+        },
+        "As good as it gets in 5 minutes": {
+            "corpus": "snli",
+            BUDGET_KIND: "budget_seconds",
+            BUDGET: 300,
+        },
+    },
+}
+"""What each preset sets; all else goes back to its default, but the corpus stays if not named."""
+
+
+def names(task: str) -> list[str]:
+    """The fields of a task's form, in order: the few first, then the budget, then the rest."""
+    first = _FIRST[task]
+    budget = [BUDGET, BUDGET_KIND]
+    skipped = {*first, *_NOT_ASKED[task], *BUDGETS}
+    return [*first, *budget, *(n for n in (*_RUN, *_TRAINING) if n not in skipped)]
+
+
+def first_names(task: str) -> list[str]:
+    """The fields that are shown at once."""
+    return [*_FIRST[task], BUDGET, BUDGET_KIND]
+
+
+def defaults(task: str) -> Values:
+    """What a fresh form says: the first preset."""
+    return preset(task, next(iter(PRESETS[task])), {})
+
+
+def preset(task: str, name: str, current: Mapping[str, Any]) -> Values:
+    """The values of every field under a preset. Raises `ValueError` for a name it does not know."""
+    if name not in PRESETS[task]:
+        raise ValueError(f"There is no preset {name!r}.")
+    values = {
+        n: (_RUN | _TRAINING)[n].default for n in names(task) if n not in (BUDGET_KIND, BUDGET)
+    }
+    kept = {n: current[n] for n in ("corpus", "start_from") if current.get(n)}
+    return {**values, **kept, **PRESETS[task][name]}
+
+
+def read(task: str, values: Mapping[str, Any]) -> RunConfig:
+    """The run that the form's fields describe; raises `ValueError` with a sentence."""
+    given = {name: _plain(values.get(name)) for name in names(task)}
+    kind, budget = given.pop(BUDGET_KIND), given.pop(BUDGET)
+    if kind not in BUDGETS:
+        raise ValueError("Choose what ends the run: seconds, steps or passes.")
+    if budget is None:
+        raise ValueError(f"Say after how many {BUDGETS[kind]} the run ends.")
+    if task == "nli" and given["start_from"] is None:
+        raise ValueError("Choose a pretrained model to start from, or pretrain one first.")
+    training = {n: v for n, v in given.items() if n in _TRAINING} | {kind: budget}
+    return run_config(
+        {"task": task, **{n: v for n, v in given.items() if n in _RUN}, "training": training}
+    )
+
+
+def command_line(run: RunConfig, out: str) -> str:
+    """The shell command that does the same as `run`."""
+    words = ["python", "-m", "bert_demo", "pretrain" if run.task == "pretraining" else "finetune"]
+    flags = {"start_from": "from", "size": "model"}
+    corpus_always = {"corpus"}
+    for config, items in ((run, _RUN), (run.training, _TRAINING)):
+        for name, item in items.items():
+            value = getattr(config, name)
+            if name == "task" or value is None:
+                continue
+            if value == item.default and name not in corpus_always:
+                continue
+            words += [f"--{flags.get(name, name.replace('_', '-'))}", _number(value)]
+    return shlex.join([*words, "--out", out])
+
+
+def field(task: str, name: str, value: Any) -> gr.components.Component:
+    """The component that asks for one setting."""
+    if name == BUDGET_KIND:
+        units = [(words, key) for key, words in BUDGETS.items()]
+        return gr.Dropdown(units, value=value, label="Unit", filterable=False, min_width=120)
+    if name == BUDGET:
+        return gr.Number(value, label="Stop after", minimum=0, min_width=90)
+    item = (_RUN | _TRAINING)[name]
+    label, hint = _label(name), f"{item.hint}.{_range(item)}"
+    choices = _choices(task, item)
+    if name == "start_from":
+        return gr.Dropdown([], value=value, label=label, info="A pretrained model from the shelf.")
+    if choices is not None:
+        return gr.Dropdown(choices, value=value, label=label, info=hint, filterable=False)
+    if item.type is bool:
+        return gr.Checkbox(value, label=label, info=hint)
+    if item.optional or item.default is None:
+        # A number field shows an empty value as 0, which would be another setting.
+        return gr.Textbox(
+            value or "", label=label, info=hint, placeholder=_OWN.get(name, "the recipe's own")
+        )
+    return gr.Number(value, label=label, info=hint, step=1 if item.type is int else 0.001)
+
+
+def _choices(task: str, item: Setting) -> list[tuple[str, str]] | None:
+    if item.name == "corpus":
+        corpora: Sequence[str] = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
+        built_in = {name: "" if CORPORA[name].repo_id else ", built in" for name in corpora}
+        return [(f"{CORPORA[name].title}{built_in[name]}", name) for name in corpora]
+    if item.choices is None:
+        return None
+    words = _WORDS.get(item.name, {})
+    return [(words.get(choice, choice), choice) for choice in item.choices]
+
+
+def _label(name: str) -> str:
+    return _LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def _range(item: Setting) -> str:
+    if item.type is bool or item.low is None or item.high is None:
+        return ""
+    return f" From {item.low:,} to {item.high:,}."
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """What an empty field says is None."""
+    if isinstance(value, str):
+        value = re.sub(r"\s+", " ", value).strip()
+        return value or None
+    return value

@@ -1,0 +1,94 @@
+"""Serve the page until it is told to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+from bert_demo.ui import assets
+from bert_demo.ui.context import AppContext
+from bert_demo.ui.page import build_app
+from bert_demo.ui.settings import AppSettings
+from bert_demo.ui.share import announce
+from bert_demo.ui.theme import CalmTheme
+
+
+def launch(settings: AppSettings) -> None:
+    """Build the page, serve it, say where it is; returns after Ctrl-C or a request to end.
+
+    Raises `ValueError` with a sentence where the page cannot be started.
+    """
+    context = AppContext(settings)
+    context.start()
+    try:
+        page = build_app(context)
+        _, local_url, share_url = page.launch(
+            prevent_thread_lock=True, quiet=True, **launch_options(settings)
+        )
+        _announce(settings, context, local_url, share_url)
+        _wait()
+        print("Ending: runs in training are saved and can go on next time.", flush=True)
+        page.close(verbose=False)
+    except OSError as error:
+        raise ValueError(f"The page cannot be served: {error}") from error
+    finally:
+        context.close()
+
+
+def launch_options(settings: AppSettings) -> dict[str, Any]:
+    """Arguments of `Blocks.launch`."""
+    _keep_local_calls_direct()
+    return {
+        # Left out, both are gradio's to choose: this machine alone, and what a Space sets there.
+        "server_name": settings.host,
+        "server_port": settings.port,
+        "share": settings.share,
+        "auth": settings.logins(),
+        "root_path": settings.root_path,
+        "theme": CalmTheme(),
+        "css": assets.css(),
+        "head": assets.head(),
+        "app_kwargs": {"routes": assets.routes()},
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "footer_links": [],
+        "show_error": False,
+        "max_file_size": "1mb",
+    }
+
+
+def _keep_local_calls_direct() -> None:
+    """Gradio asks its own address whether it is up, which no proxy should see."""
+    for name in ("no_proxy", "NO_PROXY"):
+        hosts = [host for host in os.environ.get(name, "").split(",") if host]
+        added = [host for host in ("127.0.0.1", "localhost") if host not in hosts]
+        os.environ[name] = ",".join(hosts + added)
+
+
+def _announce(
+    settings: AppSettings, context: AppContext, local_url: str, share_url: str | None
+) -> None:
+    address = share_url or local_url
+    print(f"\nbert_demo is at  {local_url}")
+    if settings.share:
+        context.share.opened(share_url)
+        print(announce(context.share, sys.stdout.encoding))
+    if settings.admin_token is None:
+        print(f"For the teacher: {address.rstrip('/')}/?admin={context.admin_token}")
+    print("Ctrl-C ends it.\n", flush=True)
+
+
+def _wait() -> None:
+    ended = threading.Event()
+
+    def end(*_: Any) -> None:
+        ended.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    # In short waits, as Windows hears Ctrl-C only between them.
+    while not ended.wait(0.5):
+        pass

@@ -1,0 +1,149 @@
+"""One run watched live: the component, and what it is told each time it asks.
+
+The browser asks about once a second for what came after its cursor; the answer costs no queue
+and no open connection, so a class of watchers costs a run next to nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from bert_demo.runs.record import TRAINING, Run
+from bert_demo.ui.context import AppContext
+
+_COLUMNS = (
+    "step",
+    "seconds",
+    "loss",
+    "mlm_loss",
+    "nsp_loss",
+    "nsp_accuracy",
+    "accuracy",
+    "examples_per_second",
+    "seconds_left",
+)
+_MOST_POINTS = 6000
+_MOST_FRAMES = 120
+_TEMPLATE = """
+<div class="bd-live">
+  <div class="bd-empty"><div>
+    <strong>{title}</strong><br>{text}<p class="bd-others"></p>
+  </div></div>
+</div>
+"""
+_ON_LOAD = """
+const begin = () => window.bertDemo && window.bertDemo.live
+  ? window.bertDemo.live(element, props, server, () => trigger('state'), watch)
+  : setTimeout(begin, 50);
+begin();
+"""
+
+
+def live_panel(context: AppContext, title: str, text: str, elem_id: str) -> gr.HTML:
+    """The panel that shows a run; its value is {"run": id or None, "others": [{id, title}]}.
+
+    It fires `state` whenever the run has come to another state.
+    """
+
+    def poll(request: Any) -> dict[str, Any]:
+        return answer(context, request)
+
+    return gr.HTML(
+        {"run": None, "others": []},
+        html_template=_TEMPLATE.format(title=title, text=text),
+        js_on_load=_ON_LOAD,
+        apply_default_css=False,
+        server_functions=[poll],
+        elem_id=elem_id,
+    )
+
+
+def answer(context: AppContext, request: Any) -> dict[str, Any]:
+    """What is new about a run since a cursor: {"run": id, "after": cursor} as the browser asks."""
+    try:
+        if not isinstance(request, dict):
+            raise ValueError("The page asked for no run.")
+        after = request.get("after", 0)
+        run = context.store.get(request.get("run", ""))
+        events, cursor = context.store.events(run.id, after if isinstance(after, int) else 0)
+    except ValueError as error:
+        return {"error": str(error)}
+    # The state is read after the events: a run said to be over has all its events in the answer.
+    run = context.store.get(run.id)
+    rewind = bool(events) and events[0]["event"] == "rewind"
+    frames = _thin(_of(events, "probe"), _MOST_FRAMES)
+    steps = _thin(_of(events, "step"), _MOST_POINTS)
+    return {
+        "after": cursor,
+        "rewind": rewind,
+        "start": next(iter(reversed(_of(events, "start"))), None),
+        "end": _end(events),
+        "steps": _columns(steps),
+        "validations": _of(events, "validation"),
+        "frames": frames,
+        "status": _status(context, run),
+    }
+
+
+def _of(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [event for event in events if event["event"] == kind]
+
+
+def _end(events: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The end, unless the run went on after it."""
+    telling = (e for e in reversed(events) if e["event"] in ("end", "step", "start"))
+    last = next(telling, None)
+    return last if last is not None and last["event"] == "end" else None
+
+
+def _thin(events: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """Every so many, and the last: for who comes late to a long run."""
+    every = math.ceil(len(events) / most)
+    return events if every <= 1 else [*events[:-1:every], events[-1]]
+
+
+def _columns(steps: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    if not steps:
+        return {}
+    return {name: [_short(step[name]) for step in steps] for name in _COLUMNS if name in steps[-1]}
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def _status(context: AppContext, run: Run) -> dict[str, Any]:
+    status = run.status
+    place = None
+    if status.state == "queued":
+        stands = context.queue.place(run.id)
+        place = {"position": stands.position, "wait": stands.expected_wait_seconds}
+    message = status.message
+    if status.state == "queued" and context.queue.problem:
+        message, place = context.queue.problem, None
+    elif status.state in TRAINING and status.step:
+        message = ""
+    return {
+        "state": status.state,
+        "title": run.title,
+        "task": "pretraining" if run.config is None else run.config.task,
+        "message": message,
+        "place": place,
+        "memory": _memory(status.worker_pid) if status.state in TRAINING else None,
+    }
+
+
+def _memory(pid: int | None) -> int | None:
+    """What the training process holds now, in bytes, where the system tells."""
+    if pid is None or sys.platform != "linux":
+        return None
+    try:
+        text = Path(f"/proc/{int(pid)}/status").read_text(encoding="ascii", errors="replace")
+        return next(int(x.split()[1]) * 1024 for x in text.splitlines() if x.startswith("VmRSS"))
+    except (OSError, ValueError, StopIteration, IndexError):
+        return None

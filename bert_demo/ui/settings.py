@@ -1,0 +1,134 @@
+"""What the page is started with: every flag of app.py, and the same as environment variables."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_PREFIX = "BERT_DEMO_"
+_CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
+
+
+def _flag(default: Any, hint: str, *, low: float | None = None, high: float | None = None) -> Any:
+    return dataclasses.field(default=default, metadata={"hint": hint, "low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class AppSettings:
+    """How the page is served. Each is a flag (--max-run-seconds) and BERT_DEMO_MAX_RUN_SECONDS."""
+
+    host: str | None = _flag(None, "address to listen on; left out, only this machine can connect")
+    port: int | None = _flag(
+        None, "port to listen on; left out, 7860 or the next that is free", low=1, high=65535
+    )
+    share: bool = _flag(False, "make a public link through Gradio's server, for a class")
+    auth_file: Path | None = _flag(  # noqa: RUF009
+        None, "file with one name:password a line; others stay out"
+    )
+    admin_token: str | None = _flag(
+        None, "the teacher's secret, which may stop and delete every run; left out, drawn at start"
+    )
+    data_dir: Path = _flag(  # noqa: RUF009
+        Path(), "folder that is to keep the runs, in a folder runs of its own"
+    )
+    checkpoints_dir: Path = _flag(  # noqa: RUF009
+        _CHECKPOINTS, "folder of the models that come along"
+    )
+    max_run_seconds: float | None = _flag(None, "longest run that anybody may start", low=1)
+    root_path: str | None = _flag(None, "path that a proxy serves the page under, such as /bert")
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            object.__setattr__(self, field.name, _checked(field, value))
+        if self.admin_token is not None and len(self.admin_token) < 8:
+            raise ValueError("admin_token is too short; it must have at least 8 characters.")
+
+    def logins(self) -> list[tuple[str, str]] | None:
+        """Names and passwords of the auth file, or None without one; ValueError if it is unfit."""
+        if self.auth_file is None:
+            return None
+        try:
+            lines = self.auth_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"auth_file {self.auth_file} cannot be read as text.") from error
+        pairs = []
+        for number, line in enumerate(lines, 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            name, _, password = line.partition(":")
+            if not name.strip() or not password:
+                raise ValueError(
+                    f"Line {number} of auth_file {self.auth_file} is not name:password."
+                )
+            pairs.append((name.strip(), password))
+        if not pairs:
+            raise ValueError(f"auth_file {self.auth_file} has no name:password line.")
+        return pairs
+
+
+def from_args(argv: Sequence[str] | None, environ: Mapping[str, str]) -> AppSettings:
+    """Settings from flags, else from the environment, else the defaults.
+
+    Raises:
+        ValueError: a value that cannot be; the sentence names the setting.
+        SystemExit: for --help, and for a flag that does not exist.
+    """
+    parser = argparse.ArgumentParser(
+        description="Serve the bert_demo page.",
+        epilog="Each flag can be given as an environment variable too: BERT_DEMO_PORT=7870.",
+    )
+    for field in dataclasses.fields(AppSettings):
+        name = "--" + field.name.replace("_", "-")
+        help_text = str(field.metadata["hint"])
+        if field.default not in (None, False):
+            help_text += f" (default: {field.default})"
+        if _kind(field) == "bool":
+            parser.add_argument(
+                name, action=argparse.BooleanOptionalAction, default=None, help=help_text
+            )
+        else:
+            parser.add_argument(name, metavar=_kind(field).upper(), help=help_text)
+    given = vars(parser.parse_args(argv))
+    values = {name: value for name, value in given.items() if value is not None}
+    for field in dataclasses.fields(AppSettings):
+        text = environ.get(_PREFIX + field.name.upper(), "").strip()
+        if text and field.name not in values:
+            values[field.name] = text
+    return AppSettings(**values)
+
+
+def _kind(field: dataclasses.Field[Any]) -> str:
+    return str(field.type).split(" ")[0]
+
+
+def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
+    """`value` in the field's type; text from flags and the environment is converted."""
+    kind, name = _kind(field), field.name
+    if value is None:
+        return None
+    if kind == "Path":
+        return Path(value)
+    if kind == "bool":
+        word = str(value).lower()
+        if word not in _TRUE + _FALSE:
+            raise ValueError(f"{name} is {value!r}; it must be true or false.")
+        return word in _TRUE
+    if kind == "str":
+        return str(value)
+    number = int if kind == "int" else float
+    try:
+        result = number(value)
+    except (TypeError, ValueError) as error:
+        wanted = "a whole number" if kind == "int" else "a number"
+        raise ValueError(f"{name} is {value!r}; it must be {wanted}.") from error
+    low, high = field.metadata["low"], field.metadata["high"]
+    if not (low is None or result >= low) or not (high is None or result <= high):
+        wanted = f"from {low} to {high}" if high is not None else f"at least {low}"
+        raise ValueError(f"{name} is {value!r}; it must be {wanted}.")
+    return result

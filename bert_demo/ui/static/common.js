@@ -1,0 +1,69 @@
+// What the page's own components share: plotly on demand, colours that follow the theme, words.
+// Text always goes in by textContent: what a visitor typed is never markup.
+(function () {
+  "use strict";
+
+  let loading = null;
+
+  function plotly() {
+    // The address is in the page's head; the script is fetched when a figure first needs it.
+    loading ??= new Promise((resolve, reject) => {
+      if (window.Plotly) return resolve(window.Plotly);
+      const script = document.createElement("script");
+      script.src = document.querySelector('meta[name="bert-demo-plotly"]').content;
+      script.onload = () => resolve(window.Plotly);
+      script.onerror = () => { loading = null; reject(new Error("plotly.js did not load")); };
+      document.head.append(script);
+    });
+    return loading;
+  }
+
+  function make(tag, attributes, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes || {})) {
+      if (name === "class") node.className = value;
+      else if (name === "text") node.textContent = value;
+      else if (value !== null && value !== undefined) node.setAttribute(name, value);
+    }
+    node.append(...children);
+    return node;
+  }
+
+  function colour(name) {
+    return getComputedStyle(document.body).getPropertyValue(name).trim();
+  }
+
+  function onThemeChange(callback) {
+    let dark = document.body.classList.contains("dark");
+    new MutationObserver(() => {
+      const now = document.body.classList.contains("dark");
+      if (now !== dark) { dark = now; callback(); }
+    }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  }
+
+  function whole(value) {
+    return Math.round(value).toLocaleString("en-GB");
+  }
+
+  function duration(seconds) {
+    if (seconds < 10) return seconds.toFixed(1) + " s";
+    if (seconds < 120) return Math.round(seconds) + " s";
+    if (seconds < 7200) return Math.round(seconds / 60) + " min";
+    return (seconds / 3600).toFixed(1) + " h";
+  }
+
+  function bytes(count) {
+    return count >= 1e9 ? (count / 1e9).toFixed(1) + " GB" : Math.round(count / 1e6) + " MB";
+  }
+
+  // The address says which run is shown, so that a reload and a shared link find it.
+  function remember(run) {
+    const url = new URL(window.location.href);
+    if (run) url.searchParams.set("run", run);
+    else url.searchParams.delete("run");
+    url.searchParams.delete("admin");
+    if (url.href !== window.location.href) window.history.replaceState(null, "", url);
+  }
+
+  window.bertDemo = { plotly, make, colour, onThemeChange, whole, duration, bytes, remember };
+})();

@@ -1,0 +1,146 @@
+// The probe film: what the model filled in and how alike it found one word's senses, frame by
+// frame. A slider scrubs through training time; Play runs it; at its end it follows a live run.
+(function () {
+  "use strict";
+  const { make, whole, duration } = window.bertDemo;
+  const FILM_SECONDS = 8;
+
+  window.bertDemo.film = function (host) {
+    let frames = [], shown = -1, following = true, timer = null;
+
+    const slider = make("input", {
+      type: "range", min: 0, max: 0, value: 0, step: 1, "aria-label": "Moment of training",
+    });
+    const play = make("button", { type: "button", class: "bd-button", text: "Play" });
+    const when = make("span", { class: "bd-film-when" });
+    const blanks = make("div", { class: "bd-blanks" });
+    const matrix = make("div", { class: "bd-matrix" });
+    const verdict = make("p", { class: "bd-note" });
+    const likeTitle = make("h4", { class: "bd-h" });
+    const body = make("div", { class: "bd-film-body" },
+      make("section", {},
+        make("h4", { class: "bd-h", text: "What it puts into the blank" }), blanks),
+      make("section", {}, likeTitle, matrix, verdict));
+    const root = make("section", { class: "bd-film", hidden: "" },
+      make("h3", { class: "bd-h3", text: "What it believes, step by step" }),
+      make("div", { class: "bd-film-bar" }, play, slider, when), body);
+    host.append(root);
+
+    slider.addEventListener("input", () => {
+      stop();
+      following = Number(slider.value) === frames.length - 1;
+      show(Number(slider.value));
+    });
+    play.addEventListener("click", () => (timer ? stop() : start()));
+
+    function start() {
+      let place = shown >= frames.length - 1 ? 0 : shown;
+      following = false;
+      play.textContent = "Stop";
+      const pause = Math.min(600, Math.max(60, (FILM_SECONDS * 1000) / Math.max(frames.length, 1)));
+      timer = setInterval(() => {
+        show(place);
+        if (++place >= frames.length) { stop(); following = true; }
+      }, pause);
+    }
+
+    function stop() {
+      clearInterval(timer);
+      timer = null;
+      play.textContent = "Play";
+    }
+
+    function show(index) {
+      shown = index;
+      slider.value = index;
+      const frame = frames[index];
+      const words = `step ${whole(frame.step)}, after ${duration(frame.seconds)}`;
+      when.textContent = words;
+      slider.setAttribute("aria-valuetext", words);
+      showBlanks(frame.blanks || []);
+      showMatrix(frame.similarities);
+      if (frame.separation !== undefined) {
+        const sign = frame.separation >= 0 ? "+" : "−";
+        verdict.textContent =
+          `Same sense against other senses: ${sign}${Math.abs(frame.separation).toFixed(2)}. ` +
+          "Above 0, vectors of one sense are closer to each other than to the rest.";
+      }
+    }
+
+    function showBlanks(items) {
+      while (blanks.children.length > items.length) blanks.lastChild.remove();
+      while (blanks.children.length < items.length) {
+        blanks.append(make("div", { class: "bd-blank" },
+          make("p", { class: "bd-blank-text" }), make("ol", {})));
+      }
+      items.forEach((item, i) => {
+        const [text, list] = blanks.children[i].children;
+        if (text.dataset.text !== item.text) {
+          text.dataset.text = item.text;
+          const [before, ...after] = item.text.split("<mask>");
+          text.replaceChildren(before, make("span", { class: "bd-gap", text: "?" }),
+            after.join("<mask>"));
+        }
+        while (list.children.length < item.words.length) {
+          list.append(make("li", {}, make("span", { class: "bd-fill" }),
+            make("span", { class: "bd-guess" }), make("span", { class: "bd-percent" })));
+        }
+        item.words.forEach(([word, share], j) => {
+          const [bar, name, number] = list.children[j].children;
+          bar.style.width = `${Math.max(0.5, share * 100)}%`;
+          name.textContent = word;
+          number.textContent = `${(share * 100).toFixed(share < 0.1 ? 1 : 0)}%`;
+        });
+      });
+    }
+
+    function showMatrix(found) {
+      if (!found) return;
+      const n = found.labels.length, key = found.labels.join("\n");
+      likeTitle.textContent = `How alike it finds “${found.word || "the word"}” in these texts`;
+      if (matrix.dataset.key !== key) {
+        matrix.dataset.key = key;
+        matrix.replaceChildren();
+        matrix.style.setProperty("--n", n);
+        const groups = found.senses || [];
+        for (let i = 0; i < n; i++) {
+          const first = i === 0 || groups[i] !== groups[i - 1];
+          matrix.append(make("span", {
+            class: "bd-row-label" + (first && i ? " bd-first" : ""),
+            text: groups[i] && first ? groups[i] : "", title: found.labels[i],
+          }));
+          for (let j = 0; j < n; j++) {
+            matrix.append(make("span", { class: "bd-cell" + (first && i ? " bd-first" : "") }));
+          }
+        }
+      }
+      const cells = matrix.querySelectorAll(".bd-cell");
+      found.matrix.forEach((row, i) => row.forEach((value, j) => {
+        const cell = cells[i * n + j];
+        const share = Math.round(Math.min(1, Math.abs(value)) * 100);
+        const hue = value >= 0 ? "var(--series-1)" : "var(--series-4)";
+        cell.style.background = `color-mix(in srgb, ${hue} ${share}%, var(--bd-cell))`;
+        cell.title = `${value.toFixed(2)}: “${found.labels[i]}” and “${found.labels[j]}”`;
+      }));
+      matrix.setAttribute("role", "img");
+      matrix.setAttribute("aria-label",
+        `Similarities of ${n} contexts, from −1 (orange) to 1 (blue), grouped by sense`);
+    }
+
+    return {
+      add(more) {
+        if (!more.length) return;
+        frames.push(...more);
+        root.hidden = false;
+        slider.max = frames.length - 1;
+        if (following && !timer) show(frames.length - 1);
+      },
+      reset() {
+        stop();
+        frames = [];
+        following = true;
+        root.hidden = true;
+      },
+    };
+  };
+})();

@@ -1,0 +1,379 @@
+// One run, watched live: numbers, curves, the film, the result. It asks the page for what is new
+// about once a second and draws into the same node, so zoom, hover and scroll stay as they are.
+(function () {
+  "use strict";
+  const { make, whole, duration, bytes, remember, onThemeChange } = window.bertDemo;
+  const NARROW = 600;
+  const STATES = {
+    queued: "waiting", running: "training", pausing: "pausing", stopping: "stopping",
+    paused: "paused", stopped: "stopped", completed: "finished", failed: "failed",
+    interrupted: "interrupted",
+  };
+  const BUSY = ["queued", "running", "pausing", "stopping"];
+
+  window.bertDemo.live = function (element, props, server, trigger, watch) {
+    const parts = build(element.querySelector(".bd-live") || element);
+    const film = window.bertDemo.film(parts.film);
+    let run = null, data = fresh(), status = null, state = null, timer = null, misses = 0;
+    let byTime = false, drawing = false, again = false, asked = 0, drawn = 0;
+
+    function fresh() {
+      return { after: 0, start: null, end: null, columns: {}, validations: [] };
+    }
+
+    function follow() {
+      const next = (props.value && props.value.run) || null;
+      showOthers((props.value && props.value.others) || []);
+      if (next === run) return;
+      run = next;
+      data = fresh();
+      status = state = null;
+      film.reset();
+      parts.empty.hidden = run !== null;
+      parts.body.hidden = run === null;
+      parts.result.hidden = true;
+      if (run) { remember(run); schedule(0); }
+    }
+
+    function showOthers(others) {
+      parts.others.replaceChildren(...(others.length ? ["In training now: "] : []),
+        ...others.flatMap((other, i) => [
+          i ? ", " : "",
+          make("a", { href: `?run=${encodeURIComponent(other.id)}`, text: other.title }),
+        ]));
+    }
+
+    function schedule(wait) {
+      clearTimeout(timer);
+      timer = setTimeout(ask, wait);
+    }
+
+    function pace() {
+      if (!status) return 500;
+      if (BUSY.includes(status.state)) return data.columns.step ? 900 : 300;
+      return status.state === "completed" ? null : 4000;
+    }
+
+    async function ask() {
+      if (!run || !element.isConnected) return;
+      if (document.hidden || element.offsetParent === null) return schedule(500);
+      const mine = run, number = ++asked;
+      try {
+        const answer = await server.poll({ run, after: data.after });
+        if (mine !== run || number !== asked) return;
+        misses = 0;
+        if (answer.error) { note(answer.error, true); return; }
+        take(answer);
+      } catch (error) {
+        if (mine !== run) return;
+        if (++misses >= 3) note("The connection to the page is lost; trying again.", true);
+        return schedule(Math.min(10000, 1000 * misses));
+      }
+      const wait = pace();
+      if (wait !== null) schedule(wait);
+    }
+
+    function take(answer) {
+      if (answer.rewind) { data = fresh(); film.reset(); }
+      data.after = answer.after;
+      data.start = answer.start || data.start;
+      // A run that goes on after its end has an end again later.
+      data.end = answer.end || (answer.steps.step ? null : data.end);
+      for (const [name, values] of Object.entries(answer.steps)) {
+        const column = (data.columns[name] ??= []);
+        for (const value of values) column.push(value);
+      }
+      data.validations.push(...answer.validations);
+      film.add(answer.frames);
+      status = answer.status;
+      show();
+      draw();
+      if (status.state !== state) { state = status.state; trigger("state"); }
+    }
+
+    function note(text, bad) {
+      if (parts.message.textContent !== text) parts.message.textContent = text;
+      parts.message.classList.toggle("bd-bad", Boolean(bad));
+    }
+
+    function last(name) {
+      const column = data.columns[name];
+      return column && column.length ? column[column.length - 1] : null;
+    }
+
+    function show() {
+      const step = last("step"), start = data.start;
+      parts.title.textContent = status.title;
+      const badge = STATES[status.state] || status.state;
+      if (parts.badge.textContent !== badge) parts.badge.textContent = badge;
+      parts.badge.dataset.state = status.state;
+      note(words(), status.state === "failed");
+      const nli = status.task === "nli";
+      const left = BUSY.includes(status.state) ? last("seconds_left") : null;
+      const spent = last("seconds");
+      const share = left === null || spent === null ? (data.end ? 1 : 0)
+        : Math.max(spent / (spent + left), start && start.steps ? step / start.steps : 0);
+      parts.progress.style.width = `${Math.min(100, share * 100)}%`;
+      const steps = start && start.steps ? ` of ${whole(start.steps)}` : "";
+      const validation = data.validations[data.validations.length - 1];
+      const held = (name) => (validation && validation[name] !== undefined
+        ? `held out ${validation[name].toFixed(2)}` : "");
+      set("step", step === null ? null : whole(step), steps);
+      if (nli) {
+        set("first", smoothLast("loss"), held("loss"), "Loss");
+        const accuracy = smoothLast("accuracy", 100);
+        const heldOut = validation ? `held out ${(validation.accuracy * 100).toFixed(1)}%` : "";
+        set("second", accuracy === null ? null : accuracy + "%", heldOut, "Accuracy");
+      } else {
+        set("first", smoothLast("mlm_loss"), held("mlm_loss"), "Masked words, loss");
+        set("second", smoothLast("nsp_loss"), held("nsp_loss"), "Next sentence, loss");
+      }
+      const speed = last("examples_per_second");
+      set("speed", speed === null ? null : whole(speed), " a second");
+      const finished = data.end && !BUSY.includes(status.state);
+      set("time", finished ? duration(data.end.seconds) : left === null ? null : duration(left),
+        "", finished ? "Time taken" : "Time left");
+      set("device", start ? start.device.toUpperCase().split(":")[0] : null,
+        start ? `, ${start.precision}` : "");
+      const memory = (data.end && data.end.peak_memory_bytes) || status.memory;
+      set("memory", memory ? bytes(memory) : null, "");
+      if (data.end && data.end.scores && data.end.scores.test) result(data.end.scores.test);
+      else parts.result.hidden = true;
+    }
+
+    function words() {
+      if (status.state === "queued" && status.place) {
+        const before = status.place.position - 1;
+        const wait = status.place.wait === null || status.place.wait === undefined ? ""
+          : `, about ${duration(status.place.wait)}`;
+        return before > 0 ? `Place ${status.place.position} in the queue${wait}.`
+          : `Next in the queue${wait}.`;
+      }
+      if (status.message) return status.message;
+      return data.start ? data.start.source : "Getting ready.";
+    }
+
+    function set(name, value, unit, label) {
+      const tile = parts.tiles[name];
+      if (label) tile.label.textContent = label;
+      tile.value.textContent = value === null ? "–" : value;
+      tile.unit.textContent = value === null ? "" : unit || "";
+    }
+
+    function smoothLast(name, scale) {
+      const column = data.columns[name];
+      if (!column || !column.length) return null;
+      const value = smooth(column)[column.length - 1];
+      return scale ? (value * scale).toFixed(1) : value.toFixed(3);
+    }
+
+    function result(test) {
+      parts.result.hidden = false;
+      parts.resultText.textContent =
+        `On ${whole(test.n)} test pairs that it never saw, ${(test.accuracy * 100).toFixed(1)}% ` +
+        "of its verdicts are right; a third would be chance.";
+      const names = ["entailment", "neutral", "contradiction"], table = parts.confusion;
+      table.replaceChildren(make("caption", { text: "True label (rows) and verdict (columns)" }));
+      table.append(make("tr", {}, make("td", {}),
+        ...names.map((name) => make("th", { scope: "col", text: name }))));
+      test.confusion.forEach((row, i) => {
+        const sum = Math.max(1, row.reduce((a, b) => a + b, 0));
+        table.append(make("tr", {}, make("th", { scope: "row", text: names[i] }),
+          ...row.map((count, j) => {
+            const cell = make("td", { text: whole(count), class: i === j ? "bd-right" : "" });
+            const share = Math.round((75 * count) / sum);
+            cell.style.background = `color-mix(in srgb, var(--series-1) ${share}%, transparent)`;
+            return cell;
+          })));
+      });
+    }
+
+    async function draw() {
+      if (drawing) { again = true; return; }
+      drawing = true;
+      try {
+        const plotly = await window.bertDemo.plotly();
+        drawn = parts.plot.clientWidth;
+        const { traces, layout } = figure(data, status.task, byTime, run, drawn);
+        await plotly.react(parts.plot, traces, layout, {
+          displaylogo: false,
+          modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+        });
+        parts.plot.setAttribute("aria-label", describe());
+      } catch (error) {
+        note("The curves cannot be drawn in this browser.", true);
+      } finally {
+        drawing = false;
+        if (again) { again = false; draw(); }
+      }
+    }
+
+    function describe() {
+      const name = status.task === "nli" ? "loss" : "mlm_loss", value = smoothLast(name);
+      return value === null ? "Curves of the run, empty so far"
+        : `Curves of the run: at step ${whole(last("step"))} the loss is ${value}`;
+    }
+
+    parts.axis.addEventListener("click", () => {
+      byTime = !byTime;
+      parts.axis.textContent = byTime ? "by seconds" : "by steps";
+      if (status) draw();
+    });
+    onThemeChange(() => status && draw());
+    new ResizeObserver(() => {
+      const width = parts.plot.clientWidth;
+      if (status && width && Math.abs(width - drawn) > 1) draw();
+    }).observe(parts.plot);
+    document.addEventListener("visibilitychange", () => !document.hidden && run && schedule(0));
+    watch("value", follow);
+    // Asked for when a button was pressed, whose effect should be seen at once.
+    element.addEventListener("bd-now", () => schedule(0));
+    follow();
+  };
+
+  function build(host) {
+    const tiles = {};
+    const tile = (name, label) => {
+      const value = make("span", { class: "bd-value", text: "–" });
+      const unit = make("span", { class: "bd-unit" });
+      const title = make("span", { class: "bd-label", text: label });
+      tiles[name] = { label: title, value, unit };
+      return make("div", { class: "bd-tile" }, title, make("div", {}, value, unit));
+    };
+    const parts = { tiles };
+    parts.title = make("h3", { class: "bd-title" });
+    parts.badge = make("span", { class: "bd-badge", role: "status" });
+    parts.message = make("p", { class: "bd-message" });
+    parts.progress = make("div", {});
+    parts.plot = make("div", { class: "bd-plot", role: "img" });
+    parts.axis = make("button", {
+      type: "button", class: "bd-button bd-axis", text: "by steps",
+      title: "Draw the curves by steps or by seconds",
+    });
+    parts.film = make("div", {});
+    parts.resultText = make("p", {});
+    parts.confusion = make("table", { class: "bd-confusion" });
+    parts.result = make("section", { class: "bd-result", hidden: "" },
+      make("h3", { class: "bd-h3", text: "The test" }), parts.resultText, parts.confusion);
+    parts.body = make("div", { class: "bd-run", hidden: "" },
+      make("div", { class: "bd-head" }, parts.title, parts.badge), parts.message,
+      make("div", { class: "bd-progress", "aria-hidden": "true" }, parts.progress),
+      make("div", { class: "bd-tiles" },
+        tile("step", "Step"), tile("first", "Loss"), tile("second", "Loss"),
+        tile("speed", "Pairs"), tile("time", "Time left"), tile("device", "Device"),
+        tile("memory", "Memory")),
+      parts.result, make("div", { class: "bd-plot-frame" }, parts.plot, parts.axis), parts.film);
+    parts.empty = host.querySelector(".bd-empty") || make("div", { class: "bd-empty" });
+    parts.others = parts.empty.querySelector(".bd-others") || make("p", {});
+    host.append(parts.empty, parts.body);
+    return parts;
+  }
+
+  // Exponential mean without the bias of its beginning; the span grows with the run.
+  function smooth(values) {
+    const span = Math.min(60, Math.max(2, values.length / 15)), keep = 1 - 2 / (span + 1);
+    const result = new Array(values.length);
+    let sum = 0, weight = 0;
+    for (let i = 0; i < values.length; i++) {
+      sum = keep * sum + (1 - keep) * values[i];
+      weight = keep * weight + (1 - keep);
+      result[i] = sum / weight;
+    }
+    return result;
+  }
+
+  // As many points as can be seen: the raw line keeps the lowest and highest of each stretch.
+  function thin(x, raw, smoothed, stretches) {
+    const n = x.length;
+    if (n <= 2 * stretches) return { rawX: x.slice(), raw: raw.slice(), x: x.slice(), smoothed };
+    const out = { rawX: [], raw: [], x: [], smoothed: [] };
+    for (let s = 0; s < stretches; s++) {
+      const from = Math.floor((s * n) / stretches), to = Math.floor(((s + 1) * n) / stretches);
+      let low = from, high = from;
+      for (let i = from; i < to; i++) {
+        if (raw[i] < raw[low]) low = i;
+        if (raw[i] > raw[high]) high = i;
+      }
+      for (const i of low < high ? [low, high] : [high, low]) {
+        out.rawX.push(x[i]);
+        out.raw.push(raw[i]);
+      }
+      out.x.push(x[to - 1]);
+      out.smoothed.push(smoothed[to - 1]);
+    }
+    return out;
+  }
+
+  function figure(data, task, byTime, run, width) {
+    const colour = window.bertDemo.colour, narrow = width < NARROW;
+    const clock = byTime ? "seconds" : "step", x = data.columns[clock] || [];
+    const end = x.length ? x[x.length - 1] : 1;
+    const text = colour("--bd-text"), grid = colour("--bd-grid"), faint = colour("--bd-faint");
+    const lines = (data.start && data.start.baselines) || {};
+    const ln = (n) => `ln ${whole(n)}`;
+    const plots = task === "nli"
+      ? [
+        { name: "loss", title: "Loss", colour: "--series-1",
+          lines: [[lines.uniform, "guessing: ln 3"]] },
+        { name: "accuracy", title: "Accuracy", colour: "--series-3", share: true,
+          lines: [[lines.chance, "chance"]] },
+      ]
+      : [
+        { name: "mlm_loss", title: "Masked words: loss", colour: "--series-1",
+          lines: [[lines.uniform, `every word alike: ${ln(data.start ? data.start.vocab_size : 0)}`],
+            [lines.unigram, "word frequency alone"]] },
+        { name: "nsp_loss", title: "Next sentence: loss", colour: "--series-2",
+          lines: [[lines.coin, "tossing a coin: ln 2"]] },
+      ];
+    const traces = [], annotations = [], shapes = [];
+    plots.forEach((plot, i) => {
+      const axis = i ? "y2" : "y", hue = colour(plot.colour), format = plot.share ? ".1%" : ".3f";
+      const raw = data.columns[plot.name] || [];
+      const thinned = thin(x, raw, smooth(raw), narrow ? 250 : 600);
+      const shared = { type: "scatter", xaxis: "x", yaxis: axis, legendgroup: String(i) };
+      traces.push(
+        { ...shared, name: "each step", x: thinned.rawX, y: thinned.raw, mode: "lines",
+          line: { color: hue, width: 1 }, opacity: 0.28, hoverinfo: "skip", showlegend: false },
+        { ...shared, name: "smoothed", x: thinned.x, y: thinned.smoothed, mode: "lines",
+          line: { color: hue, width: 2.5 }, showlegend: false,
+          hovertemplate: `%{y:${format}}<extra>training, smoothed</extra>` },
+        { ...shared, name: "validation", x: data.validations.map((v) => v[clock]),
+          y: data.validations.map((v) => v[plot.name]), mode: "markers", showlegend: false,
+          marker: { color: colour("--bd-paper"), size: 8, line: { color: hue, width: 2 } },
+          hovertemplate: `%{y:${format}}<extra>held-out text</extra>` });
+      for (const [value, label] of plot.lines) {
+        if (value === undefined || value === null) continue;
+        shapes.push({ type: "line", xref: "x domain", yref: axis, x0: 0, x1: 1, y0: value, y1: value,
+          layer: "below", line: { color: faint, width: 1, dash: "dash" } });
+        // The axis makes room for points, not for lines.
+        traces.push({ ...shared, x: [end], y: [value], mode: "markers", hoverinfo: "skip",
+          marker: { opacity: 0 }, showlegend: false });
+        const number = plot.share ? `${(value * 100).toFixed(0)}%` : value.toFixed(2);
+        annotations.push({ xref: "x domain", yref: axis, x: 1, y: value, xanchor: "right",
+          yanchor: "bottom", text: `${label} ${number}`, showarrow: false,
+          font: { size: 11, color: faint }, bgcolor: colour("--bd-veil"), borderpad: 1 });
+      }
+      annotations.push({ xref: "paper", yref: `${axis} domain`, x: 0, y: 1.03, xanchor: "left",
+        yanchor: "bottom", text: `<b>${plot.title}</b>`, showarrow: false,
+        font: { size: 13, color: text } });
+    });
+    const y = { gridcolor: grid, zeroline: false, linecolor: grid, automargin: false,
+      tickfont: { size: 11 }, fixedrange: false };
+    const share = plots[1].share ? { tickformat: ".0%" } : {};
+    const layout = {
+      width: width || undefined, height: narrow ? 460 : 500, margin: { l: 48, r: 12, t: 34, b: 42 },
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      font: { family: "system-ui, sans-serif", size: 12, color: text },
+      hovermode: "x unified", uirevision: `${run} ${clock}`, annotations, shapes,
+      hoverlabel: { bgcolor: colour("--bd-paper"), bordercolor: grid, font: { color: text } },
+      dragmode: window.matchMedia("(pointer: coarse)").matches ? false : "zoom",
+      xaxis: { anchor: "y2", gridcolor: grid, zeroline: false, linecolor: grid, rangemode: "tozero",
+        title: { text: byTime ? "seconds of training" : "step", standoff: 8, font: { size: 12 } },
+        hoverformat: byTime ? ".1f" : ",d", tickfont: { size: 11 } },
+      yaxis: { ...y, domain: [0.56, 1] },
+      yaxis2: { ...y, ...share, domain: [0, 0.42] },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: faint, activecolor: text },
+    };
+    return { traces, layout };
+  }
+})();

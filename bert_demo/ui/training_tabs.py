@@ -1,0 +1,311 @@
+"""The Pretrain and Fine-tune tabs: a form, what the run would take, and the run itself, live."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from bert_demo.capacity import Estimate
+from bert_demo.config import RunConfig
+from bert_demo.runs.record import RESUMABLE, TRAINING, Run
+from bert_demo.ui import forms
+from bert_demo.ui.context import AppContext, answered, own_token, token_of
+from bert_demo.ui.hosting import train_after
+from bert_demo.ui.live import live_panel
+
+_WATCHING = "You are watching; only who started this run can stop it."
+_MEASURING_SECONDS = 5
+_WORDS = {
+    "pretraining": (
+        "Nothing is training here yet",
+        "Press Start. In half a minute a small BERT learns words from the text around them,"
+        "<br>and you watch its curves and its guesses change.",
+    ),
+    "nli": (
+        "Nothing is training here yet",
+        "Choose a pretrained model and press Start. It learns to judge<br>whether a hypothesis "
+        "follows from a premise.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class TrainingTab:
+    """What the page needs of a tab to attach a run to it."""
+
+    tab: gr.Tab
+    live: gr.HTML
+    start_from: gr.Dropdown | None
+
+
+def create_pretrain_tab(context: AppContext) -> TrainingTab:
+    """Train a new model on text."""
+    return _training_tab(context, "pretraining", "Pretrain", "pretrain")
+
+
+def create_finetune_tab(context: AppContext) -> TrainingTab:
+    """Train a checkpoint to judge pairs of sentences."""
+    return _training_tab(context, "nli", "Fine-tune", "finetune")
+
+
+def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> TrainingTab:
+    names = forms.names(task)
+    values = forms.defaults(task)
+    fields: dict[str, Any] = {}
+    with gr.Tab(label, id=tab_id) as tab, gr.Row():
+        with gr.Column(scale=1, elem_classes="bd-form"):
+            with gr.Column(elem_classes="bd-presets"):
+                presets = [gr.Button(name, size="sm") for name in forms.PRESETS[task]]
+            *first, budget, kind = forms.first_names(task)
+            for name in first:
+                fields[name] = forms.field(task, name, values[name])
+            with gr.Row():
+                for name in (budget, kind):
+                    fields[name] = forms.field(task, name, values[name])
+            estimate = gr.HTML(
+                {},
+                html_template="<div></div>",
+                js_on_load=_scripted("estimate(element.firstElementChild, props, watch)"),
+                apply_default_css=False,
+            )
+            start = gr.Button("Start", variant="primary", size="lg")
+            with gr.Accordion("More settings", open=False):
+                for name in names:
+                    if name not in fields:
+                        fields[name] = forms.field(task, name, values[name])
+            with gr.Accordion("The same from a shell", open=False):
+                command = gr.Textbox(
+                    label="Command",
+                    lines=3,
+                    interactive=False,
+                    buttons=["copy"],
+                    elem_classes="bd-command",
+                )
+        with gr.Column(scale=3, elem_classes="bd-stage"):
+            with gr.Row(elem_classes="bd-controls"):
+                pause = gr.Button("Pause", size="sm", visible=False)
+                resume = gr.Button("Go on", size="sm", visible=False)
+                stop = gr.Button("Stop", size="sm", variant="stop", visible=False)
+                whose = gr.Markdown("", elem_classes="bd-note")
+            live = live_panel(context, *_WORDS[task], elem_id=f"live-{tab_id}")
+        # The machine is being measured at first; until that is done, ask for the time again.
+        timer = gr.Timer(_MEASURING_SECONDS, active=context.measuring)
+        run_id = gr.State("")
+
+    inputs = [fields[name] for name in names]
+    quiet: dict[str, Any] = {
+        "show_progress": "hidden",
+        "concurrency_limit": None,
+        "api_visibility": "private",
+    }
+
+    def describe(*given: Any) -> tuple[dict[str, Any], str]:
+        return foretell(context, task, dict(zip(names, given, strict=True)))
+
+    def begin(*given: Any) -> tuple[dict[str, Any], str]:
+        *asked, browser = given
+        run = start_run(context, task, dict(zip(names, asked, strict=True)), browser)
+        return {"run": run.id, "others": []}, run.id
+
+    gr.on(
+        [tab.select, *(f.change for f in inputs)],
+        describe,
+        inputs,
+        [estimate, command],
+        trigger_mode="always_last",
+        **quiet,
+    )
+
+    def describe_again(*given: Any) -> tuple[Any, ...]:
+        return *describe(*given), gr.Timer(active=context.measuring)
+
+    timer.tick(describe_again, inputs, [estimate, command, timer], **quiet)
+    for button in presets:
+
+        def choose(*given: Any, name: str = button.value) -> list[Any]:
+            chosen = forms.preset(task, name, dict(zip(names, given, strict=True)))
+            return ["" if chosen[n] is None else chosen[n] for n in names]
+
+        button.click(answered(choose), inputs, inputs, **quiet)
+    begun = start.click(
+        answered(begin),
+        [*inputs, context.browser],
+        [live, run_id],
+        trigger_mode="once",
+        **quiet,
+    ).success(None, js=_to_stage(tab_id), api_visibility="private")
+    train_after(context.queue, begun, run_id)
+    shown = [pause, resume, stop, whose]
+
+    def update(live_value: Any, browser: Any) -> tuple[Any, ...]:
+        return controls(context, live_value, browser)
+
+    for event in (live.state, live.change):
+        event(update, [live, context.browser], shown, **quiet)
+    for button, action in ((pause, "pause"), (resume, "resume"), (stop, "stop")):
+
+        def ask(shown: Any, browser: Any, action: str = action) -> tuple[Any, ...]:
+            run = request(context, shown, action, browser)
+            return *controls(context, shown, browser), run
+
+        asked = button.click(
+            answered(ask), [live, context.browser], [*shown, run_id], trigger_mode="once", **quiet
+        )
+        asked.then(None, js=_now(tab_id), api_visibility="private")
+        if action == "resume":
+            train_after(context.queue, asked, run_id)
+    start_from = fields.get("start_from")
+    if start_from is not None:
+
+        def models(chosen: Any) -> Any:
+            return starting_points(context, chosen)
+
+        gr.on([tab.select, start_from.focus], models, start_from, start_from, queue=False, **quiet)
+    return TrainingTab(tab, live, start_from)
+
+
+def _scripted(call: str) -> str:
+    return (
+        "const begin = () => window.bertDemo && window.bertDemo.live "
+        f"? window.bertDemo.{call} : setTimeout(begin, 50); begin();"
+    )
+
+
+def _now(tab_id: str) -> str:
+    return (
+        f"() => document.querySelector('#live-{tab_id} .bd-live')?.parentElement"
+        "?.dispatchEvent(new Event('bd-now'))"
+    )
+
+
+def _to_stage(tab_id: str) -> str:
+    # On a phone the curves are below the form.
+    return (
+        "() => { if (window.innerWidth < 900) document.getElementById"
+        f"('live-{tab_id}')?.scrollIntoView({{behavior: 'smooth'}}); }}"
+    )
+
+
+def starting_points(context: AppContext, chosen: Any) -> Any:
+    """The dropdown of checkpoints to fine-tune, the newest first, keeping what was chosen."""
+    entries = context.shelf.entries("pretraining")
+    ids = [entry.id for entry in entries]
+    value = chosen if chosen in ids else (ids[0] if ids else None)
+    return gr.Dropdown(choices=[(entry.choice, entry.id) for entry in entries], value=value)
+
+
+def resolve(context: AppContext, task: str, values: Mapping[str, Any]) -> RunConfig:
+    """The run that a form describes, its starting point as a folder; `ValueError` if unfit."""
+    values = dict(values)
+    if task == "nli" and values.get("start_from"):
+        values["start_from"] = str(_folder(context, values["start_from"]))
+    return forms.read(task, values)
+
+
+def _folder(context: AppContext, model_id: Any) -> Path:
+    folder = context.shelf.folder(model_id).resolve()
+    if folder.is_relative_to(Path.cwd()):
+        return folder.relative_to(Path.cwd())
+    return folder
+
+
+def foretell(
+    context: AppContext, task: str, values: Mapping[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """What the run would take, for the panel below the form, and the command that does the same."""
+    try:
+        run = resolve(context, task, values)
+        expected = context.estimate(run)
+    except (ValueError, OSError) as error:
+        return {"refusal": str(error)}, ""
+    command = forms.command_line(run, f"checkpoints{os.sep}my-{task}")
+    refusal = expected.refusal or over_limit(context, run) or ""
+    return {"facts": facts(expected), "refusal": refusal}, command
+
+
+def over_limit(context: AppContext, run: RunConfig) -> str | None:
+    """Why the run may not be started here, or None."""
+    limit = context.settings.max_run_seconds
+    if limit is not None and (run.training.budget_seconds or 0) > limit:
+        return f"A run may take at most {limit:g} seconds here."
+    return None
+
+
+def facts(expected: Estimate) -> list[list[str]]:
+    """An estimate in words, line by line."""
+    lines = [["Parameters", f"{expected.parameters:,}"]]
+    memory = f"about {_bytes(expected.memory_bytes)} of {_bytes(expected.machine_bytes)} here"
+    lines.append(["Memory", memory])
+    if expected.seconds is None:
+        lines.append(["Time", "not known until this machine is measured"])
+    else:
+        lines.append(["Time", f"about {_duration(expected.seconds)}"])
+    if expected.steps is not None and expected.passes is not None:
+        passes = f"{expected.passes:.2g} passes" if expected.passes < 10 else "many passes"
+        lines.append(["Work", f"about {_rounded(expected.steps)} steps, {passes} over the text"])
+    if expected.pairs_per_second is not None:
+        lines.append(["Speed", f"about {_rounded(expected.pairs_per_second)} pairs a second"])
+    return lines
+
+
+def start_run(context: AppContext, task: str, values: Mapping[str, Any], browser: Any) -> Run:
+    """Put a run into the queue for this browser; raises `ValueError` with the reason if not."""
+    run = resolve(context, task, values)
+    expected = context.estimate(run)
+    if expected.refusal is not None:
+        raise ValueError(expected.refusal)
+    return context.queue.submit(run, own_token(browser), estimate_seconds=expected.seconds)
+
+
+def request(context: AppContext, shown: Any, action: str, browser: Any) -> str:
+    """Ask the run that a panel shows to pause, go on or stop; returns its id.
+
+    Raises `ValueError` if that cannot be.
+    """
+    run_id = shown.get("run") if isinstance(shown, dict) else None
+    if not run_id:
+        raise ValueError("No run is shown here.")
+    context.queue.request(run_id, action, token_of(browser))
+    return str(run_id)
+
+
+def controls(context: AppContext, shown: Any, browser: Any) -> tuple[Any, ...]:
+    """The buttons that make sense for the run that is shown, for who may press them."""
+    run_id = shown.get("run") if isinstance(shown, dict) else None
+    try:
+        run = context.store.get(run_id) if run_id else None
+    except ValueError:
+        run = None
+    if run is None:
+        return *(gr.Button(visible=False) for _ in range(3)), ""
+    mine = context.store.may_control(run, token_of(browser))
+    state = run.status.state
+    return (
+        gr.Button(visible=mine and state == "running"),
+        gr.Button(visible=mine and state in RESUMABLE and run.folder != run.model),
+        gr.Button(visible=mine and state in ("queued", *TRAINING, "paused")),
+        "" if mine or state == "completed" else _WATCHING,
+    )
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count < 1e10 else f"{count / 1e9:,.0f} GB"
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{max(1, round(seconds))} seconds"
+
+
+def _rounded(number: float) -> str:
+    """Two digits that can be relied on."""
+    number = max(1, round(number))
+    digits = 10 ** max(0, len(str(number)) - 2)
+    return f"{round(number / digits) * digits:,}"
