@@ -58,11 +58,6 @@ def sense_separation(vectors: npt.ArrayLike, senses: Sequence[str]) -> Separatio
     x = np.asarray(vectors, dtype=np.float64)
     if x.ndim != 2 or len(x) != len(senses):
         raise ValueError(f"{len(senses)} senses do not fit vectors of shape {x.shape}.")
-    centred = x - x.mean(0)
-    # What is left of equal vectors is rounding, which has a direction but no meaning.
-    rounding = np.linalg.norm(centred, axis=1) < 1e-5 * np.linalg.norm(x, axis=1)
-    centred[rounding] = 0
-    similar = cosines(centred)
     names = np.asarray(senses)
     same = names[:, None] == names[None, :]
     above = np.triu(np.ones_like(same), 1)
@@ -70,6 +65,11 @@ def sense_separation(vectors: npt.ArrayLike, senses: Sequence[str]) -> Separatio
         raise ValueError(
             "Sense separation needs at least two senses, one of them with two or more contexts."
         )
+    centred = x - x.mean(0)
+    # What is left of equal vectors is rounding, which has a direction but no meaning.
+    rounding = np.linalg.norm(centred, axis=1) < 1e-5 * np.linalg.norm(x, axis=1)
+    centred[rounding] = 0
+    similar = cosines(centred)
     within = float(similar[same & above].mean())
     between = float(similar[~same & above].mean())
     # However the senses are dealt out, as many pairs share one: their sum says it all.

@@ -66,9 +66,9 @@ def test_equal_vectors_separate_nothing() -> None:
     assert sense_separation(vectors, ["a", "a", "b", "b"]).difference == 0
 
 
-@pytest.mark.parametrize("senses", [["a", "b"], ["a", "a"], ["a", "b", "c"]])
+@pytest.mark.parametrize("senses", [[], ["a"], ["a", "b"], ["a", "a"], ["a", "b", "c"]])
 def test_separation_needs_two_senses_and_a_pair(senses: list[str]) -> None:
-    vectors = np.eye(len(senses))
+    vectors = np.ones((len(senses), 3))
     with pytest.raises(ValueError, match="at least two senses"):
         sense_separation(vectors, senses)
 

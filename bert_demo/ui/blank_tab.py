@@ -10,7 +10,7 @@ import gradio as gr
 from bert_demo.predict import fill_mask, unknown_words
 from bert_demo.shelf import ModelShelf
 from bert_demo.ui.model_menu import ModelMenu
-from bert_demo.ui.view import View, bars, columns, in_words, text, view, view_part
+from bert_demo.ui.view import View, bars, columns, in_words, reveal, text, view, view_part
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
@@ -95,7 +95,7 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
                     samples_per_page=len(EXAMPLES),
                 )
             with gr.Column(scale=3, elem_classes="bd-stage"):
-                result = view_part(min_height=420)
+                result = view_part(min_height=420, elem_id="blank-result")
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {
             "fn": show,
@@ -104,10 +104,10 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
             **quiet,
         }
         menu.keep_fresh(tab, body).then(**task)
-        gr.on([go.click, words.submit, model.input], **task)
-        top.release(**task, show_progress="hidden", trigger_mode="always_last")
+        model.input(**task)
+        top.input(**task, show_progress="hidden", trigger_mode="always_last")
         blank.click(None, words, words, js="(words) => `${words.trimEnd()} <mask>`", **quiet)
-        examples.click(
-            lambda sample: sample[0], examples, words, show_progress="hidden", **quiet
-        ).then(**task)
+        chosen = examples.click(lambda e: e[0], examples, words, show_progress="hidden", **quiet)
+        for event in (gr.on([go.click, words.submit], **task), chosen.then(**task)):
+            event.then(None, js=reveal("blank-result"), **quiet)
     return tab

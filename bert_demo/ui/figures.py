@@ -23,10 +23,10 @@ _INK = "var(--body-text-color, #222222)"
 _LINES = "var(--border-color-primary, #dddddd)"
 _MARKS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "x")
 
-# Blue for unlike, white for nothing in common, orange for alike.
-_LIKENESS = [[0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f7f7f7"], [0.75, "#f4a582"], [1, "#b35806"]]
+# Blue for unlike, white for nothing in common, orange for alike; all light enough for black text.
+_LIKENESS = [[0, "#4a90c4"], [0.25, "#a9cfe6"], [0.5, "#f7f7f7"], [0.75, "#f5b98a"], [1, "#e08214"]]
 _MOST_NUMBERS = 9
-_MOST_LEGEND = 12
+_MOST_LABELS = 12
 
 
 def plain(text: str, longest: int = 60) -> str:
@@ -56,9 +56,10 @@ def heat_map(similarities: npt.ArrayLike, contexts: Sequence[str]) -> Figure:
         "colorbar": {"thickness": 10, "tickvals": [-1, -0.5, 0, 0.5, 1], "outlinewidth": 0},
     }
     if count <= _MOST_NUMBERS:
-        trace["texttemplate"] = "%{z:.2f}"
+        numbers = {"texttemplate": "%{z:.2f}", "textfont": {"color": "#111111"}}
+        trace |= numbers | {"showscale": False}
     axis = {"type": "category", "showgrid": False, "ticks": "", "constrain": "domain"}
-    if count > _MOST_LEGEND:
+    if count > _MOST_LABELS:
         # Every number would overlap its neighbours on a phone.
         axis |= {"tickvals": names[:: 1 + count // 12], "tickangle": 0}
     layout = _layout()
@@ -84,7 +85,8 @@ def word_map(
         traces.append(
             {
                 "type": "scatter",
-                "mode": "markers+text",
+                # More numbers than that hide each other; the pointer still shows them.
+                "mode": "markers+text" if len(contexts) <= _MOST_LABELS else "markers",
                 "name": plain(group, 24) or "no sense",
                 "x": places[chosen, 0].tolist(),
                 "y": places[chosen, 1].tolist(),
@@ -108,7 +110,7 @@ def word_map(
         "title": {"text": f"{along[1]:.0%}", "standoff": 6},
         "scaleanchor": "x",
     }
-    layout["showlegend"] = 1 < len(groups) <= _MOST_LEGEND
+    layout["showlegend"] = 1 < len(groups) <= _MOST_LABELS
     layout["legend"] = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     layout["margin"] = {"l": 34, "r": 12, "t": 12, "b": 34}
     return {"data": traces, "layout": layout}

@@ -8,7 +8,7 @@ import gradio as gr
 
 from bert_demo.ui.model_menu import ModelMenu
 from bert_demo.ui.nli_view import EXAMPLES, judge, judgement_view, remember
-from bert_demo.ui.view import View, in_words, view_part
+from bert_demo.ui.view import View, in_words, reveal, view_part
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
@@ -59,7 +59,7 @@ def create_nli_tab(context: AppContext) -> gr.Tab:
                     samples_per_page=len(EXAMPLES),
                 )
             with gr.Column(scale=3, elem_classes="bd-stage"):
-                result = view_part(min_height=480)
+                result = view_part(min_height=480, elem_id="nli-result")
         history = gr.State([])
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {
@@ -69,10 +69,12 @@ def create_nli_tab(context: AppContext) -> gr.Tab:
             **quiet,
         }
         menu.keep_fresh(tab, body).then(**task)
-        gr.on([go.click, premise.submit, hypothesis.submit, model.input], **task)
+        model.input(**task)
+        asked = [gr.on([go.click, premise.submit, hypothesis.submit], **task)]
         both = [premise, hypothesis]
-        swap.click(lambda a, b: (b, a), both, both, show_progress="hidden", **quiet).then(**task)
-        examples.click(
-            lambda pair: tuple(pair), examples, both, show_progress="hidden", **quiet
-        ).then(**task)
+        swapped = swap.click(lambda a, b: (b, a), both, both, show_progress="hidden", **quiet)
+        chosen = examples.click(tuple, examples, both, show_progress="hidden", **quiet)
+        asked += [swapped.then(**task), chosen.then(**task)]
+        for event in asked:
+            event.then(None, js=reveal("nli-result"), **quiet)
     return tab

@@ -12,13 +12,13 @@ from bert_demo.ui.figures import SERIES
 from bert_demo.ui.view import Block, View, bars, columns, heading, table, text, view
 
 EXAMPLES = (
-    ("a man is playing a guitar in the street", "a man is making music"),
-    ("the dog is sleeping in the garden", "the dog is not sleeping"),
-    ("a woman is riding a bicycle", "the woman is riding a bicycle in the park"),
+    ("a man is playing a guitar", "a man is making music"),
+    ("the dog is sleeping in the garden", "the dog is awake"),
+    ("a woman is riding a bicycle", "a woman is in the park"),
     ("the cook sold the boat", "the boat was sold by the cook"),
     ("the cook sold the boat", "the cook was sold by the boat"),
     ("seven cars are moving slowly", "at least four cars are moving"),
-    ("a small butterfly is looking for food", "an insect is looking for food"),
+    ("a butterfly is sleeping", "an insect is sleeping"),
     ("he is good", "he is bad"),
 )
 """Pairs to begin with; the last is the book's own."""

@@ -105,6 +105,11 @@ def contexts_part(value: list[dict[str, str]], **kwargs: Any) -> gr.HTML:
     return _scripted("contexts.js", "mountContexts", value, **kwargs)
 
 
+def reveal(elem_id: str) -> str:
+    """Script that brings a result into sight where it lies below the form."""
+    return f"() => window.bertDemo.reveal('{elem_id}')"
+
+
 def _scripted(script: str, name: str, value: Any, **kwargs: Any) -> gr.HTML:
     return gr.HTML(
         value,

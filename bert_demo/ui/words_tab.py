@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.ui.model_menu import ModelMenu
-from bert_demo.ui.view import contexts_part, in_words, view_part
+from bert_demo.ui.view import contexts_part, in_words, reveal, view_part
 from bert_demo.ui.words_view import (
     BOOK,
     BY_CONTEXT,
@@ -39,7 +39,7 @@ def create_words_tab(context: AppContext) -> gr.Tab:
     with tab:
         menu.notice()
         with gr.Row(visible=bool(menu.entries)) as body:
-            with gr.Column(scale=1, elem_classes="bc-form"):
+            with gr.Column(scale=2, elem_classes="bc-form"):
                 models = menu.dropdown()
                 with gr.Row():
                     given = gr.Textbox(word, label="Word", max_lines=1, max_length=60)
@@ -60,8 +60,8 @@ def create_words_tab(context: AppContext) -> gr.Tab:
                 likeness = gr.Radio([RAW, CENTRED], value=RAW, label="Cosines")
                 colour = gr.Radio([BY_CONTEXT, BY_SENSE], value=BY_SENSE, label="Colour the map by")
                 untrained = gr.Checkbox(True, label="Beside it, the same model untrained")
-            with gr.Column(scale=3, elem_classes="bd-stage"):
-                result = view_part(min_height=560)
+            with gr.Column(scale=4, elem_classes="bd-stage"):
+                result = view_part(min_height=560, elem_id="words-result")
         shown = [models, given, contexts, layer, likeness, colour, untrained]
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {"fn": show, "inputs": shown, "outputs": result, **quiet}
@@ -73,8 +73,8 @@ def create_words_tab(context: AppContext) -> gr.Tab:
 
         fit(menu.keep_fresh(tab, body).then)
         fit(models.input)
-        gr.on([go.click, given.submit], **task)
-        changes = [layer.release, likeness.input, colour.input, untrained.input]
+        gr.on([go.click, given.submit], **task).then(None, js=reveal("words-result"), **quiet)
+        changes = [layer.input, likeness.input, colour.input, untrained.input]
         gr.on(changes, **task, trigger_mode="always_last", show_progress="hidden")
         ready.input(contexts_of, ready, [given, contexts], show_progress="hidden", **quiet).then(
             **task

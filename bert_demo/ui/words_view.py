@@ -29,7 +29,7 @@ from bert_demo.ui.view import (
 
 Row = dict[str, str]
 
-BOOK = "The book's two sentences"
+BOOK = "The book's two"
 _BOOK_ROWS = (
     ("a crane is flying", "bird"),
     ("a crane driver came <sep> he just left", "machine"),
@@ -264,7 +264,10 @@ def _column(
     if centred and len(texts) == 2:
         blocks.append(text("Two vectors always lie opposite each other about their mean.", "muted"))
     figure = figures.word_map(points, shares, texts, groups)
-    return [*blocks, chart(f"map-{number}", figure, "The plane on which the vectors differ", 320)]
+    return [
+        *blocks,
+        chart(f"map-{number}", figure, "The vectors, seen where they differ most", 320),
+    ]
 
 
 def _numbers(shown: list[_Shown], texts: list[str]) -> Block:

@@ -63,12 +63,13 @@
   };
 
   const table = (block) => {
+    const whole = element("div");
     const box = element("div", "bv-scroll");
     box.tabIndex = 0;
     box.setAttribute("role", "region");
     box.setAttribute("aria-label", block.caption);
     const node = element("table", "bv-table");
-    node.append(element("caption", "bv-caption", block.caption));
+    node.setAttribute("aria-label", block.caption);
     const head = node.createTHead().insertRow();
     for (const name of block.columns) {
       const cell = element("th", "", name);
@@ -84,7 +85,8 @@
       });
     }
     box.append(node);
-    return box;
+    whole.append(element("p", "bv-caption", block.caption), box);
+    return whole;
   };
 
   const bars = (block) => {
@@ -111,6 +113,7 @@
   const details = (block, pool) => {
     const box = element("details", "bv-details");
     box.open = Boolean(block.open);
+    box.asked = box.open;
     box.append(element("summary", "", block.summary), ...block.blocks.map((b) => build(b, pool)));
     return box;
   };
@@ -159,12 +162,13 @@
       // A chart that stays keeps its node: nothing flickers when the layer slider moves.
       const pool = new Map();
       for (const node of content.querySelectorAll(".bv-plot")) pool.set(node.dataset.key, node);
-      const open = [...content.querySelectorAll("details")].map((node) => node.open);
+      const before = [...content.querySelectorAll("details")];
       content.style.minHeight = `${content.offsetHeight}px`;
       content.replaceChildren(...value.blocks.map((block) => build(block, pool)));
       content.style.minHeight = "";
       content.querySelectorAll("details").forEach((node, i) => {
-        if (i in open) node.open = open[i];
+        // What the reader opened or closed stays so, unless the content asks for another state.
+        if (before[i] && before[i].asked === node.asked) node.open = before[i].open;
       });
       for (const node of pool.values()) {
         resizes.unobserve(node);
@@ -183,5 +187,16 @@
     show();
   };
 
+  // On a phone the result lies below the form: whoever asks for it is taken there.
+  const reveal = (id) => {
+    const node = document.getElementById(id);
+    if (!node || window.innerWidth > 900) return;
+    const { top } = node.getBoundingClientRect();
+    if (top >= 0 && top < window.innerHeight * 0.6) return;
+    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    node.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
+  };
+
   window.bertDemo.mountView = mount;
+  window.bertDemo.reveal = reveal;
 })();

@@ -1,0 +1,360 @@
+"""The handlers of the three tabs that probe a model, as plain functions over a real shelf."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bert_demo import checkpoint, kernels
+from bert_demo.config import LABELS, BertConfig
+from bert_demo.contexts import compare
+from bert_demo.data.crane_senses import SENSES
+from bert_demo.explain import sense_separation
+from bert_demo.model import BertModel
+from bert_demo.predict import classify, encode, fill_mask
+from bert_demo.shelf import ModelShelf
+from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
+from bert_demo.ui import figures
+from bert_demo.ui.blank_tab import fill_blanks
+from bert_demo.ui.model_menu import offer
+from bert_demo.ui.nli_view import EXAMPLES, judge, judgement_view, remember
+from bert_demo.ui.view import in_words, sentence, view
+from bert_demo.ui.words_view import (
+    BOOK,
+    BY_CONTEXT,
+    BY_SENSE,
+    CENTRED,
+    RAW,
+    contexts_of,
+    read_rows,
+    ready_made,
+    show_contexts,
+)
+
+TEXTS = [t for senses in SENSES.values() for texts in senses.values() for t in texts]
+BOOKS = {"he", "just", "left", "driver", "came", "over", "the"}
+SEEN = {w for t in [*TEXTS, *(s for pair in EXAMPLES for s in pair)] for w in t.split()}
+WORDS = sorted(SEEN | BOOKS)
+TOKENIZER = Tokenizer.from_words([*SPECIAL_TOKENS, *WORDS])
+CRANE, DEEP, NLI = "bundled/crane", "bundled/deep", "bundled/nli"
+EVIL = "<img src=x onerror=alert(1)> a crane ${alert(2)} {{value}}"
+
+
+def make(folder: Path, layers: int, task: str, **about: Any) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    kernels.seed_noise(layers)
+    config = BertConfig(
+        vocab_size=TOKENIZER.vocab_size,
+        hidden_size=16,
+        num_hidden_layers=layers,
+        intermediate_size=32,
+        initializer_range=0.2,
+    )
+    checkpoint.save(folder, BertModel(config, task), TOKENIZER, about)
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> ModelShelf:
+    root = tmp_path_factory.mktemp("shelf")
+    run = {"run": {"corpus": "crane-world"}, "step": 7}
+    make(root / "checkpoints/crane", 2, "pretraining", **run)
+    make(root / "checkpoints/deep", 3, "pretraining")
+    test = {"test": {"accuracy": 0.8125, "n": 2000}}
+    make(root / "checkpoints/nli", 2, "nli", **run, scores=test)
+    make(root / "runs/mine/model", 1, "pretraining")
+    return ModelShelf(root / "checkpoints", root / "runs")
+
+
+def blocks(part: Any, kind: str) -> Iterator[dict[str, Any]]:
+    """Every block of a kind, however deep."""
+    if isinstance(part, dict):
+        if part.get("kind") == kind:
+            yield part
+        for value in part.values():
+            yield from blocks(value, kind)
+    elif isinstance(part, list):
+        for value in part:
+            yield from blocks(value, kind)
+
+
+def words_of(part: Any) -> str:
+    return " ".join(block["text"] for kind in ("heading", "text") for block in blocks(part, kind))
+
+
+def shown(shelf: ModelShelf, models: list[str], name: str = "crane", **kwargs: Any) -> Any:
+    word, rows = contexts_of(name)
+    return show_contexts(shelf, models, word, rows, **{"layer": 2, **kwargs})
+
+
+def test_the_books_sentences_are_the_defaults() -> None:
+    word, rows = contexts_of(BOOK)
+    assert word == "crane"
+    assert [row["text"] for row in rows] == [
+        "a crane is flying",
+        "a crane driver came <sep> he just left",
+    ]
+    assert ready_made()[0] == BOOK
+    assert len(contexts_of("crane")[1]) == 24
+    with pytest.raises(ValueError, match="no ready-made contexts"):
+        contexts_of("heron")
+
+
+def test_shapes_and_numbers_are_those_of_the_book_s_functions(shelf: ModelShelf) -> None:
+    found = shown(shelf, [CRANE], BOOK, untrained=False)
+    table = list(blocks(found, "table"))[-1]
+    model, tokenizer, _ = shelf.load(CRANE)
+    first = encode(model, tokenizer, "a crane is flying").vectors
+    pair = encode(model, tokenizer, "a crane driver came", "he just left").vectors
+    assert [row[2] for row in table["rows"]] == ["(1, 6, 16)", "(1, 10, 16)"]
+    for row, vectors in zip(table["rows"], (first, pair), strict=True):
+        numbers = [float(x) for x in row[3].strip("[]").split(",")]
+        assert numbers == pytest.approx(vectors[2, :3].tolist(), abs=1e-4)
+    assert "Dropout is off" in words_of(found)
+
+
+def test_the_heat_map_is_raw_or_centred(shelf: ModelShelf) -> None:
+    word, rows = contexts_of("crane")
+    model, tokenizer, _ = shelf.load(CRANE)
+    expected = compare(model, tokenizer, word, [row["text"] for row in rows], layer=1)
+    for likeness, matrix in ((RAW, expected.similarities), (CENTRED, expected.centred)):
+        found = shown(shelf, [CRANE], layer=1, likeness=likeness, untrained=False)
+        heat = next(c for c in blocks(found, "chart") if c["key"] == "likeness-0")
+        assert np.array(heat["figure"]["data"][0]["z"]) == pytest.approx(matrix.numpy(), abs=1e-3)
+
+
+def test_separation_stands_beside_that_of_the_untrained_twin(shelf: ModelShelf) -> None:
+    word, rows = contexts_of("crane")
+    texts, senses = [r["text"] for r in rows], [r["sense"] for r in rows]
+    for untrained in (True, False):
+        found = shown(shelf, [CRANE, DEEP], untrained=untrained)
+        table = next(blocks(found, "table"))
+        assert [row[0] for row in table["rows"]] == [
+            "crane",
+            "the same, untrained",
+            "deep",
+            "the same, untrained",
+        ]
+        for row, (model, tokenizer, _) in zip(
+            table["rows"],
+            (shelf.load(CRANE), shelf.twin(CRANE), shelf.load(DEEP), shelf.twin(DEEP)),
+            strict=True,
+        ):
+            vectors = compare(model, tokenizer, word, texts, layer=2).vectors.numpy()
+            expected = sense_separation(vectors, senses).difference
+            assert float(row[3].replace("\u2212", "-")) == pytest.approx(expected, abs=0.006)
+        titles = [next(blocks(part, "heading"))["text"] for part in columns_of(found)]
+        assert titles == ["crane", *(["crane, untrained"] if untrained else []), "deep"]
+
+
+def columns_of(found: Any) -> list[Any]:
+    parts: list[Any] = next(blocks(found, "columns"))["parts"]
+    return parts
+
+
+def test_a_model_with_fewer_layers_shows_its_last(shelf: ModelShelf) -> None:
+    found = shown(shelf, [DEEP, CRANE], layer=3, untrained=False)
+    assert "layer 3 of 3" in words_of(columns_of(found)[0])
+    assert "layer 2 of 2" in words_of(columns_of(found)[1])
+    assert "before any context" in words_of(shown(shelf, [CRANE], layer=0))
+
+
+def test_the_map_is_coloured_by_sense_or_context(shelf: ModelShelf) -> None:
+    for colour, names in ((BY_SENSE, ["bird", "machine"]), (BY_CONTEXT, ["1", "2"])):
+        found = shown(shelf, [CRANE], BOOK, colour=colour, untrained=False)
+        traces = next(c for c in blocks(found, "chart") if c["key"] == "map-0")["figure"]["data"]
+        assert [trace["name"] for trace in traces] == names
+
+
+def test_contexts_without_senses_ask_for_them(shelf: ModelShelf) -> None:
+    rows = [{"text": "a crane is flying", "sense": ""}, {"text": "the crane came", "sense": ""}]
+    found = show_contexts(shelf, [CRANE], "crane", rows, 2)
+    assert "Give the contexts senses" in words_of(found)
+    # Rows without a sense are left out of the separation, not a sense of their own.
+    word, more = contexts_of("crane")
+    with_strangers = show_contexts(shelf, [CRANE], word, [*more, *rows], 2)
+    table = next(blocks(with_strangers, "table"))
+    assert table["rows"][0][1:] == next(blocks(shown(shelf, [CRANE]), "table"))["rows"][0][1:]
+
+
+def test_the_word_is_counted_in_the_training_text(shelf: ModelShelf) -> None:
+    found = words_of(shown(shelf, [CRANE, DEEP]))
+    assert "crane met 'crane' " in found and "times among the" in found
+    assert "How often deep met 'crane' in training is not known here." in found
+    rows = [{"text": t, "sense": ""} for t in ("a zyx is flying", "the zyx came")]
+    found = words_of(show_contexts(shelf, [CRANE], "zyx", rows, 2))
+    assert "crane does not know 'zyx' and reads <unk>" in found
+
+
+@pytest.mark.parametrize(
+    ("models", "word", "rows", "words"),
+    [
+        ([], "crane", None, "Choose one to 3 models"),
+        (None, "crane", None, "Choose one to 3 models"),
+        (["bundled/none"], "crane", None, "no model 'bundled/none'"),
+        (["../etc"], "crane", None, "choose one from the list"),
+        ([CRANE], "", None, "must be one word"),
+        ([CRANE], "heron", None, "does not have the word 'heron'"),
+        ([CRANE], "crane", [{"text": "a crane"}, {"text": " "}], "two sentences or more"),
+        ([CRANE], "crane", "a crane", "must be a list of rows"),
+        ([CRANE], "crane", ["a crane", "the crane"], "must be a list of rows"),
+        ([CRANE], "crane", [{"text": "a crane"}] * 101, "at most 100 fit"),
+        ([CRANE], "crane", [{"text": "crane " * 900}] * 2, "at most 2,000 letters"),
+    ],
+)
+def test_wrong_input_is_a_sentence_in_place(
+    shelf: ModelShelf, models: Any, word: str, rows: Any, words: str
+) -> None:
+    given = contexts_of("crane")[1] if rows is None else rows
+    with pytest.raises(ValueError, match=words.replace("(", r"\(")):
+        show_contexts(shelf, models, word, given, 2)
+    found = in_words(show_contexts)(shelf, models, word, given, 2)
+    assert words in found["spoken"] and found["blocks"][0]["tone"] == "alert"
+
+
+def test_an_unexpected_error_is_logged_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Any:
+        raise RuntimeError("secret path")
+
+    found = in_words(broken)()
+    assert "secret" not in json.dumps(found)
+    assert "secret path" in caplog.text
+
+
+def test_typed_text_reaches_figures_letter_for_letter(shelf: ModelShelf) -> None:
+    rows = [{"text": EVIL, "sense": "<b>x</b>"}, {"text": "a crane is flying", "sense": "y"}]
+    found = show_contexts(shelf, [CRANE], "crane", rows, 2)
+    for chart in blocks(found, "chart"):
+        drawn = json.dumps(chart["figure"])
+        assert "<img" not in drawn and "<b>" not in drawn
+    assert list(blocks(found, "table"))[-1]["rows"][0][1] == EVIL
+
+
+def test_many_contexts_stay_light(shelf: ModelShelf) -> None:
+    rows = contexts_of("crane")[1] * 4
+    found = show_contexts(shelf, [CRANE, DEEP, "run/mine"], "crane", rows, 2)
+    assert len(json.dumps(found)) < 600_000
+
+
+def test_rows_are_read_with_care() -> None:
+    texts, senses = read_rows([{"text": " a b "}, {}, {"text": "c", "sense": " s ", "more": 1}])
+    assert (texts, senses) == (["a b", "c"], ["", "s"])
+
+
+def test_a_verdict_in_words_bars_and_both_directions(shelf: ModelShelf) -> None:
+    premise, hypothesis = EXAMPLES[0]
+    model, tokenizer, _ = shelf.load(NLI)
+    found = judge(shelf, NLI, f" {premise} ", hypothesis)
+    expected = classify(model, tokenizer, premise, hypothesis)
+    assert found.verdict.label == expected.label
+    assert list(found.verdict.probabilities) == list(LABELS)
+    assert found.verdict.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
+    swapped = classify(model, tokenizer, hypothesis, premise)
+    assert found.swapped.probabilities == pytest.approx(swapped.probabilities, abs=1e-5)
+    others = sorted({p for p, _ in EXAMPLES} - {premise})
+    mean = np.mean(
+        [list(classify(model, tokenizer, p, hypothesis).probabilities.values()) for p in others], 0
+    )
+    assert list(found.elsewhere.values()) == pytest.approx(mean.tolist(), abs=1e-5)
+    assert found.others == len(others)
+    drawn = judgement_view(found, remember(found, []))
+    bars = list(blocks(drawn, "bars"))
+    assert len(bars) == 3
+    assert all([row["label"] for row in bar["rows"]] == list(LABELS) for bar in bars)
+    assert "Test accuracy 81.2% on 2,000 pairs." in words_of(drawn)
+    assert drawn["spoken"] == next(blocks(drawn, "text"))["text"]
+
+
+def test_history_keeps_the_latest_first_and_each_once(shelf: ModelShelf) -> None:
+    history: list[list[str]] = []
+    for premise, hypothesis in [EXAMPLES[0], EXAMPLES[1], EXAMPLES[0]]:
+        history = remember(judge(shelf, NLI, premise, hypothesis), history)
+    assert [row[0] for row in history] == [EXAMPLES[0][0], EXAMPLES[1][0]]
+    for number in range(60):
+        found = judge(shelf, NLI, "a man " * (number + 1), "a dog")
+        history = remember(found, history)
+    assert len(history) == 50
+
+
+@pytest.mark.parametrize(
+    ("model", "premise", "hypothesis", "words"),
+    [
+        (None, "a", "b", "Choose a fine-tuned model"),
+        (CRANE, "a dog", "a man", "no classifier yet"),
+        (NLI, " ", "b", "premise is empty"),
+        (NLI, "a", "", "hypothesis is empty"),
+        (NLI, "a" * 3000, "b", "premise is too long"),
+        (NLI, 3, "b", "premise is empty"),
+    ],
+)
+def test_a_wrong_pair_is_refused(
+    shelf: ModelShelf, model: Any, premise: Any, hypothesis: str, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        judge(shelf, model, premise, hypothesis)
+
+
+def test_unknown_words_are_named(shelf: ModelShelf) -> None:
+    found = judge(shelf, NLI, "a zyx is sleeping", EVIL)
+    assert "zyx" in found.unknown
+    assert "<unk> instead: zyx" in words_of(judgement_view(found, []))
+
+
+def test_every_blank_has_its_words(shelf: ModelShelf) -> None:
+    text = "a [MASK] is flying over the <mask>"
+    found = fill_blanks(shelf, CRANE, text, 4)
+    model, tokenizer, _ = shelf.load(CRANE)
+    expected = fill_mask(model, tokenizer, text, 4)
+    bars = list(blocks(found, "bars"))
+    assert [b["title"] for b in bars] == ["Blank 1", "Blank 2"]
+    for bar, blank in zip(bars, expected, strict=True):
+        assert [(row["label"], row["share"]) for row in bar["rows"]] == blank
+    assert found["spoken"] == f"a {expected[0][0][0]} is flying over the {expected[1][0][0]}"
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "top", "words"),
+    [
+        (None, "a <mask>", 5, "Choose a pretrained model"),
+        (CRANE, "", 5, "text is empty"),
+        (CRANE, "a crane", 5, "no blank"),
+        (CRANE, "a <mask>", 0, "1 to 20"),
+        (CRANE, "a <mask>", float("nan"), "1 to 20"),
+        (CRANE, "<mask> " * 500, 5, "too long"),
+        (NLI, "a <mask>", 5, "cannot fill blanks"),
+    ],
+)
+def test_a_wrong_blank_is_refused(
+    shelf: ModelShelf, model: Any, text: str, top: float, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        fill_blanks(shelf, model, text, top)
+
+
+def test_the_menu_keeps_a_choice_and_takes_up_a_new_run(shelf: ModelShelf) -> None:
+    entries, selected = offer(shelf, None, None, "", "")
+    assert entries[-1].task == "nli" and selected == [entries[0].id]
+    assert offer(shelf, "pretraining", [DEEP, "bundled/gone"], "", "")[1] == [DEEP]
+    assert offer(shelf, "pretraining", [DEEP], "mine", "")[1] == ["run/mine"]
+    assert offer(shelf, "pretraining", [DEEP], "mine", "mine")[1] == [DEEP]
+    assert offer(shelf, "nli", None, "mine", "")[1] == [NLI]
+    assert offer(shelf, "nli", NLI, "../x", "")[1] == [NLI]
+
+
+def test_no_model_is_no_choice(tmp_path: Path) -> None:
+    assert offer(ModelShelf(tmp_path, tmp_path), None, None, "", "") == ([], [])
+
+
+def test_figures_show_markup_as_letters() -> None:
+    assert figures.plain("<b>&amp;") == "&lt;b&gt;&amp;amp;"
+    assert figures.plain("x" * 100).endswith("...")
+    assert len(figures.plain("x" * 100)) == 60
+
+
+def test_views_are_plain_data() -> None:
+    assert view() == {"blocks": [], "spoken": ""}
+    assert json.loads(json.dumps(sentence("No."))) == sentence("No.")
