@@ -1,0 +1,89 @@
+"""What a run gives to take home: its model as a zip, its numbers as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bert_demo.checkpoint import CONFIG, TOKENIZER, WEIGHTS
+from bert_demo.runs.record import Run
+from bert_demo.ui.run_views import model_name
+
+_FIRST = ("event", "step", "seconds")
+_KINDS = ("step", "validation")
+_DATE = (1980, 1, 1, 0, 0, 0)  # equal contents give equal files
+_HELP = """\
+A model trained with bert_demo. From the folder of that project:
+
+    python -m bert_demo encode --model {name} --text "a crane is flying"
+
+or in Python: model, tokenizer, config = bert_demo.load("{name}")
+"""
+
+
+def pack_model(run: Run, folder: Path) -> Path:
+    """Write `folder/<run>.zip` with the checkpoint in a folder of the run's name.
+
+    Left out are the state for resuming, and whatever says whose run or which computer it was.
+    Raises `ValueError` if the run has no checkpoint yet.
+    """
+    path = folder / f"{run.id}.zip"
+    try:
+        config = json.loads((run.model / CONFIG).read_text(encoding="utf-8"))
+        with zipfile.ZipFile(path, "w") as archive:
+            shown = json.dumps(_without_paths(config), ensure_ascii=False, indent=2) + "\n"
+            _write(archive, f"{run.id}/{CONFIG}", shown.encode())
+            _write(archive, f"{run.id}/{TOKENIZER}", (run.model / TOKENIZER).read_bytes())
+            _copy(archive, f"{run.id}/{WEIGHTS}", run.model / WEIGHTS)
+            _write(archive, f"{run.id}/README.txt", _HELP.format(name=run.id).encode())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"The run {run.title!r} has no model to download yet.") from error
+    return path
+
+
+def pack_metrics(run: Run, events: Sequence[dict[str, Any]], folder: Path) -> Path:
+    """Write `folder/<run>.csv`: a line for each step and each validation."""
+    path = folder / f"{run.id}.csv"
+    path.write_text(metrics_csv(events), encoding="utf-8", newline="")
+    return path
+
+
+def metrics_csv(events: Sequence[dict[str, Any]]) -> str:
+    """The steps and validations of a run as comma-separated values, names first."""
+    kept = [event for event in events if event["event"] in _KINDS]
+    names = dict.fromkeys([*_FIRST, *(name for event in kept for name in event)])
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(names), restval="")
+    writer.writeheader()
+    writer.writerows(kept)
+    return out.getvalue()
+
+
+def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
+    about = config.get("about")
+    if not isinstance(about, dict):
+        return config
+    about = dict(about)
+    for part, name in (("run", "start_from"), ("facts", "started_from")):
+        values = about.get(part)
+        if isinstance(values, dict) and isinstance(values.get(name), str):
+            about[part] = values | {name: model_name(values[name])}
+    return config | {"about": about}
+
+
+def _write(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name, _DATE), data, zipfile.ZIP_DEFLATED)
+
+
+def _copy(archive: zipfile.ZipFile, name: str, path: Path) -> None:
+    """Weights as they are: they hardly shrink, and may not fit into memory twice."""
+    info = zipfile.ZipInfo(name, _DATE)
+    info.file_size = path.stat().st_size
+    with path.open("rb") as source, archive.open(info, "w") as target:
+        while part := source.read(1 << 20):
+            target.write(part)

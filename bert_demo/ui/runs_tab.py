@@ -1,0 +1,180 @@
+"""The tab "Runs": every run, several side by side, the best of the class, what to take home."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from bert_demo.runs.record import Run
+from bert_demo.ui import assets
+from bert_demo.ui.context import answered, token_of
+from bert_demo.ui.downloads import pack_metrics, pack_model
+from bert_demo.ui.run_views import MOST_CHOSEN, best, compare, rows
+from bert_demo.ui.view import View, in_words, text, view, view_part
+
+if TYPE_CHECKING:
+    from bert_demo.ui.context import AppContext
+
+_LOG = logging.getLogger(__name__)
+_BY = {"by steps": "step", "by seconds": "seconds"}
+_ASK = (
+    "(list, browser) => {"
+    " const n = ((list && list.chosen) || []).length;"
+    " const sure = n > 0 && window.confirm(n === 1 ? 'Delete this run and its model for good?'"
+    " : `Delete these ${n} runs and their models for good?`);"
+    " return [sure ? list : null, browser]; }"
+)
+
+
+def create_runs_tab(context: AppContext) -> gr.Tab:
+    """The tab "Runs"."""
+
+    def current(_: Any = None) -> list[dict[str, Any]]:
+        return rows(context.store.list())
+
+    def refresh(shown: Any, browser: Any) -> tuple[dict[str, Any], View]:
+        return listing(context, chosen_ids(shown), browser), view(*best(context.store.list()))
+
+    @in_words
+    def overlay(shown: Any, by: Any) -> View:
+        return side_by_side(context, chosen_ids(shown), by)
+
+    tab = gr.Tab("Runs", id="runs")
+    with tab:
+        listed = gr.HTML(
+            {"rows": [], "chosen": [], "mine": []},
+            html_template="",
+            js_on_load="window.bertDemo.mountRuns(element, props, watch, trigger, server);",
+            apply_default_css=False,
+            head=f'<script src="{assets.address("runs.js")}"></script>',
+            server_functions=[current],
+            elem_id="runs-list",
+        )
+        with gr.Row():
+            by = gr.Radio(list(_BY), value="by steps", show_label=False, container=False)
+            pack = gr.Button("Prepare downloads", size="sm")
+            delete = gr.Button("Delete", size="sm", variant="stop")
+        files = gr.File(label="Models (zip) and numbers (CSV)", visible=False, interactive=False)
+        curves = view_part(min_height=120)
+        leaders = view_part()
+        quiet: dict[str, Any] = {
+            "show_progress": "hidden",
+            "concurrency_limit": None,
+            "api_visibility": "private",
+        }
+        tab.select(refresh, [listed, context.browser], [listed, leaders], **quiet).then(
+            overlay, [listed, by], curves, **quiet
+        )
+        gr.on(
+            [listed.select, by.input],
+            overlay,
+            [listed, by],
+            curves,
+            trigger_mode="always_last",
+            **quiet,
+        )
+        pack.click(
+            packed(context),
+            listed,
+            files,
+            trigger_mode="once",
+            concurrency_limit=2,
+            api_visibility="private",
+        )
+
+        def remove(shown: Any, browser: Any) -> tuple[dict[str, Any], View]:
+            for sentence in delete_runs(context, chosen_ids(shown), browser):
+                gr.Warning(sentence)
+            return refresh(None, browser)
+
+        delete.click(
+            answered(remove),
+            [listed, context.browser],
+            [listed, leaders],
+            js=_ASK,
+            trigger_mode="once",
+            **quiet,
+        ).then(overlay, [listed, by], curves, **quiet)
+    return tab
+
+
+def chosen_ids(shown: Any) -> list[str]:
+    """The runs that are ticked in a list that came from a browser."""
+    chosen = shown.get("chosen") if isinstance(shown, dict) else None
+    if not isinstance(chosen, list):
+        return []
+    return list(dict.fromkeys(name for name in chosen if isinstance(name, str)))
+
+
+def listing(context: AppContext, chosen: list[str], browser: Any) -> dict[str, Any]:
+    """The list for a browser: all rows, which of its ticks still hold, and which runs are its."""
+    runs = context.store.list()
+    ids = {run.id for run in runs}
+    token = token_of(browser)
+    return {
+        "rows": rows(runs),
+        "chosen": [name for name in chosen if name in ids],
+        "mine": [run.id for run in runs if context.store.may_control(run, token)],
+    }
+
+
+def side_by_side(context: AppContext, chosen: list[str], by: Any) -> View:
+    """Curves and differences of the ticked runs."""
+    if not chosen:
+        return view(text("Tick runs in the list to see their curves together.", "muted"))
+    runs = _runs(context, chosen[:MOST_CHOSEN])
+    blocks = compare(context.store, runs, _BY.get(by, "step"))
+    if len(chosen) > MOST_CHOSEN:
+        blocks.insert(0, text(f"These are the first {MOST_CHOSEN} of the ticked runs.", "muted"))
+    names = ", ".join(run.title for run in runs)
+    return view(*blocks, spoken=f"Curves of {len(runs)} runs: {names}.")
+
+
+def delete_runs(context: AppContext, chosen: list[str], browser: Any) -> list[str]:
+    """Delete those of the ticked runs that this browser may; a sentence for each of the others."""
+    refused = []
+    for name in chosen:
+        try:
+            context.queue.request(name, "delete", token_of(browser))
+        except ValueError as error:
+            refused.append(f"{name}: {error}")
+    return refused
+
+
+def packed(context: AppContext) -> Any:
+    """A handler that gives the ticked runs' files and removes its own copies of them again."""
+
+    def pack(shown: Any) -> Iterator[Any]:
+        folder = Path(tempfile.mkdtemp(prefix="bert_demo-"))
+        try:
+            chosen = chosen_ids(shown)
+            if not chosen:
+                raise ValueError("Tick the runs that you want to take home first.")
+            files = []
+            for run in _runs(context, chosen[:MOST_CHOSEN]):
+                if run.has_model:
+                    files.append(str(pack_model(run, folder)))
+                files.append(str(pack_metrics(run, context.store.events(run.id)[0], folder)))
+            # Gradio takes its copies while this waits here.
+            yield gr.update(value=files, visible=True)
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        except OSError as error:
+            _LOG.exception("Files for a download could not be written")
+            raise gr.Error(
+                f"The files could not be written here: {error.strerror}.", print_exception=False
+            ) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return pack
+
+
+def _runs(context: AppContext, chosen: list[str]) -> list[Run]:
+    return [context.store.get(name) for name in chosen]

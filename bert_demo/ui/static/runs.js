@@ -1,0 +1,144 @@
+// The list of runs: sorted by a click on a column, ticked for what is to be done with them. It
+// asks for news while it is in sight. Names go in by textContent.
+(() => {
+  "use strict";
+
+  const EVERY = 5000;
+  const COLUMNS = [
+    ["title", "Run", 1],
+    ["state", "State", 1],
+    ["task", "Task", 1, "br-wide"],
+    ["corpus", "Text", 1, "br-wide"],
+    ["size", "Model", 1, "br-wide"],
+    ["step", "Steps", -1, "br-number br-wide"],
+    ["seconds", "Time", -1, "br-number br-wide"],
+    ["result", "Result", -1],
+    ["created", "Started", -1, "br-wide"],
+  ];
+  const STATES = { completed: "finished", running: "training", queued: "waiting" };
+
+  const mountRuns = (element, props, watch, trigger, server) => {
+    const { make } = window.bertDemo;
+    let rows = [], chosen = new Set(), mine = new Set(), column = "created", direction = -1;
+    let drawn = "", timer = null;
+
+    const count = make("p", { class: "br-count", role: "status" });
+    const head = make("tr", {});
+    const body = make("tbody", {});
+    const scroll = make("div", { class: "br-scroll", tabindex: "0", role: "region", "aria-label": "All runs" },
+      make("table", { class: "br-table" }, make("thead", {}, head), body));
+    const nothing = make("p", { class: "br-nothing", text: "There are no runs yet. Training a small model takes 30 seconds, in the tab Pretrain." });
+    element.replaceChildren(make("div", { class: "br-runs" }, scroll, nothing, count));
+
+    head.append(make("th", { scope: "col" }, make("span", { class: "br-hidden", text: "Ticked" })));
+    for (const [name, label, first, look] of COLUMNS) {
+      const button = make("button", { type: "button", text: label });
+      button.addEventListener("click", () => {
+        direction = column === name ? -direction : first;
+        column = name;
+        draw();
+      });
+      head.append(make("th", { scope: "col", class: look || "", "data-column": name }, button));
+    }
+
+    const key = (row) => (column in row.sort ? row.sort[column] : row[column]);
+
+    const sorted = () => [...rows].sort((a, b) => {
+      const [x, y] = [key(a), key(b)];
+      // What has no value comes last either way.
+      if ((x ?? "") === "" || (y ?? "") === "") return ((x ?? "") === "") - ((y ?? "") === "");
+      const order = typeof x === "number" ? x - y : String(x).localeCompare(String(y));
+      return order * direction || b.created - a.created;
+    });
+
+    const when = (seconds) => new Date(seconds * 1000).toLocaleString([], {
+      month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
+    });
+
+    const store = () => {
+      props.value = { rows, chosen: [...chosen], mine: [...mine] };
+      say();
+      trigger("select");
+    };
+
+    const say = () => {
+      const words = chosen.size ? `${chosen.size} of ${rows.length} ticked` : `${rows.length} ${rows.length === 1 ? "run" : "runs"}`;
+      if (count.textContent !== words) count.textContent = words;
+    };
+
+    const line = (row) => {
+      const tick = make("input", { type: "checkbox", "aria-label": `Tick ${row.title}` });
+      tick.checked = chosen.has(row.id);
+      tick.addEventListener("change", () => {
+        if (tick.checked) chosen.add(row.id);
+        else chosen.delete(row.id);
+        tick.closest("tr").classList.toggle("br-ticked", tick.checked);
+        store();
+      });
+      const node = make("tr", { class: tick.checked ? "br-ticked" : "" }, make("td", {}, tick));
+      for (const [name, , , look] of COLUMNS) {
+        const cell = make("td", { class: look || "" });
+        if (name === "title") {
+          cell.append(make("a", { href: `?run=${encodeURIComponent(row.id)}`, text: row.title }));
+          if (mine.has(row.id)) cell.append(make("span", { class: "br-mine", text: "yours" }));
+        } else if (name === "state") {
+          cell.append(make("span", { class: "bd-badge", "data-state": row.state, text: STATES[row.state] || row.state }));
+        } else {
+          cell.textContent = name === "created" ? when(row.created) : row[name];
+        }
+        node.append(cell);
+      }
+      return node;
+    };
+
+    const draw = () => {
+      const now = JSON.stringify([rows, [...chosen], [...mine], column, direction]);
+      if (now === drawn) return;
+      drawn = now;
+      const focused = body.contains(document.activeElement) ? document.activeElement.closest("tr").dataset.run : null;
+      body.replaceChildren(...sorted().map((row) => {
+        const node = line(row);
+        node.dataset.run = row.id;
+        return node;
+      }));
+      if (focused) body.querySelector(`tr[data-run="${CSS.escape(focused)}"] input`)?.focus({ preventScroll: true });
+      for (const cell of head.querySelectorAll("[data-column]")) {
+        const here = cell.dataset.column === column;
+        cell.setAttribute("aria-sort", here ? (direction > 0 ? "ascending" : "descending") : "none");
+      }
+      scroll.hidden = rows.length === 0;
+      nothing.hidden = rows.length > 0;
+      say();
+    };
+
+    const show = () => {
+      const value = props.value || {};
+      rows = value.rows || [];
+      mine = new Set(value.mine || []);
+      chosen = new Set(value.chosen || []);
+      draw();
+    };
+
+    const ask = async () => {
+      clearTimeout(timer);
+      if (!element.isConnected) return;
+      if (!document.hidden && element.offsetParent !== null) {
+        try {
+          rows = await server.current(null);
+          const ids = new Set(rows.map((row) => row.id));
+          chosen = new Set([...chosen].filter((id) => ids.has(id)));
+          draw();
+        } catch {
+          // The page may be restarting; the next time will tell.
+        }
+      }
+      timer = setTimeout(ask, EVERY);
+    };
+
+    watch("value", show);
+    show();
+    timer = setTimeout(ask, EVERY);
+  };
+
+  window.bertDemo.mountRuns = mountRuns;
+})();
