@@ -187,9 +187,15 @@ def test_a_run_is_watched_left_found_and_stopped(
     run = page.url.partition("run=")[2]
     assert run
 
-    # The curve grows in the same node, and a zoom stays.
+    # The curve grows in the same node; what the pointer is on and a zoom stay.
     page.evaluate(f"window.node = {NODE}")
     box = page.locator(f"{PANEL} .nsewdrag").first.bounding_box()
+    page.mouse.move(box["x"] + 100, box["y"] + 50)
+    hovered = "document.querySelector('#live-pretrain .hoverlayer').children.length > 0"
+    wait_for(page, hovered)
+    before = points(page)
+    wait_for(page, f"{NODE}.data[1].x.length > {before}")
+    assert page.evaluate(hovered)
     page.mouse.move(box["x"] + 20, box["y"] + 10)
     page.mouse.down()
     page.mouse.move(box["x"] + 200, box["y"] + 100, steps=5)

@@ -255,7 +255,7 @@ def steps(first: int, last: int) -> list[dict[str, Any]]:
 def test_a_watcher_gets_what_is_new(context: AppContext) -> None:
     run = start(context)
     first = live.answer(context, {"run": run, "after": 0})
-    assert first["status"]["state"] == "queued" and first["status"]["place"]["position"] == 1
+    assert first["status"]["state"] == "queued" and first["status"]["place"] == 1
     write_events(context, run, [{"event": "start", "step": 0}, *steps(1, 3)])
     second = live.answer(context, {"run": run, "after": first["after"]})
     second = live.answer(context, {"run": run, "after": 0}) if second["rewind"] else second
@@ -264,6 +264,13 @@ def test_a_watcher_gets_what_is_new(context: AppContext) -> None:
     third = live.answer(context, {"run": run, "after": second["after"]})
     assert third["steps"]["step"] == [4] and third["end"]["reason"] == "completed"
     assert third["start"] is None
+
+
+def test_who_waits_is_told_for_how_long(context: AppContext) -> None:
+    start(context)
+    later = start(context, OTHER)
+    status = live.answer(context, {"run": later, "after": 0})["status"]
+    assert status["message"] == "Place 2 in the queue, about 30 seconds to wait."
 
 
 def test_who_comes_late_gets_a_long_run_in_few_points(context: AppContext) -> None:

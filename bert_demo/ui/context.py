@@ -22,16 +22,17 @@ from bert_demo.capacity import (
     text_facts,
 )
 from bert_demo.config import RunConfig
-from bert_demo.runs.record import Run
+from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import RunStore
 from bert_demo.shelf import ModelShelf
-from bert_demo.ui.hosting import make_queue
+from bert_demo.ui.hosting import make_queue, on_zerogpu
 from bert_demo.ui.settings import AppSettings
 from bert_demo.ui.share import ShareLink
 
 log = logging.getLogger(__name__)
 
 _OBSERVED = 5
+_BUSY = ("queued", *TRAINING)
 _STORAGE_KEY = "bert_demo"
 
 
@@ -52,13 +53,15 @@ class AppContext:
         self.share = ShareLink()
         self._browser: gr.BrowserState | None = None
         self.speed: Speed | None = None
-        self.measuring = True
+        # On ZeroGPU the page has no GPU to measure.
+        self.measuring = not on_zerogpu()
         self._stopped = threading.Event()
 
     def start(self) -> None:
         """Bring up the worker, and measure this computer's speed behind the page's back."""
         self.queue.start()
-        threading.Thread(target=self._measure, name="speed", daemon=True).start()
+        if self.measuring:
+            threading.Thread(target=self._measure, name="speed", daemon=True).start()
 
     def close(self) -> None:
         """End the worker; runs that are being trained are saved and can go on later."""
@@ -114,9 +117,10 @@ class AppContext:
         return Observation(run.config, model, facts, sorted(speeds)[len(speeds) // 2])
 
     def _measure(self) -> None:
-        # The worker's own start comes first: both would only slow each other down.
-        if self._stopped.wait(6):
-            return
+        # Not while anything else computes: both would only slow each other down.
+        while not self.queue.ready or any(r.status.state in _BUSY for r in self.store.list()):
+            if self._stopped.wait(1):
+                return
         try:
             self.speed = measured_speed()
         except ValueError as error:

@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 
+from bert_demo.runs.queue import Place
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.ui.context import AppContext
 
@@ -118,14 +119,10 @@ def _short(value: Any) -> Any:
 
 
 def _status(context: AppContext, run: Run) -> dict[str, Any]:
-    status = run.status
-    place = None
+    status, place, message = run.status, None, run.status.message
     if status.state == "queued":
-        stands = context.queue.place(run.id)
-        place = {"position": stands.position, "wait": stands.expected_wait_seconds}
-    message = status.message
-    if status.state == "queued" and context.queue.problem:
-        message, place = context.queue.problem, None
+        place = context.queue.place(run.id)
+        message = _waiting(context, place)
     elif status.state in TRAINING and status.step:
         message = ""
     return {
@@ -133,9 +130,19 @@ def _status(context: AppContext, run: Run) -> dict[str, Any]:
         "title": run.title,
         "task": "pretraining" if run.config is None else run.config.task,
         "message": message,
-        "place": place,
+        "place": None if place is None else place.position,
         "memory": _memory(status.worker_pid) if status.state in TRAINING else None,
     }
+
+
+def _waiting(context: AppContext, place: Place) -> str:
+    if context.queue.problem:
+        return context.queue.problem
+    if place.position <= 1:
+        return "Next in the queue." if context.queue.ready else "The training process warms up."
+    wait = place.expected_wait_seconds
+    words = f"{wait:.0f} seconds" if wait < 120 else f"{wait / 60:.0f} minutes"
+    return f"Place {place.position} in the queue, about {words} to wait."
 
 
 def _memory(pid: int | None) -> int | None:

@@ -14,6 +14,7 @@ from bert_demo.ui.blank_tab import create_blank_tab
 from bert_demo.ui.context import AppContext, own_token
 from bert_demo.ui.hosting import notices
 from bert_demo.ui.nli_tab import create_nli_tab
+from bert_demo.ui.runs_tab import create_runs_tab
 from bert_demo.ui.share import create_share_banner
 from bert_demo.ui.training_tabs import create_finetune_tab, create_pretrain_tab, starting_points
 from bert_demo.ui.words_tab import create_words_tab
@@ -43,6 +44,7 @@ def build_app(context: AppContext) -> gr.Blocks:
             create_words_tab(context)
             create_nli_tab(context)
             create_blank_tab(context)
+            create_runs_tab(context)
 
         def arrived(stored: Any, search: Any) -> tuple[Any, ...]:
             stored, run = arrive(context, stored, search)

@@ -114,7 +114,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
 
     gr.on(
         [tab.select, *(f.change for f in inputs)],
-        describe,
+        answered(describe),
         inputs,
         [estimate, command],
         trigger_mode="always_last",
@@ -124,7 +124,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
     def describe_again(*given: Any) -> tuple[Any, ...]:
         return *describe(*given), gr.Timer(active=context.measuring)
 
-    timer.tick(describe_again, inputs, [estimate, command, timer], **quiet)
+    timer.tick(answered(describe_again), inputs, [estimate, command, timer], **quiet)
     for button in presets:
 
         def choose(*given: Any, name: str = button.value) -> list[Any]:
@@ -146,7 +146,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         return controls(context, live_value, browser)
 
     for event in (live.state, live.change):
-        event(update, [live, context.browser], shown, **quiet)
+        event(answered(update), [live, context.browser], shown, **quiet)
     for button, action in ((pause, "pause"), (resume, "resume"), (stop, "stop")):
 
         def ask(shown: Any, browser: Any, action: str = action) -> tuple[Any, ...]:
@@ -165,7 +165,14 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         def models(chosen: Any) -> Any:
             return starting_points(context, chosen)
 
-        gr.on([tab.select, start_from.focus], models, start_from, start_from, queue=False, **quiet)
+        gr.on(
+            [tab.select, start_from.focus],
+            answered(models),
+            start_from,
+            start_from,
+            queue=False,
+            **quiet,
+        )
     return TrainingTab(tab, live, start_from)
 
 

@@ -142,13 +142,6 @@
     }
 
     function words() {
-      if (status.state === "queued" && status.place) {
-        const before = status.place.position - 1;
-        const wait = status.place.wait === null || status.place.wait === undefined ? ""
-          : `, about ${duration(status.place.wait)}`;
-        return before > 0 ? `Place ${status.place.position} in the queue${wait}.`
-          : `Next in the queue${wait}.`;
-      }
       if (status.message) return status.message;
       return data.start ? data.start.source : "Getting ready.";
     }
@@ -197,7 +190,7 @@
         const { traces, layout } = figure(data, status.task, byTime, run, drawn);
         await plotly.react(parts.plot, traces, layout, {
           displaylogo: false,
-          modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+          modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
         });
         parts.plot.setAttribute("aria-label", describe());
       } catch (error) {
@@ -254,7 +247,8 @@
     parts.resultText = make("p", {});
     parts.confusion = make("table", { class: "bd-confusion" });
     parts.result = make("section", { class: "bd-result", hidden: "" },
-      make("h3", { class: "bd-h3", text: "The test" }), parts.resultText, parts.confusion);
+      make("h3", { class: "bd-h3", text: "The test" }), parts.resultText,
+      make("div", { class: "bd-scroll" }, parts.confusion));
     parts.body = make("div", { class: "bd-run", hidden: "" },
       make("div", { class: "bd-head" }, parts.title, parts.badge), parts.message,
       make("div", { class: "bd-progress", "aria-hidden": "true" }, parts.progress),
@@ -321,7 +315,7 @@
       : [
         { name: "mlm_loss", title: "Masked words: loss", colour: "--series-1",
           lines: [[lines.uniform, `every word alike: ${ln(data.start ? data.start.vocab_size : 0)}`],
-            [lines.unigram, "word frequency alone"]] },
+            [lines.unigram, "word frequency alone: loss"]] },
         { name: "nsp_loss", title: "Next sentence: loss", colour: "--series-2",
           lines: [[lines.coin, "tossing a coin: ln 2"]] },
       ];
@@ -341,6 +335,7 @@
           y: data.validations.map((v) => v[plot.name]), mode: "markers", showlegend: false,
           marker: { color: colour("--bd-paper"), size: 8, line: { color: hue, width: 2 } },
           hovertemplate: `%{y:${format}}<extra>held-out text</extra>` });
+      let side = { x: 1, xanchor: "right" };
       for (const [value, label] of plot.lines) {
         if (value === undefined || value === null) continue;
         shapes.push({ type: "line", xref: "x domain", yref: axis, x0: 0, x1: 1, y0: value, y1: value,
@@ -349,9 +344,15 @@
         traces.push({ ...shared, x: [end], y: [value], mode: "markers", hoverinfo: "skip",
           marker: { opacity: 0 }, showlegend: false });
         const number = plot.share ? `${(value * 100).toFixed(0)}%` : value.toFixed(2);
-        annotations.push({ xref: "x domain", yref: axis, x: 1, y: value, xanchor: "right",
-          yanchor: "bottom", text: `${label} ${number}`, showarrow: false,
-          font: { size: 11, color: faint }, bgcolor: colour("--bd-veil"), borderpad: 1 });
+        // Where the curve is not: it begins high at the left, and a single line has its words
+        // beside the title.
+        const place = plot.lines.length === 1
+          ? { xref: "x domain", yref: `${axis} domain`, x: 1, y: 1.03, xanchor: "right" }
+          : { xref: "x domain", yref: axis, y: value, ...side };
+        side = { x: 0.01, xanchor: "left" };
+        annotations.push({ ...place, yanchor: "bottom", showarrow: false,
+          text: `${plot.lines.length === 1 ? "– – " : ""}${label} = ${number}`,
+          font: { size: 11, color: faint } });
       }
       annotations.push({ xref: "paper", yref: `${axis} domain`, x: 0, y: 1.03, xanchor: "left",
         yanchor: "bottom", text: `<b>${plot.title}</b>`, showarrow: false,
@@ -364,7 +365,7 @@
       width: width || undefined, height: narrow ? 460 : 500, margin: { l: 48, r: 12, t: 34, b: 42 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 12, color: text },
-      hovermode: "x unified", uirevision: `${run} ${clock}`, annotations, shapes,
+      hovermode: "x unified", hoverdistance: -1, uirevision: `${run} ${clock}`, annotations, shapes,
       hoverlabel: { bgcolor: colour("--bd-paper"), bordercolor: grid, font: { color: text } },
       dragmode: window.matchMedia("(pointer: coarse)").matches ? false : "zoom",
       xaxis: { anchor: "y2", gridcolor: grid, zeroline: false, linecolor: grid, rangemode: "tozero",
