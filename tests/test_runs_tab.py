@@ -20,7 +20,7 @@ from bert_demo.runs.record import Run
 from bert_demo.runs.store import RunStore, owner_of
 from bert_demo.runs.worker import work
 from bert_demo.shelf import ModelShelf
-from bert_demo.ui import run_views, runs_tab
+from bert_demo.ui import run_curves, run_facts, run_views, runs_tab
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.downloads import metrics_csv, pack_metrics, pack_model
 from bert_demo.ui.settings import AppSettings
@@ -75,7 +75,8 @@ def test_the_list_shows_every_run_and_whose_it_is(context: AppContext) -> None:
     assert shown["chosen"] == [named(context, "judge").id]
     assert by_title["waiting"]["id"] not in shown["mine"] and len(shown["mine"]) == 3
     assert by_title["waiting"]["sort"]["result"] is None
-    assert by_title["judge"]["result"].endswith("right (test)")
+    assert by_title["judge"]["result"].endswith("% right")
+    assert by_title["judge"]["detail"] == "on the test split"
     assert by_title["second"]["state"] == "completed" and by_title["second"]["step"] == "6"
     everything = runs_tab.listing(context, [], {"token": "x", "admin": "teacher!"})
     assert len(everything["mine"]) == 4
@@ -86,9 +87,9 @@ def test_results_are_what_the_runs_measured(context: AppContext) -> None:
     events = read_metrics(run.model)
     baseline = events[0]["baselines"]["unigram"]
     loss = [e for e in events if e["event"] == "validation"][-1]["mlm_loss"]
-    result = run_views.result_of(run)
+    result = run_facts.result_of(run)
     assert result is not None and result[0] == pytest.approx(baseline - loss)
-    assert f"loss {loss:.2f}" in result[1]
+    assert result[1] == f"loss {loss:.2f}"
 
 
 def test_the_best_come_first_and_corpora_stay_apart(context: AppContext) -> None:
@@ -111,7 +112,8 @@ def test_no_run_yet_is_said() -> None:
 def test_curves_of_several_runs_lie_in_one_figure(context: AppContext) -> None:
     ids = [named(context, title).id for title in ("first", "second", "judge")]
     shown = runs_tab.side_by_side(context, ids, "by seconds")
-    charts = {b["key"]: b["figure"] for b in shown["blocks"] if b["kind"] == "chart"}
+    parts = [part for b in shown["blocks"] if b["kind"] == "columns" for part in b["parts"]]
+    charts = {part[0]["key"]: part[0]["figure"] for part in parts}
     assert set(charts) == {"runs-mlm_loss", "runs-nsp_loss", "runs-loss", "runs-accuracy"}
     first, marks, second, _ = charts["runs-mlm_loss"]["data"]
     events = read_metrics(named(context, "first").model)
@@ -138,9 +140,9 @@ def test_differences_name_only_what_differs(context: AppContext) -> None:
 
 
 def test_smoothing_keeps_a_constant_and_begins_at_the_first_value() -> None:
-    assert run_views.smooth([2.0] * 50) == pytest.approx([2.0] * 50)
+    assert run_curves.smooth([2.0] * 50) == pytest.approx([2.0] * 50)
     values = [5.0, 1.0, 1.0, 1.0]
-    smoothed = run_views.smooth(values)
+    smoothed = run_curves.smooth(values)
     assert smoothed[0] == 5.0
     assert smoothed == sorted(smoothed, reverse=True) and smoothed[-1] < 1.5
 
@@ -151,8 +153,8 @@ def test_long_runs_are_thinned_to_what_can_be_seen(context: AppContext) -> None:
         {"event": "step", "step": i, "seconds": i / 10, "mlm_loss": 7 - i / 10_000}
         for i in range(1, 20_001)
     ]
-    curve = run_views._CURVES["pretraining"][0]
-    line = run_views.overlay([run], {run.id: events}, curve, "step", [0])["data"][0]
+    curve = run_curves.CURVES["pretraining"][0]
+    line = run_curves.overlay([run], {run.id: events}, curve, "step", [0])["data"][0]
     assert len(line["x"]) <= 402
     assert (line["x"][0], line["x"][-1]) == (1, 20_000)
 
@@ -183,12 +185,12 @@ def test_a_model_taken_home_loads_and_tells_nothing_of_its_owner(
         content = b"".join(archive.read(name) for name in names)
         archive.extractall(tmp_path)
     assert names == [
-        f"{run.id}/{name}"
+        f"judge-{run.id}/{name}"
         for name in ("config.json", "tokenizer.json", "model.safetensors", "README.txt")
     ]
     for secret in (str(root), owner_of(MINE["token"]), MINE["token"], str(Path.home())):
         assert secret.encode() not in content
-    model, tokenizer, _ = bert_demo.load(tmp_path / run.id)
+    model, tokenizer, _ = bert_demo.load(tmp_path / f"judge-{run.id}")
     assert bert_demo.classify(model, tokenizer, "a man sleeps", "a man is awake").label
 
 
@@ -215,6 +217,7 @@ def test_files_for_a_download_do_not_stay(context: AppContext) -> None:
     answers: Iterator[Any] = runs_tab.packed(context)(shown)
     files = [Path(name) for name in next(answers)["value"]]
     assert [path.suffix for path in files] == [".zip", ".csv", ".csv"]
+    assert files[0].name.startswith("first-b-run-b-")
     assert all(path.is_file() for path in files)
     assert list(answers) == []
     assert not any(path.exists() for path in files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 
 from bert_demo.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from bert_demo.runs.record import Run
-from bert_demo.ui.run_views import model_name
+from bert_demo.ui.run_facts import model_name
 
 _FIRST = ("event", "step", "seconds")
 _KINDS = ("step", "validation")
+_LONGEST_NAME = 40
 _DATE = (1980, 1, 1, 0, 0, 0)  # equal contents give equal files
 _HELP = """\
 A model trained with bert_demo. From the folder of that project:
@@ -26,29 +28,36 @@ or in Python: model, tokenizer, config = bert_demo.load("{name}")
 """
 
 
+def file_name(run: Run) -> str:
+    """Its title and its id, as any system takes them for a file's name."""
+    plain = re.sub(r"[^a-z0-9]+", "-", run.title.lower()).strip("-")[:_LONGEST_NAME]
+    return f"{plain}-{run.id}" if plain and plain != run.id else run.id
+
+
 def pack_model(run: Run, folder: Path) -> Path:
-    """Write `folder/<run>.zip` with the checkpoint in a folder of the run's name.
+    """Write a zip into `folder` with the checkpoint in a folder of the same name.
 
     Left out are the state for resuming, and whatever says whose run or which computer it was.
     Raises `ValueError` if the run has no checkpoint yet.
     """
-    path = folder / f"{run.id}.zip"
+    name = file_name(run)
+    path = folder / f"{name}.zip"
     try:
         config = json.loads((run.model / CONFIG).read_text(encoding="utf-8"))
         with zipfile.ZipFile(path, "w") as archive:
             shown = json.dumps(_without_paths(config), ensure_ascii=False, indent=2) + "\n"
-            _write(archive, f"{run.id}/{CONFIG}", shown.encode())
-            _write(archive, f"{run.id}/{TOKENIZER}", (run.model / TOKENIZER).read_bytes())
-            _copy(archive, f"{run.id}/{WEIGHTS}", run.model / WEIGHTS)
-            _write(archive, f"{run.id}/README.txt", _HELP.format(name=run.id).encode())
+            _write(archive, f"{name}/{CONFIG}", shown.encode())
+            _write(archive, f"{name}/{TOKENIZER}", (run.model / TOKENIZER).read_bytes())
+            _copy(archive, f"{name}/{WEIGHTS}", run.model / WEIGHTS)
+            _write(archive, f"{name}/README.txt", _HELP.format(name=name).encode())
     except (OSError, ValueError) as error:
         raise ValueError(f"The run {run.title!r} has no model to download yet.") from error
     return path
 
 
 def pack_metrics(run: Run, events: Sequence[dict[str, Any]], folder: Path) -> Path:
-    """Write `folder/<run>.csv`: a line for each step and each validation."""
-    path = folder / f"{run.id}.csv"
+    """Write a table into `folder`: a line for each step and each validation."""
+    path = folder / f"{file_name(run)}.csv"
     path.write_text(metrics_csv(events), encoding="utf-8", newline="")
     return path
 

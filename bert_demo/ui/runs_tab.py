@@ -60,7 +60,9 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
             by = gr.Radio(list(_BY), value="by steps", show_label=False, container=False)
             pack = gr.Button("Prepare downloads", size="sm")
             delete = gr.Button("Delete", size="sm", variant="stop")
-        files = gr.File(label="Models (zip) and numbers (CSV)", visible=False, interactive=False)
+        files = gr.File(
+            label="Models (zip) and numbers (CSV)", visible=False, interactive=False, height=190
+        )
         curves = view_part(min_height=120)
         leaders = view_part()
         quiet: dict[str, Any] = {

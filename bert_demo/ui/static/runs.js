@@ -83,6 +83,9 @@
           if (mine.has(row.id)) cell.append(make("span", { class: "br-mine", text: "yours" }));
         } else if (name === "state") {
           cell.append(make("span", { class: "bd-badge", "data-state": row.state, text: STATES[row.state] || row.state }));
+        } else if (name === "result") {
+          cell.append(row.result);
+          if (row.detail) cell.append(make("span", { class: "br-detail", text: row.detail }));
         } else {
           cell.textContent = name === "created" ? when(row.created) : row[name];
         }
@@ -128,6 +131,8 @@
           const ids = new Set(rows.map((row) => row.id));
           chosen = new Set([...chosen].filter((id) => ids.has(id)));
           draw();
+          // Curves of runs in training go on growing.
+          if (rows.some((row) => chosen.has(row.id) && row.state === "running")) store();
         } catch {
           // The page may be restarting; the next time will tell.
         }

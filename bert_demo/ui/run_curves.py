@@ -1,0 +1,157 @@
+"""Curves of several runs in one figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bert_demo.runs.record import Run
+from bert_demo.ui.figures import Figure, plain
+from bert_demo.ui.run_facts import baseline_of, corpus_of
+from bert_demo.ui.theme import SERIES
+
+_MOST_POINTS = 400
+_COLOURS = tuple(f"var(--series-{i}, {colour})" for i, colour in enumerate(SERIES, 1))
+_DASHES = ("solid", "dash", "dot", "dashdot")
+_SOFT = "var(--body-text-color-subdued, #666666)"
+_LINES = "var(--border-color-primary, #dddddd)"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One number of a run over time, and what is known to be its starting point."""
+
+    name: str
+    title: str
+    baseline: str
+    """Its name among the baselines of the run."""
+    baseline_words: str
+
+
+CURVES = {
+    "pretraining": (
+        Curve("mlm_loss", "Masked-LM loss (nats)", "unigram", "word frequency"),
+        Curve("nsp_loss", "Next-sentence loss (nats)", "coin", "a coin"),
+    ),
+    "nli": (
+        Curve("loss", "Loss (nats)", "uniform", "three equal guesses"),
+        Curve("accuracy", "Accuracy", "chance", "chance"),
+    ),
+}
+
+
+def overlay(
+    runs: Sequence[Run],
+    events: Mapping[str, Sequence[Mapping[str, Any]]],
+    curve: Curve,
+    by: str,
+    places: Sequence[int],
+) -> Figure:
+    """Smoothed lines of several runs, with diamonds where held-out text was scored.
+
+    `places`: which colour and number each run has.
+    """
+    traces: list[dict[str, Any]] = []
+    baselines: dict[float, list[str]] = {}
+    for place, run in zip(places, runs, strict=True):
+        name = plain(f"{place + 1}. {run.title}", 32)
+        colour = _COLOURS[place % len(_COLOURS)]
+        steps = [e for e in events[run.id] if e["event"] == "step" and curve.name in e]
+        smoothed = smooth([e[curve.name] for e in steps])
+        kept = _thin(len(steps))
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": name,
+                "legendgroup": run.id,
+                "x": [steps[i][by] for i in kept],
+                "y": [float(f"{smoothed[i]:.5g}") for i in kept],
+                "line": {"color": colour, "width": 2, "dash": _DASHES[place % len(_DASHES)]},
+                "hovertemplate": "%{y:.3f} at %{x}<extra>" + name + "</extra>",
+            }
+        )
+        scored = [e for e in events[run.id] if e["event"] == "validation" and curve.name in e]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": name,
+                "legendgroup": run.id,
+                "showlegend": False,
+                "x": [e[by] for e in scored],
+                "y": [float(f"{e[curve.name]:.5g}") for e in scored],
+                "marker": {"color": colour, "size": 8, "symbol": "diamond"},
+                "hovertemplate": "%{y:.3f} held out, at %{x}<extra>" + name + "</extra>",
+            }
+        )
+        baseline = baseline_of(run, curve.baseline)
+        if baseline is not None:
+            baselines.setdefault(round(baseline, 3), []).append(corpus_of(run))
+    axis = {"gridcolor": _LINES, "zeroline": False, "automargin": True}
+    title = "step" if by == "step" else "seconds of training"
+    return {
+        "data": traces,
+        "layout": {
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"color": "var(--body-text-color, #222222)", "size": 13},
+            "margin": {"l": 46, "r": 12, "t": 8, "b": 40},
+            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+            "hoverlabel": {"align": "left"},
+            "xaxis": {**axis, "title": {"text": title, "standoff": 6}, "rangemode": "tozero"},
+            "yaxis": {**axis, **({"tickformat": ".0%"} if curve.name == "accuracy" else {})},
+            "shapes": [_line(value) for value in baselines],
+            "annotations": [
+                _note(value, curve.baseline_words, sorted(set(corpora)), len(baselines))
+                for value, corpora in baselines.items()
+            ],
+        },
+    }
+
+
+def smooth(values: Sequence[float]) -> list[float]:
+    """An exponential mean without the pull of its beginning; live.js smooths in the same way."""
+    span = min(60.0, max(2.0, len(values) / 15))
+    keep = 1 - 2 / (span + 1)
+    total = weight = 0.0
+    smoothed = []
+    for value in values:
+        total = keep * total + (1 - keep) * value
+        weight = keep * weight + (1 - keep)
+        smoothed.append(total / weight)
+    return smoothed
+
+
+def _thin(count: int) -> list[int]:
+    """Which of `count` points to draw; the last always."""
+    every = max(1, math.ceil(count / _MOST_POINTS))
+    return [*range(0, count - 1, every), count - 1] if count else []
+
+
+def _line(value: float) -> dict[str, Any]:
+    return {
+        "type": "line",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": value,
+        "y1": value,
+        "line": {"color": _SOFT, "width": 1, "dash": "dot"},
+    }
+
+
+def _note(value: float, words: str, corpora: list[str], lines: int) -> dict[str, Any]:
+    where = f", {', '.join(corpora)}" if lines > 1 else ""
+    return {
+        "xref": "paper",
+        "x": 1,
+        "xanchor": "right",
+        "y": value,
+        "yanchor": "bottom",
+        "text": f"{words}{where}",
+        "showarrow": False,
+        "font": {"size": 12, "color": _SOFT},
+    }

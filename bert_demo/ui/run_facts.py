@@ -1,0 +1,109 @@
+"""What is known of a run beyond its status: its results, its settings, its baselines."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bert_demo.data.sources import CORPORA
+from bert_demo.runs.record import CHECKPOINT, Run, read_json
+
+
+def task_of(run: Run) -> str:
+    """ "pretraining" or "nli"."""
+    if run.config is not None:
+        return run.config.task
+    return str((_stored(run) or {}).get("task", "pretraining"))
+
+
+def corpus_of(run: Run) -> str:
+    """The title of the text that it learns from; empty where that is not known."""
+    return "" if run.config is None else CORPORA[run.config.corpus].title
+
+
+def facts_of(run: Run) -> Mapping[str, Any]:
+    """What its checkpoint says of it: baselines, device, number of parameters."""
+    about = (_stored(run) or {}).get("about")
+    facts = about.get("facts") if isinstance(about, dict) else None
+    return facts if isinstance(facts, dict) else {}
+
+
+def baseline_of(run: Run, name: str) -> float | None:
+    """One of the numbers that a run is measured against, such as "unigram"."""
+    baselines = facts_of(run).get("baselines")
+    value = baselines.get(name) if isinstance(baselines, dict) else None
+    return value if isinstance(value, float) else None
+
+
+def result_of(run: Run) -> tuple[float, str, str] | None:
+    """How good it was in the end: what to sort by, words, more words; None while not known.
+
+    Pretraining: how far the masked-LM loss on held-out text is below that of guessing by word
+    frequency. Fine-tuning: accuracy on the test split, else on the validation split.
+    """
+    scores = run.status.scores
+    if task_of(run) == "nli":
+        test = scores.get("test")
+        split, found = ("test", test) if isinstance(test, dict) else ("validation", scores)
+        accuracy = found.get("accuracy")
+        if not isinstance(accuracy, float):
+            return None
+        return accuracy, f"{accuracy:.1%} right", f"on the {split} split"
+    loss, baseline = scores.get("mlm_loss"), baseline_of(run, "unigram")
+    if not isinstance(loss, float):
+        return None
+    if baseline is None:
+        return -loss, f"loss {loss:.2f}", ""
+    return baseline - loss, f"loss {loss:.2f}", _against(baseline - loss)
+
+
+def score_of(run: Run) -> float | None:
+    """What the best-of-class tables rank by: only what is comparable between runs."""
+    if task_of(run) == "nli":
+        test = run.status.scores.get("test")
+        accuracy = test.get("accuracy") if isinstance(test, dict) else None
+        return accuracy if isinstance(accuracy, float) else None
+    loss, baseline = run.status.scores.get("mlm_loss"), baseline_of(run, "unigram")
+    return baseline - loss if isinstance(loss, float) and baseline is not None else None
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """All its settings by name, and the facts that follow from them and the computer."""
+    settings: dict[str, Any] = {}
+    if run.config is not None:
+        settings = run.config.to_dict()
+        settings |= settings.pop("training")
+        if settings["start_from"] is not None:
+            settings["start_from"] = model_name(settings["start_from"])
+    facts = facts_of(run)
+    for name in ("vocab_size", "parameters", "device"):
+        if name in facts:
+            settings[name] = facts[name]
+    return settings
+
+
+def model_name(folder: str) -> str:
+    """What a checkpoint's folder is called, without saying where on this computer it is."""
+    path = Path(folder)
+    return path.parent.name if path.name == "model" else path.name
+
+
+def _stored(run: Run) -> dict[str, Any] | None:
+    path = run.model / CHECKPOINT
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return _read(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=512)
+def _read(path: Path, changed: int, size: int) -> dict[str, Any] | None:
+    return read_json(path)
+
+
+def _against(gain: float) -> str:
+    side = "below" if gain >= 0 else "above"
+    return f"{abs(gain):.2f} {side} word frequency"
