@@ -1,38 +1,29 @@
 """What a run would take on this computer, before it starts: time, memory, and whether it fits.
 
 Time comes from a cost model (floating-point operations, plus what every step and every weight
-costs) whose four numbers are measured here once, by a few steps of the real loop in a process of
-its own, and corrected by the runs that this computer has done since. `python -m
-bert_demo.capacity` measures and prints.
+costs) whose numbers are measured on this computer (speed.py), and corrected by the runs that it
+has done since.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-import json
 import math
-import subprocess
-import sys
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-from bert_demo.config import BertConfig, RunConfig, TrainingConfig, from_dict
-from bert_demo.device import total_memory_bytes, usable_cores
+from bert_demo.config import BertConfig, RunConfig, from_dict
+from bert_demo.device import total_memory_bytes
 from bert_demo.estimate import count_parameters, training_memory_bytes
 
-_SMALL, _WIDE = 128, 768
+SMALL, WIDE = 128, 768
+"""The widths at which a computer is measured."""
 _MASKED = 0.15
 _NEWTON_SCHULZ_STEPS = 5  # of torch's Muon
 _EXTRA = 1.08  # validations, probes and saves, which the loop keeps to a small share
-_KEPT_SECONDS = 30 * 86400
-_PATIENCE_SECONDS = 2.0
 _MOST_OF_MEMORY = 0.95
 
 
@@ -57,7 +48,7 @@ class Speed:
 
     def rate(self, hidden_size: int) -> float:
         """Between the widths that were measured on a logarithmic scale, flat beyond them."""
-        share = math.log(hidden_size / _SMALL) / math.log(_WIDE / _SMALL)
+        share = math.log(hidden_size / SMALL) / math.log(WIDE / SMALL)
         share = min(max(share, 0.0), 1.0)
         return math.exp((1 - share) * math.log(self.small_rate) + share * math.log(self.wide_rate))
 
@@ -165,7 +156,7 @@ def step_seconds(run: RunConfig, model: BertConfig, facts: TextFacts, speed: Spe
     tokens = training.batch_size * facts.length
     weights = count_parameters(model, run.task)
     seconds = speed.overhead * (model.num_hidden_layers + 2) * training.gradient_accumulation_steps
-    seconds += _operations(model, run.task, tokens, facts.length) / speed.rate(model.hidden_size)
+    seconds += operations(model, run.task, tokens, facts.length) / speed.rate(model.hidden_size)
     seconds += weights * speed.per_weight
     if training.recipe == "recommended" and run.task == "pretraining":
         seconds += _muon_operations(model) / speed.bf16_rate
@@ -246,7 +237,7 @@ def _refusal(run: RunConfig, model: BertConfig, memory: int, machine: int) -> st
     )
 
 
-def _operations(model: BertConfig, task: str, tokens: float, length: float) -> float:
+def operations(model: BertConfig, task: str, tokens: float, length: float) -> float:
     """Forward and backward through everything that multiplies; backward costs twice forward."""
     hidden, inner = model.hidden_size, model.intermediate_size
     layer = 2 * tokens * (4 * hidden * hidden + 2 * hidden * inner) + 4 * tokens * hidden * length
@@ -266,115 +257,3 @@ def _muon_operations(model: BertConfig) -> float:
 
     one = matrix(hidden, 3 * hidden) + matrix(hidden, hidden) + 2 * matrix(hidden, inner)
     return model.num_hidden_layers * one + 2 * matrix(hidden, hidden)
-
-
-def measured_speed() -> Speed:
-    """This computer's speed: kept from an earlier time, or measured now in some seconds.
-
-    Raises `ValueError` if it cannot be measured.
-    """
-    from bert_demo.data.sources import cache_dir
-
-    path = cache_dir() / f"speed-{metadata.version('torch')}-{usable_cores()}-cores.json"
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if 0 <= time.time() - kept.pop("when") < _KEPT_SECONDS:
-            return Speed(**kept)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        pass
-    try:
-        # A process of its own: nothing of it stays in the page's memory or on its GPU.
-        done = subprocess.run(
-            [sys.executable, "-m", "bert_demo.capacity"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
-        speed = Speed(**json.loads(done.stdout.splitlines()[-1]))
-    except (OSError, subprocess.SubprocessError, ValueError, TypeError, IndexError) as error:
-        raise ValueError("The speed of this machine could not be measured.") from error
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        facts = dataclasses.asdict(speed) | {"when": time.time()}
-        path.write_text(json.dumps(facts), encoding="utf-8")
-    except OSError:
-        pass  # it is measured again next time
-    return speed
-
-
-def _measure() -> Speed:
-    """Measure by some steps of the real loop on Crane World."""
-    import torch
-
-    from bert_demo.device import device_name, fast_bf16, memory_bytes, pick_device
-
-    device = pick_device("auto")
-    weight = torch.nn.Parameter(torch.ones(4_000_000, device=device))
-    weight.grad = torch.ones_like(weight)
-    adam = torch.optim.AdamW([weight], fused=device.type != "mps")
-    per_weight = _shortest(adam.step, device) / weight.numel()
-    square = torch.ones(_WIDE, _WIDE, device=device, dtype=torch.bfloat16)
-    bf16_rate = 2 * _WIDE**3 / _shortest(lambda: square @ square, device)
-    few, few_operations = _time_steps(_SMALL, 2, 8)
-    many, many_operations = _time_steps(_SMALL, 2, 256)
-    small_rate = (many_operations - few_operations) / max(many - few, 1e-6)
-    overhead = max(0.0, few - few_operations / small_rate) / 4
-    wide, wide_operations = _time_steps(_WIDE, 1, 32)
-    wide_rate = wide_operations / max(wide - 3 * overhead, 0.1 * wide)
-    return Speed(
-        device.type,
-        device_name(device),
-        memory_bytes(device)[1],
-        "bf16" if fast_bf16(device) else "fp32",
-        overhead,
-        small_rate,
-        wide_rate,
-        bf16_rate,
-        per_weight,
-    )
-
-
-def _time_steps(hidden_size: int, layers: int, batch_size: int) -> tuple[float, float]:
-    """Shortest time of a step of the loop, and the operations in it."""
-    from bert_demo.training import train
-
-    run = RunConfig(
-        hidden_size=hidden_size,
-        num_hidden_layers=layers,
-        num_attention_heads=hidden_size // 64,
-        intermediate_size=hidden_size * 2,
-        training=TrainingConfig(
-            recipe="d2l", steps=13, batch_size=batch_size, validate_every_steps=10**6
-        ),
-    )
-    facts = text_facts(run)
-    times = [0.0]
-    for event in train(run):
-        if event["event"] == "step":
-            times.append(event["seconds"])
-            if len(times) == 13 or (len(times) > 3 and times[-1] > _PATIENCE_SECONDS):
-                break
-    shortest = min(b - a for a, b in itertools.pairwise(times[1:]))
-    model = model_of(run, facts)
-    return shortest, _operations(model, run.task, batch_size * facts.length, facts.length)
-
-
-def _shortest(work: Any, device: Any) -> float:
-    """Shortest time of a piece of work among a few, in seconds."""
-    import torch
-
-    best = math.inf
-    for _ in range(4):
-        begin = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        elif device.type == "mps":
-            torch.mps.synchronize()
-        best = min(best, time.perf_counter() - begin)
-    return best
-
-
-if __name__ == "__main__":
-    print(json.dumps(dataclasses.asdict(_measure())))

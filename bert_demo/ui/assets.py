@@ -19,7 +19,8 @@ from starlette.routing import Route
 _FOLDER = Path(__file__).parent / "static"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 _PREFIX = "static-of-bert-demo"
-SCRIPTS = ("common.js", "form.js", "film.js", "live.js")
+_BUNDLE = "page.js"
+_PARTS = ("common.js", "form.js", "film.js", "curves.js", "live.js")
 
 
 def _path(name: str) -> Path:
@@ -31,32 +32,40 @@ def _path(name: str) -> Path:
     return _FOLDER / name
 
 
+def _read(name: str) -> bytes:
+    if name == _BUNDLE:
+        # One file, as scripts that a page adds to itself come in any order.
+        return b"\n".join(_path(part).read_bytes() for part in _PARTS)
+    return _path(name).read_bytes()
+
+
 @functools.cache
 def _names() -> frozenset[str]:
-    return frozenset([p.name for p in _FOLDER.iterdir() if p.suffix in _TYPES] + ["plotly.min.js"])
+    own = [path.name for path in _FOLDER.iterdir() if path.suffix in _TYPES]
+    return frozenset([*own, _BUNDLE, "plotly.min.js"])
 
 
 @functools.cache
 def _compressed(name: str) -> bytes:
-    return gzip.compress(_path(name).read_bytes(), 6, mtime=0)
+    return gzip.compress(_read(name), 6, mtime=0)
 
 
 @functools.cache
 def address(name: str) -> str:
     """Where the page finds the file: relative, so that it holds under any root path."""
-    path = _path(name)
-    # The package's file is large and changes with its date and size alone.
-    state = path.stat()
-    digest = hashlib.sha256(f"{state.st_size} {state.st_mtime_ns}".encode()).hexdigest()[:10]
+    # Dates and sizes tell as much as contents, and plotly.js is large to read at every start.
+    states = [_path(part).stat() for part in (_PARTS if name == _BUNDLE else (name,))]
+    versions = " ".join(f"{state.st_size} {state.st_mtime_ns}" for state in states)
+    digest = hashlib.sha256(versions.encode()).hexdigest()[:10]
     return f"{_PREFIX}/{digest}/{name}"
 
 
 def head() -> str:
-    """Tags for the page's head: our scripts, in order, and the address of plotly.js."""
-    tags = [f'<meta name="bert-demo-plotly" content="{address("plotly.min.js")}">']
-    tags += [f'<script src="{address(name)}"></script>' for name in SCRIPTS]
-    tags.append('<meta name="viewport" content="width=device-width, initial-scale=1">')
-    return "\n".join(tags)
+    """Tags for the page's head: our script, and the address of plotly.js."""
+    return (
+        f'<meta name="bert-demo-plotly" content="{address("plotly.min.js")}">\n'
+        f'<script src="{address(_BUNDLE)}"></script>'
+    )
 
 
 def css() -> str:
@@ -73,7 +82,7 @@ def _serve(request: Request) -> Response:
     if "gzip" in request.headers.get("accept-encoding", ""):
         headers["Content-Encoding"] = "gzip"
         return Response(_compressed(name), headers=headers, media_type=kind)
-    return Response(_path(name).read_bytes(), headers=headers, media_type=kind)
+    return Response(_read(name), headers=headers, media_type=kind)
 
 
 def routes() -> list[Route]:

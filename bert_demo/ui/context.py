@@ -17,7 +17,6 @@ from bert_demo.capacity import (
     Observation,
     Speed,
     estimate,
-    measured_speed,
     model_of,
     text_facts,
 )
@@ -25,6 +24,7 @@ from bert_demo.config import RunConfig
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import RunStore
 from bert_demo.shelf import ModelShelf
+from bert_demo.speed import measured_speed
 from bert_demo.ui.hosting import make_queue, on_zerogpu
 from bert_demo.ui.settings import AppSettings
 from bert_demo.ui.share import ShareLink

@@ -21,6 +21,7 @@ def launch(settings: AppSettings) -> None:
 
     Raises `ValueError` with a sentence where the page cannot be started.
     """
+    ended = _asked_to_end()
     context = AppContext(settings)
     context.start()
     try:
@@ -29,7 +30,9 @@ def launch(settings: AppSettings) -> None:
             prevent_thread_lock=True, quiet=True, **launch_options(settings)
         )
         _announce(settings, context, local_url, share_url)
-        _wait()
+        # In short waits, as Windows hears Ctrl-C only between them.
+        while not ended.wait(0.5):
+            pass
         print("Ending: runs in training are saved and can go on next time.", flush=True)
         page.close(verbose=False)
     except OSError as error:
@@ -81,14 +84,9 @@ def _announce(
     print("Ctrl-C ends it.\n", flush=True)
 
 
-def _wait() -> None:
+def _asked_to_end() -> threading.Event:
+    """An event that Ctrl-C and a polite kill set, from now on."""
     ended = threading.Event()
-
-    def end(*_: Any) -> None:
-        ended.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    # In short waits, as Windows hears Ctrl-C only between them.
-    while not ended.wait(0.5):
-        pass
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    return ended

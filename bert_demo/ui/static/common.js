@@ -65,5 +65,6 @@
     if (url.href !== window.location.href) window.history.replaceState(null, "", url);
   }
 
-  window.bertDemo = { plotly, make, colour, onThemeChange, whole, duration, bytes, remember };
+  window.bertDemo = Object.assign(window.bertDemo || {},
+    { plotly, make, colour, onThemeChange, whole, duration, bytes, remember });
 })();

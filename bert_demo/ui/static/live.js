@@ -3,7 +3,7 @@
 (function () {
   "use strict";
   const { make, whole, duration, bytes, remember, onThemeChange } = window.bertDemo;
-  const NARROW = 600;
+  const { smooth, figure } = window.bertDemo.curves;
   const STATES = {
     queued: "waiting", running: "training", pausing: "pausing", stopping: "stopping",
     paused: "paused", stopped: "stopped", completed: "finished", failed: "failed",
@@ -261,120 +261,5 @@
     parts.others = parts.empty.querySelector(".bd-others") || make("p", {});
     host.append(parts.empty, parts.body);
     return parts;
-  }
-
-  // Exponential mean without the bias of its beginning; the span grows with the run.
-  function smooth(values) {
-    const span = Math.min(60, Math.max(2, values.length / 15)), keep = 1 - 2 / (span + 1);
-    const result = new Array(values.length);
-    let sum = 0, weight = 0;
-    for (let i = 0; i < values.length; i++) {
-      sum = keep * sum + (1 - keep) * values[i];
-      weight = keep * weight + (1 - keep);
-      result[i] = sum / weight;
-    }
-    return result;
-  }
-
-  // As many points as can be seen: the raw line keeps the lowest and highest of each stretch.
-  function thin(x, raw, smoothed, stretches) {
-    const n = x.length;
-    if (n <= 2 * stretches) return { rawX: x.slice(), raw: raw.slice(), x: x.slice(), smoothed };
-    const out = { rawX: [], raw: [], x: [], smoothed: [] };
-    for (let s = 0; s < stretches; s++) {
-      const from = Math.floor((s * n) / stretches), to = Math.floor(((s + 1) * n) / stretches);
-      let low = from, high = from;
-      for (let i = from; i < to; i++) {
-        if (raw[i] < raw[low]) low = i;
-        if (raw[i] > raw[high]) high = i;
-      }
-      for (const i of low < high ? [low, high] : [high, low]) {
-        out.rawX.push(x[i]);
-        out.raw.push(raw[i]);
-      }
-      out.x.push(x[to - 1]);
-      out.smoothed.push(smoothed[to - 1]);
-    }
-    return out;
-  }
-
-  function figure(data, task, byTime, run, width) {
-    const colour = window.bertDemo.colour, narrow = width < NARROW;
-    const clock = byTime ? "seconds" : "step", x = data.columns[clock] || [];
-    const end = x.length ? x[x.length - 1] : 1;
-    const text = colour("--bd-text"), grid = colour("--bd-grid"), faint = colour("--bd-faint");
-    const lines = (data.start && data.start.baselines) || {};
-    const ln = (n) => `ln ${whole(n)}`;
-    const plots = task === "nli"
-      ? [
-        { name: "loss", title: "Loss", colour: "--series-1",
-          lines: [[lines.uniform, "guessing: ln 3"]] },
-        { name: "accuracy", title: "Accuracy", colour: "--series-3", share: true,
-          lines: [[lines.chance, "chance"]] },
-      ]
-      : [
-        { name: "mlm_loss", title: "Masked words: loss", colour: "--series-1",
-          lines: [[lines.uniform, `every word alike: ${ln(data.start ? data.start.vocab_size : 0)}`],
-            [lines.unigram, "word frequency alone: loss"]] },
-        { name: "nsp_loss", title: "Next sentence: loss", colour: "--series-2",
-          lines: [[lines.coin, "tossing a coin: ln 2"]] },
-      ];
-    const traces = [], annotations = [], shapes = [];
-    plots.forEach((plot, i) => {
-      const axis = i ? "y2" : "y", hue = colour(plot.colour), format = plot.share ? ".1%" : ".3f";
-      const raw = data.columns[plot.name] || [];
-      const thinned = thin(x, raw, smooth(raw), narrow ? 250 : 600);
-      const shared = { type: "scatter", xaxis: "x", yaxis: axis, legendgroup: String(i) };
-      traces.push(
-        { ...shared, name: "each step", x: thinned.rawX, y: thinned.raw, mode: "lines",
-          line: { color: hue, width: 1 }, opacity: 0.28, hoverinfo: "skip", showlegend: false },
-        { ...shared, name: "smoothed", x: thinned.x, y: thinned.smoothed, mode: "lines",
-          line: { color: hue, width: 2.5 }, showlegend: false,
-          hovertemplate: `%{y:${format}}<extra>training, smoothed</extra>` },
-        { ...shared, name: "validation", x: data.validations.map((v) => v[clock]),
-          y: data.validations.map((v) => v[plot.name]), mode: "markers", showlegend: false,
-          marker: { color: colour("--bd-paper"), size: 8, line: { color: hue, width: 2 } },
-          hovertemplate: `%{y:${format}}<extra>held-out text</extra>` });
-      let side = { x: 1, xanchor: "right" };
-      for (const [value, label] of plot.lines) {
-        if (value === undefined || value === null) continue;
-        shapes.push({ type: "line", xref: "x domain", yref: axis, x0: 0, x1: 1, y0: value, y1: value,
-          layer: "below", line: { color: faint, width: 1, dash: "dash" } });
-        // The axis makes room for points, not for lines.
-        traces.push({ ...shared, x: [end], y: [value], mode: "markers", hoverinfo: "skip",
-          marker: { opacity: 0 }, showlegend: false });
-        const number = plot.share ? `${(value * 100).toFixed(0)}%` : value.toFixed(2);
-        // Where the curve is not: it begins high at the left, and a single line has its words
-        // beside the title.
-        const place = plot.lines.length === 1
-          ? { xref: "x domain", yref: `${axis} domain`, x: 1, y: 1.03, xanchor: "right" }
-          : { xref: "x domain", yref: axis, y: value, ...side };
-        side = { x: 0.01, xanchor: "left" };
-        annotations.push({ ...place, yanchor: "bottom", showarrow: false,
-          text: `${plot.lines.length === 1 ? "– – " : ""}${label} = ${number}`,
-          font: { size: 11, color: faint } });
-      }
-      annotations.push({ xref: "paper", yref: `${axis} domain`, x: 0, y: 1.03, xanchor: "left",
-        yanchor: "bottom", text: `<b>${plot.title}</b>`, showarrow: false,
-        font: { size: 13, color: text } });
-    });
-    const y = { gridcolor: grid, zeroline: false, linecolor: grid, automargin: false,
-      tickfont: { size: 11 }, fixedrange: false };
-    const share = plots[1].share ? { tickformat: ".0%" } : {};
-    const layout = {
-      width: width || undefined, height: narrow ? 460 : 500, margin: { l: 48, r: 12, t: 34, b: 42 },
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: "system-ui, sans-serif", size: 12, color: text },
-      hovermode: "x unified", hoverdistance: -1, uirevision: `${run} ${clock}`, annotations, shapes,
-      hoverlabel: { bgcolor: colour("--bd-paper"), bordercolor: grid, font: { color: text } },
-      dragmode: window.matchMedia("(pointer: coarse)").matches ? false : "zoom",
-      xaxis: { anchor: "y2", gridcolor: grid, zeroline: false, linecolor: grid, rangemode: "tozero",
-        title: { text: byTime ? "seconds of training" : "step", standoff: 8, font: { size: 12 } },
-        hoverformat: byTime ? ".1f" : ",d", tickfont: { size: 11 } },
-      yaxis: { ...y, domain: [0.56, 1] },
-      yaxis2: { ...y, ...share, domain: [0, 0.42] },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: faint, activecolor: text },
-    };
-    return { traces, layout };
   }
 })();

@@ -1,0 +1,135 @@
+"""How fast this computer trains: measured once, by a few steps of the real loop.
+
+`python -m bert_demo.speed` measures and prints.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import math
+import subprocess
+import sys
+import time
+from importlib import metadata
+from typing import Any
+
+from bert_demo.capacity import SMALL, WIDE, Speed, model_of, operations, text_facts
+from bert_demo.config import RunConfig, TrainingConfig
+from bert_demo.device import usable_cores
+
+_KEPT_SECONDS = 30 * 86400
+_PATIENCE_SECONDS = 2.0
+
+
+def measured_speed() -> Speed:
+    """This computer's speed: kept from an earlier time, or measured now in some seconds.
+
+    Raises `ValueError` if it cannot be measured.
+    """
+    from bert_demo.data.sources import cache_dir
+
+    path = cache_dir() / f"speed-{metadata.version('torch')}-{usable_cores()}-cores.json"
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if 0 <= time.time() - kept.pop("when") < _KEPT_SECONDS:
+            return Speed(**kept)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        pass
+    try:
+        # A process of its own: nothing of it stays in the page's memory or on its GPU.
+        done = subprocess.run(
+            [sys.executable, "-m", "bert_demo.speed"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        speed = Speed(**json.loads(done.stdout.splitlines()[-1]))
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError, IndexError) as error:
+        raise ValueError("The speed of this machine could not be measured.") from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        facts = dataclasses.asdict(speed) | {"when": time.time()}
+        path.write_text(json.dumps(facts), encoding="utf-8")
+    except OSError:
+        pass  # it is measured again next time
+    return speed
+
+
+def _measure() -> Speed:
+    """Measure by some steps of the real loop on Crane World."""
+    import torch
+
+    from bert_demo.device import device_name, fast_bf16, memory_bytes, pick_device
+
+    device = pick_device("auto")
+    weight = torch.nn.Parameter(torch.ones(4_000_000, device=device))
+    weight.grad = torch.ones_like(weight)
+    adam = torch.optim.AdamW([weight], fused=device.type != "mps")
+    per_weight = _shortest(adam.step, device) / weight.numel()
+    square = torch.ones(WIDE, WIDE, device=device, dtype=torch.bfloat16)
+    bf16_rate = 2 * WIDE**3 / _shortest(lambda: square @ square, device)
+    few, few_operations = _time_steps(SMALL, 2, 8)
+    many, many_operations = _time_steps(SMALL, 2, 256)
+    small_rate = (many_operations - few_operations) / max(many - few, 1e-6)
+    overhead = max(0.0, few - few_operations / small_rate) / 4
+    wide, wide_operations = _time_steps(WIDE, 1, 32)
+    wide_rate = wide_operations / max(wide - 3 * overhead, 0.1 * wide)
+    return Speed(
+        device.type,
+        device_name(device),
+        memory_bytes(device)[1],
+        "bf16" if fast_bf16(device) else "fp32",
+        overhead,
+        small_rate,
+        wide_rate,
+        bf16_rate,
+        per_weight,
+    )
+
+
+def _time_steps(hidden_size: int, layers: int, batch_size: int) -> tuple[float, float]:
+    """Shortest time of a step of the loop, and the operations in it."""
+    from bert_demo.training import train
+
+    run = RunConfig(
+        hidden_size=hidden_size,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden_size // 64,
+        intermediate_size=hidden_size * 2,
+        training=TrainingConfig(
+            recipe="d2l", steps=13, batch_size=batch_size, validate_every_steps=10**6
+        ),
+    )
+    facts = text_facts(run)
+    times = [0.0]
+    for event in train(run):
+        if event["event"] == "step":
+            times.append(event["seconds"])
+            if len(times) == 13 or (len(times) > 3 and times[-1] > _PATIENCE_SECONDS):
+                break
+    shortest = min(b - a for a, b in itertools.pairwise(times[1:]))
+    model = model_of(run, facts)
+    return shortest, operations(model, run.task, batch_size * facts.length, facts.length)
+
+
+def _shortest(work: Any, device: Any) -> float:
+    """Shortest time of a piece of work among a few, in seconds."""
+    import torch
+
+    best = math.inf
+    for _ in range(4):
+        begin = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        elif device.type == "mps":
+            torch.mps.synchronize()
+        best = min(best, time.perf_counter() - begin)
+    return best
+
+
+if __name__ == "__main__":
+    print(json.dumps(dataclasses.asdict(_measure())))
