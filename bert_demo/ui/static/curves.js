@@ -46,20 +46,20 @@
     const end = x.length ? x[x.length - 1] : 1;
     const text = colour("--bd-text"), grid = colour("--bd-grid"), faint = colour("--bd-faint");
     const lines = (data.start && data.start.baselines) || {};
-    const ln = (n) => `ln ${whole(n)}`;
+    const ln = (n) => `ln ${whole(n)}`, words = data.start ? data.start.vocab_size : 0;
     const plots = task === "nli"
       ? [
         { name: "loss", title: "Loss", colour: "--series-1",
-          lines: [[lines.uniform, "guessing: ln 3"]] },
+          lines: [[lines.uniform, "guessing: ln 3", "ln 3"]] },
         { name: "accuracy", title: "Accuracy", colour: "--series-3", share: true,
-          lines: [[lines.chance, "chance"]] },
+          lines: [[lines.chance, "chance", "chance"]] },
       ]
       : [
         { name: "mlm_loss", title: "Masked words: loss", colour: "--series-1",
-          lines: [[lines.uniform, `every word alike: ${ln(data.start ? data.start.vocab_size : 0)}`],
-            [lines.unigram, "word frequency alone: loss"]] },
+          lines: [[lines.uniform, `every word alike: ${ln(words)}`, ln(words)],
+            [lines.unigram, "word frequency alone: loss", "word frequency"]] },
         { name: "nsp_loss", title: "Next sentence: loss", colour: "--series-2",
-          lines: [[lines.coin, "tossing a coin: ln 2"]] },
+          lines: [[lines.coin, "tossing a coin: ln 2", "ln 2"]] },
       ];
     const traces = [], annotations = [], shapes = [];
     plots.forEach((plot, i) => {
@@ -78,7 +78,7 @@
           marker: { color: colour("--bd-paper"), size: 8, line: { color: hue, width: 2 } },
           hovertemplate: `%{y:${format}}<extra>held-out text</extra>` });
       let side = { x: 1, xanchor: "right" };
-      for (const [value, label] of plot.lines) {
+      for (const [value, long, short] of plot.lines) {
         if (value === undefined || value === null) continue;
         shapes.push({ type: "line", xref: "x domain", yref: axis, x0: 0, x1: 1, y0: value, y1: value,
           layer: "below", line: { color: faint, width: 1, dash: "dash" } });
@@ -93,7 +93,7 @@
           : { xref: "x domain", yref: axis, y: value, ...side };
         side = { x: 0.01, xanchor: "left" };
         annotations.push({ ...place, yanchor: "bottom", showarrow: false,
-          text: `${plot.lines.length === 1 ? "– – " : ""}${label} = ${number}`,
+          text: `${plot.lines.length === 1 ? "– – " : ""}${narrow ? short : long} = ${number}`,
           font: { size: 11, color: faint } });
       }
       annotations.push({ xref: "paper", yref: `${axis} domain`, x: 0, y: 1.03, xanchor: "left",
