@@ -22,6 +22,19 @@ _BLOCK_TOKENS = 512
 _noise = np.random.Generator(np.random.SFC64(0))
 
 
+def steady(count: int) -> int:
+    """`count`, rounded up a little where it is large: a size that repeats from batch to batch.
+
+    For every size that it has not met, the CPU's matrix library compiles code and keeps it; with
+    token counts as they come that is slower and takes a gigabyte within some hundred steps.
+    """
+    return count if count < 2048 else _round_up(count, 128)
+
+
+def _round_up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
+
+
 def seed_noise(*words: int) -> None:
     """Make all random numbers of the coming step a function of `words` (seed, step, rank, ...).
 
@@ -162,6 +175,7 @@ class _BucketedAttention(torch.autograd.Function):
             mixed = mixed.to(qkv.dtype, memory_format=torch.contiguous_format)
             out[bucket.start : bucket.end] = bucket.gather(mixed.reshape(count * length, hidden))
             saved += [block, weights]
+        out[bucket.end :] = 0
         ctx.save_for_backward(*saved)
         ctx.masks, ctx.groups, ctx.heads = masks, groups, heads
         return out
@@ -198,13 +212,15 @@ class _BucketedAttention(torch.autograd.Function):
             shaped = shaped.to(grad.dtype, memory_format=torch.contiguous_format)
             slots = bucket.gather(shaped.reshape(count * length, 3 * hidden))
             grad_qkv[bucket.start : bucket.end] = slots
+        grad_qkv[bucket.end :] = 0
         return grad_qkv, None, None, None
 
 
 def attention(qkv: Tensor, groups: Groups, heads: int, rate: float, training: bool) -> Tensor:
     """Scaled dot-product self-attention within each packed sequence (Vaswani et al. 2017).
 
-    qkv: (T, 3 H), the sequences in ascending order of length as `groups` says. Returns (T, H).
+    qkv: (T or more, 3 H), the sequences in ascending order of length as `groups` says; rows
+    beyond them are ignored. Returns as many rows of width H.
     """
     rate = rate if training else 0.0
     if qkv.device.type == "cpu":
@@ -225,7 +241,8 @@ def padded_attention(
     longest = groups[-1][1]
     attention_mask = torch.arange(longest, device=qkv.device) < lengths[:, None]  # (B, L)
     padded = qkv.new_zeros(*attention_mask.shape, 3 * hidden)
-    padded[attention_mask] = qkv
+    tokens = sum(n * length for n, length in groups)
+    padded[attention_mask] = qkv[:tokens]
     q, k, v = padded.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # (B, h, L, d)
     allowed = attention_mask[:, None, None, :]
     mixed = F.scaled_dot_product_attention(q, k, v, allowed, dropout_p=rate)
@@ -234,7 +251,8 @@ def padded_attention(
         scores = (q @ k.transpose(-1, -2)) * (hidden // heads) ** -0.5
         full = scores.masked_fill(~allowed, float("-inf")).softmax(-1)
         weights = [w[:, :n, :n] for w, n in zip(full, lengths.tolist(), strict=True)]
-    return mixed.transpose(1, 2).flatten(2)[attention_mask], weights
+    mixed = mixed.transpose(1, 2).flatten(2)[attention_mask]
+    return F.pad(mixed, (0, 0, 0, len(qkv) - tokens)), weights
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -249,25 +267,27 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         device = x.device.type
         low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         inputs, matrix, offset = x.to(low), weight.to(low), bias.to(low)
-        rows = _chunk_rows(weight)
+        chunks = -(-len(x) // _chunk_rows(weight))
+        rows = max(16, _round_up(-(-len(x) // max(chunks, 1)), 16))
+        inputs = F.pad(inputs, (0, 0, 0, rows * chunks - len(x)))
         with torch.autocast(device, enabled=False):
             grad_x = torch.empty_like(inputs)
             grad_weight = torch.zeros_like(weight, dtype=torch.float32)
             grad_bias = torch.zeros_like(bias, dtype=torch.float32)
-            buffer = inputs.new_empty(min(rows, len(x)), len(weight))
+            buffer = inputs.new_empty(rows, len(weight))
             total = x.new_zeros((), dtype=torch.float32)
-            for start in range(0, len(x), rows):
+            for start in range(0, len(inputs), rows):
                 part, label = inputs[start : start + rows], labels[start : start + rows]
-                logits = torch.addmm(offset, part, matrix.t(), out=buffer[: len(part)])
-                guess = torch.softmax(logits, 1)
-                picked = guess.gather(1, label[:, None]).float()
+                guess = torch.softmax(torch.addmm(offset, part, matrix.t(), out=buffer), 1)
+                guess[len(label) :] = 0
+                picked = guess[: len(label)].gather(1, label[:, None]).float()
                 total -= picked.clamp_min(torch.finfo(torch.float32).tiny).log().sum()
                 torch.mm(guess, matrix, out=grad_x[start : start + rows])
                 grad_weight += guess.t() @ part
                 grad_bias += guess.sum(0, dtype=torch.float32)
             # The gradient of a logit is its probability, less 1 at the label.
-            grad_x -= matrix[labels]
-            grad_weight.index_add_(0, labels, inputs.float(), alpha=-1)
+            grad_x = grad_x[: len(x)] - matrix[labels]
+            grad_weight.index_add_(0, labels, inputs[: len(x)].float(), alpha=-1)
             grad_bias -= torch.bincount(labels, minlength=len(bias))
         ctx.save_for_backward(grad_x.to(x.dtype), grad_weight.to(weight.dtype), grad_bias)
         return total

@@ -170,10 +170,15 @@ class BertModel(nn.Module):
         feed-forward net for those alone. Returns (M, H), or (T, H) without positions.
         """
         x = self.embeddings(batch)
+        tokens = len(x)
+        wanted = tokens if positions is None else len(positions)
+        x = F.pad(x, (0, 0, 0, kernels.steady(tokens) - tokens))
+        if positions is not None:
+            positions = F.pad(positions, (0, kernels.steady(wanted) - wanted))
         last = len(self.layers) - 1
         for number, layer in enumerate(self.layers):
             x, _ = layer(x, batch, positions if number == last else None, False)
-        result: Tensor = x
+        result: Tensor = x[:wanted]
         return result
 
     def look_inside(self, batch: PackedBatch) -> BertOutput:
