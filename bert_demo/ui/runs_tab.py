@@ -13,7 +13,7 @@ import gradio as gr
 
 from bert_demo.runs.record import Run
 from bert_demo.ui import assets
-from bert_demo.ui.context import answered, token_of
+from bert_demo.ui.context import answered, own_token, token_of
 from bert_demo.ui.downloads import pack_metrics, pack_model
 from bert_demo.ui.run_views import MOST_CHOSEN, best, compare, rows
 from bert_demo.ui.view import View, in_words, text, view, view_part
@@ -118,7 +118,7 @@ def listing(context: AppContext, chosen: list[str], browser: Any) -> dict[str, A
     """The list for a browser: all rows, which of its ticks still hold, and which runs are its."""
     runs = context.store.list()
     ids = {run.id for run in runs}
-    token = token_of(browser)
+    token = own_token(browser)
     return {
         "rows": rows(runs),
         "chosen": [name for name in chosen if name in ids],

@@ -20,7 +20,7 @@ ADVICE = (
     "A firewall may be in the way, or the program that Gradio fetches for the link the first time; "
     "another network, such as a phone's hotspot, often has neither trouble.",
     "Without any link: start with --host 0.0.0.0 and let the class, in the same Wi-Fi, open "
-    "http://ADDRESS:PORT with this machine's address and the port printed above.",
+    "http://ADDRESS:PORT with this machine's own address and the port of this page.",
 )
 """What to try when there is no public link, one sentence each."""
 

@@ -80,12 +80,12 @@
         const cell = make("td", { class: look || "" });
         if (name === "title") {
           cell.append(make("a", { href: `?run=${encodeURIComponent(row.id)}`, text: row.title }));
-          if (mine.has(row.id)) cell.append(make("span", { class: "br-mine", text: "yours" }));
+          if (mine.has(row.id)) cell.append(" ", make("span", { class: "br-mine", text: "yours" }));
         } else if (name === "state") {
           cell.append(make("span", { class: "bd-badge", "data-state": row.state, text: STATES[row.state] || row.state }));
         } else if (name === "result") {
           cell.append(row.result);
-          if (row.detail) cell.append(make("span", { class: "br-detail", text: row.detail }));
+          if (row.detail) cell.append(" ", make("span", { class: "br-detail", text: row.detail }));
         } else {
           cell.textContent = name === "created" ? when(row.created) : row[name];
         }
