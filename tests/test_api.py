@@ -47,13 +47,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-# In a process of its own, as it runs for people.
+# In a process of its own, as it runs for people; only the measuring of this machine is left out.
 SERVE = """
 import sys
 from pathlib import Path
-import gradio as gr
-from bert_demo.ui.api import add_api
 from bert_demo.ui.context import AppContext
+from bert_demo.ui.page import build_app
 from bert_demo.ui.settings import AppSettings
 
 root, admin = Path(sys.argv[1]), sys.argv[2]
@@ -61,8 +60,7 @@ context = AppContext(
     AppSettings(data_dir=root, checkpoints_dir=root / "checkpoints", admin_token=admin)
 )
 context.queue.start()
-with gr.Blocks(analytics_enabled=False) as page:
-    add_api(context)
+page = build_app(context)
 _, url, _ = page.launch(
     prevent_thread_lock=True, quiet=True, ssr_mode=False, enable_monitoring=False
 )
