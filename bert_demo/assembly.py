@@ -83,6 +83,7 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
         "train_examples": len(batches),
         "validation_examples": len(validation),
         "truncated": batches.truncated,
+        "dropped": batches.dropped,
         "steps": steps,
         "budget_seconds": run.training.budget_seconds,
         **facts,

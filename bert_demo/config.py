@@ -254,8 +254,9 @@ class TrainingConfig:
     max_length: int = setting(64, "Longest pair in tokens, special ones included", low=8, high=1024)
     truncation: str = setting(
         "longest_first",
-        "How a pair that is too long is cut: from the longer text, or keeping the ratio of lengths",
-        choices=("longest_first", "ratio"),
+        "What happens to a pair that is too long: cut the longer text, cut both and keep the "
+        "ratio of lengths, or (in pretraining) drop the pair, as the book does",
+        choices=("longest_first", "ratio", "drop"),
     )
     learning_rate: float | None = setting(
         None, "Size of one step; empty means the recipe's own; 0.1 is extremely high", low=0, high=1
@@ -317,6 +318,11 @@ class RunConfig:
             raise ValueError(
                 f"corpus is {self.corpus!r}; for {self.task} it must be one of: "
                 f"{', '.join(corpora)}."
+            )
+        if self.task == "nli" and self.training.truncation == "drop":
+            raise ValueError(
+                "truncation is 'drop'; fine-tuning keeps every pair, so it must be longest_first "
+                "or ratio."
             )
         if self.task == "nli" and self.start_from is None:
             raise ValueError("Fine-tuning needs a checkpoint to start from.")

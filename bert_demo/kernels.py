@@ -7,6 +7,7 @@ positions, V vocabulary. Every function has a plain twin that the tests compare 
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor
 Groups = tuple[tuple[int, int], ...]
 _BLOCK_TOKENS = 512
 
-_noise = np.random.Generator(np.random.SFC64(0))
+_noise = threading.local()
 
 
 def steady(count: int) -> int:
@@ -28,7 +29,7 @@ def steady(count: int) -> int:
     For every size that it has not met, the CPU's matrix library compiles code and keeps it; with
     token counts as they come that is slower and takes a gigabyte within some hundred steps.
     """
-    return count if count < 2048 else _round_up(count, 128)
+    return count if count < 256 else _round_up(count, 128 if count > 1024 else 32)
 
 
 def _round_up(count: int, multiple: int) -> int:
@@ -36,14 +37,13 @@ def _round_up(count: int, multiple: int) -> int:
 
 
 def seed_noise(*words: int) -> None:
-    """Make all random numbers of the coming step a function of `words` (seed, step, rank, ...).
+    """Make all random numbers of what this thread does next a function of (seed, step, ...).
 
     A step that owns its randomness needs no generator state in a checkpoint: a resumed run
     draws what the uninterrupted one would have drawn.
     """
-    global _noise
     sequence = np.random.SeedSequence(words)
-    _noise = np.random.Generator(np.random.SFC64(sequence))
+    _noise.generator = np.random.Generator(np.random.SFC64(sequence))
     torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
@@ -55,7 +55,9 @@ def keep_mask(shape: torch.Size, rate: float) -> tuple[Tensor, float]:
     probability that was really drawn with.
     """
     count = shape.numel()
-    words = _noise.integers(0, 2**64, (count + 3) // 4, dtype=np.uint64)
+    if not hasattr(_noise, "generator"):
+        seed_noise(0)
+    words = _noise.generator.integers(0, 2**64, (count + 3) // 4, dtype=np.uint64)
     bits = torch.from_numpy(words.view(np.int16)[:count]).view(shape)
     threshold = round(rate * 65536)
     return bits >= threshold - 32768, 65536 / (65536 - threshold)
@@ -97,6 +99,15 @@ class _Bucket:
     empty: Tensor | None
     """(n, 1, 1, L) bool: slots that hold no token."""
 
+    cells: int
+    """Sum of n L L up to and with this bucket."""
+
+    def of(self, buffer: Tensor, heads: int) -> Tensor:
+        """This bucket's part (n h, L, L) of a buffer for all."""
+        own = self.count * self.length**2
+        part = buffer[heads * (self.cells - own) : heads * self.cells]
+        return part.view(self.count * heads, self.length, self.length)
+
     def spread(self, rows: Tensor) -> Tensor:
         """Tokens (end - start, ...) to slots (n L, ...), zero where there is no token."""
         if self.places is None:
@@ -128,7 +139,7 @@ def _buckets(groups: Groups) -> tuple[_Bucket, ...]:
             tokens = count * length
         joined[-1].append((count, length))
     buckets = []
-    start = 0
+    start = cells = 0
     for runs in joined:
         lengths = np.repeat([length for _, length in runs], [count for count, _ in runs])
         end, longest = start + int(lengths.sum()), int(lengths[-1])
@@ -136,9 +147,17 @@ def _buckets(groups: Groups) -> tuple[_Bucket, ...]:
         if len(runs) > 1:
             taken = torch.arange(longest) < torch.from_numpy(lengths)[:, None]
             places, empty = taken.view(-1).nonzero().view(-1), ~taken[:, None, None, :]
-        buckets.append(_Bucket(start, end, len(lengths), longest, places, empty))
+        cells += len(lengths) * longest**2
+        buckets.append(_Bucket(start, end, len(lengths), longest, places, empty, cells))
         start = end
     return tuple(buckets)
+
+
+def _heads(slots: Tensor, bucket: _Bucket, parts: int, heads: int) -> tuple[Tensor, ...]:
+    """Slots (n L, parts H) as `parts` tensors (n h, L, d) in fp32."""
+    block = slots.view(bucket.count, bucket.length, parts, heads, -1).permute(2, 0, 3, 1, 4)
+    block = block.to(torch.float32, memory_format=torch.contiguous_format)
+    return block.reshape(parts, bucket.count * heads, bucket.length, -1).unbind(0)
 
 
 class _BucketedAttention(torch.autograd.Function):
@@ -153,31 +172,27 @@ class _BucketedAttention(torch.autograd.Function):
         hidden = qkv.shape[1] // 3
         size = hidden // heads
         out = qkv.new_empty(qkv.shape[0], hidden)
-        saved: list[Tensor] = []
-        masks: list[tuple[Tensor, float]] = []
-        for bucket in _buckets(groups):
+        buckets = _buckets(groups)
+        # One buffer for the weights of all blocks: many small ones that stay until the backward
+        # pass would leave gaps of all sizes in the memory.
+        kept = qkv.new_empty(heads * _round_up(buckets[-1].cells, 4096), dtype=torch.float32)
+        mask, factor = keep_mask(kept.shape, rate) if rate else (kept, 1.0)
+        for bucket in buckets:
             count, length = bucket.count, bucket.length
-            block = bucket.spread(qkv[bucket.start : bucket.end])
-            block = block.view(count, length, 3, heads, size).permute(2, 0, 3, 1, 4)
-            block = block.to(torch.float32, memory_format=torch.contiguous_format)
-            block = block.reshape(3, count * heads, length, size)
-            q, k, v = block.unbind(0)  # (n h, L, d)
-            scores = q.new_empty(count * heads, length, length)
+            q, k, v = _heads(bucket.spread(qkv[bucket.start : bucket.end]), bucket, 3, heads)
+            scores = bucket.of(kept, heads)
             torch.baddbmm(scores, q, k.transpose(1, 2), beta=0, alpha=size**-0.5, out=scores)
             if bucket.empty is not None:
                 scores.view(count, heads, length, length).masked_fill_(bucket.empty, -math.inf)
-            weights = used = scores.softmax(-1)
+            used = scores.copy_(scores.softmax(-1))
             if rate:
-                mask, factor = keep_mask(weights.shape, rate)
-                used = (weights * mask).mul_(factor)
-                masks.append((mask, factor))
+                used = (scores * bucket.of(mask, heads)).mul_(factor)
             mixed = torch.bmm(used, v).view(count, heads, length, size).transpose(1, 2)
             mixed = mixed.to(qkv.dtype, memory_format=torch.contiguous_format)
             out[bucket.start : bucket.end] = bucket.gather(mixed.reshape(count * length, hidden))
-            saved += [block, weights]
         out[bucket.end :] = 0
-        ctx.save_for_backward(*saved)
-        ctx.masks, ctx.groups, ctx.heads = masks, groups, heads
+        ctx.save_for_backward(qkv, kept, mask)
+        ctx.rate, ctx.factor, ctx.groups, ctx.heads = rate, factor, groups, heads
         return out
 
     @staticmethod
@@ -185,23 +200,19 @@ class _BucketedAttention(torch.autograd.Function):
         heads, hidden = ctx.heads, grad.shape[1]
         size = hidden // heads
         grad_qkv = grad.new_empty(grad.shape[0], 3 * hidden)
-        saved = ctx.saved_tensors
-        for number, bucket in enumerate(_buckets(ctx.groups)):
+        qkv, kept, mask = ctx.saved_tensors
+        for bucket in _buckets(ctx.groups):
             count, length = bucket.count, bucket.length
-            block, weights = saved[2 * number : 2 * number + 2]
-            q, k, v = block.unbind(0)
+            q, k, v = _heads(bucket.spread(qkv[bucket.start : bucket.end]), bucket, 3, heads)
             # Zero where there is no token, so that nothing flows back from there.
-            out = bucket.spread(grad[bucket.start : bucket.end])
-            out = out.view(count, length, heads, size).transpose(1, 2)
-            out = out.to(torch.float32, memory_format=torch.contiguous_format)
-            out = out.reshape(count * heads, length, size)
-            grads = torch.empty_like(block)
-            used = weights
+            (out,) = _heads(bucket.spread(grad[bucket.start : bucket.end]), bucket, 1, heads)
+            grads = q.new_empty(3, *q.shape)
+            weights = used = bucket.of(kept, heads)
             grad_weights = torch.bmm(out, v.transpose(1, 2))
-            if ctx.masks:
-                mask, factor = ctx.masks[number]
-                used = (weights * mask).mul_(factor)
-                grad_weights.mul_(mask).mul_(factor)
+            if ctx.rate:
+                dropped = bucket.of(mask, heads)
+                used = (weights * dropped).mul_(ctx.factor)
+                grad_weights.mul_(dropped).mul_(ctx.factor)
             torch.bmm(used.transpose(1, 2), out, out=grads[2])
             # d softmax: w * (g - sum(g * w))
             inner = (grad_weights * weights).sum(-1, keepdim=True)
@@ -267,27 +278,31 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         device = x.device.type
         low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         inputs, matrix, offset = x.to(low), weight.to(low), bias.to(low)
-        chunks = -(-len(x) // _chunk_rows(weight))
-        rows = max(16, _round_up(-(-len(x) // max(chunks, 1)), 16))
-        inputs = F.pad(inputs, (0, 0, 0, rows * chunks - len(x)))
+        chunks = -(-len(labels) // _chunk_rows(weight))
+        rows = max(16, _round_up(-(-len(labels) // max(chunks, 1)), 16))
+        inputs = F.pad(inputs[: len(labels)], (0, 0, 0, rows * chunks - len(labels)))
         with torch.autocast(device, enabled=False):
             grad_x = torch.empty_like(inputs)
             grad_weight = torch.zeros_like(weight, dtype=torch.float32)
             grad_bias = torch.zeros_like(bias, dtype=torch.float32)
-            buffer = inputs.new_empty(rows, len(weight))
+            # Fresh memory costs a page fault every 4 kB: more than the arithmetic that fills it.
+            logits, guess = inputs.new_empty(2, rows, len(weight)).unbind(0)
+            product = torch.empty_like(matrix)
             total = x.new_zeros((), dtype=torch.float32)
             for start in range(0, len(inputs), rows):
                 part, label = inputs[start : start + rows], labels[start : start + rows]
-                guess = torch.softmax(torch.addmm(offset, part, matrix.t(), out=buffer), 1)
+                torch.addmm(offset, part, matrix.t(), out=logits)
+                torch.softmax(logits, 1, out=guess)
                 guess[len(label) :] = 0
                 picked = guess[: len(label)].gather(1, label[:, None]).float()
                 total -= picked.clamp_min(torch.finfo(torch.float32).tiny).log().sum()
                 torch.mm(guess, matrix, out=grad_x[start : start + rows])
-                grad_weight += guess.t() @ part
-                grad_bias += guess.sum(0, dtype=torch.float32)
+                grad_weight += torch.mm(guess.t(), part, out=product)
+                grad_bias += guess.sum(0)  # adds in fp32, and rounds only the result
             # The gradient of a logit is its probability, less 1 at the label.
-            grad_x = grad_x[: len(x)] - matrix[labels]
-            grad_weight.index_add_(0, labels, inputs[: len(x)].float(), alpha=-1)
+            grad_x = grad_x[: len(labels)] - matrix[labels]
+            grad_weight.index_add_(0, labels, inputs[: len(labels)].float(), alpha=-1)
+            grad_x = F.pad(grad_x, (0, 0, 0, len(x) - len(labels)))
             grad_bias -= torch.bincount(labels, minlength=len(bias))
         ctx.save_for_backward(grad_x.to(x.dtype), grad_weight.to(weight.dtype), grad_bias)
         return total
@@ -307,12 +322,13 @@ def _chunk_rows(weight: Tensor) -> int:
 def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
     """Sum over M rows of the cross entropy of `x @ weight.T + bias` against `labels`.
 
-    x: (M, H); weight: (V, H); bias: (V,); labels: (M,) int64. Under autocast the matrix
+    x: (M or more, H), rows beyond M being ignored; weight: (V, H); bias: (V,); labels: (M,) int64.
+    Under autocast the matrix
     products run in its dtype; losses and sums are fp32. Backward may be called once.
     """
     if not torch.is_grad_enabled() or not x.requires_grad:
         rows = _chunk_rows(weight)
-        parts = zip(x.split(rows), labels.split(rows), strict=True)
+        parts = zip(x[: len(labels)].split(rows), labels.split(rows), strict=True)
         losses = [
             F.cross_entropy(F.linear(part, weight, bias).float(), label, reduction="sum")
             for part, label in parts

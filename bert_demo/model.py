@@ -116,7 +116,7 @@ class MaskedLMHead(nn.Module):
         return F.linear(self.transform(x), self.decoder_weight, self.decoder_bias)
 
     def loss_sum(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Sum of the cross entropies at M masked positions; x: (M, H), labels: (M,)."""
+        """Sum of the cross entropies at M masked positions; x: (M or more, H), labels: (M,)."""
         weight, bias = self.decoder_weight, self.decoder_bias
         return kernels.linear_cross_entropy(self.transform(x), weight, bias, labels)
 

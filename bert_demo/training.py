@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bert_demo import checkpoint, distributed, kernels
 from bert_demo.assembly import Setup, prepare_run
 from bert_demo.config import RunConfig, run_config
 from bert_demo.device import peak_memory_bytes
 from bert_demo.keeper import Keeper
+from bert_demo.lanes import Lanes, add_up
 from bert_demo.model import BertModel
 from bert_demo.optimizers import Optimizers, recipe
 from bert_demo.predict import evaluate
@@ -159,6 +161,7 @@ def train(
     optimizers = Optimizers(setup.model, numbers)
     clock = _Clock(run, setup)
     keeper = Keeper(run, setup, optimizers, out if world.leads else None)
+    lanes = Lanes(setup.device, setup.description["parameters"])
     if resume:
         clock.restore(keeper.restore())
     keeper.begin(clock.step)
@@ -167,20 +170,21 @@ def train(
     clock.tick()
     clock.seconds = clock.seconds if resume else 0.0
     try:
-        while clock.spent() < 1:
-            if world.agree(should_stop is not None and should_stop(), setup.device):
-                reason, message = "stopped", f"Stopped after {clock.step} steps, as asked."
-                break
-            losses = _step(run, setup, optimizers, world, clock)
-            times = clock.advance()
-            yield keeper.note({"event": "step", "step": clock.step, **losses, **times})
-            if clock.validation_due():
-                yield keeper.note(clock.validate(_QUICK_PAIRS))
-            if probe is not None and clock.probe_due():
-                yield keeper.note(clock.probe(probe))
-            if keeper.due(run.training.save_every_seconds):
-                keeper.save(clock.state(), {}, finished=False)
-                yield keeper.note({"event": "saved", "step": clock.step})
+        with lanes:
+            while clock.spent() < 1:
+                if world.agree(should_stop is not None and should_stop(), setup.device):
+                    reason, message = "stopped", f"Stopped after {clock.step} steps, as asked."
+                    break
+                losses = _step(run, setup, optimizers, world, lanes, clock)
+                times = clock.advance()
+                yield keeper.note({"event": "step", "step": clock.step, **losses, **times})
+                if clock.validation_due():
+                    yield keeper.note(clock.validate(_QUICK_PAIRS))
+                if probe is not None and clock.probe_due():
+                    yield keeper.note(clock.probe(probe))
+                if keeper.due(run.training.save_every_seconds):
+                    keeper.save(clock.state(), {}, finished=False)
+                    yield keeper.note({"event": "saved", "step": clock.step})
         if probe is not None:
             yield keeper.note(clock.probe(probe))
         final = clock.validate(_FINAL_PAIRS[setup.task] if reason == "completed" else _QUICK_PAIRS)
@@ -218,29 +222,45 @@ def _step(
     setup: Setup,
     optimizers: Optimizers,
     world: distributed.World,
+    lanes: Lanes,
     clock: _Clock,
 ) -> dict[str, float]:
     """Forward, backward and update on one batch; returns its mean losses."""
-    model, parts = setup.model, run.training.gradient_accumulation_steps
+    model = setup.model
     model.train()
-    kernels.seed_noise(run.training.seed, clock.step, world.rank)
     arrays = setup.batches.draw(clock.step)
     masked, pairs = max(arrays.masked, 1), len(arrays.labels)
-    sums = torch.zeros(3, device=setup.device)
-    for part in range(parts):
-        batch = arrays.shard(world.rank * parts + part, world.size * parts).to(setup.device)
-        with setup.autocast():
-            losses = batch_losses(model, batch)
-            loss = losses[0] / masked + losses[1] / pairs
-        loss.backward()
-        sums += losses.detach()
+    parameters = list(model.parameters())
+    repeats = run.training.gradient_accumulation_steps
+    used = lanes.count if pairs >= 2 * lanes.count * repeats * world.size else 1
+    mine = repeats * used  # shards of this process
+
+    def share(lane: int) -> tuple[Tensor, list[Tensor | None]]:
+        """Sums of losses, and gradients, of this lane's part of the batch."""
+        sums = torch.zeros(3, device=setup.device)
+        grads: list[Tensor | None] = [None] * len(parameters)
+        for shard in range(world.rank * mine + lane, (world.rank + 1) * mine, used):
+            kernels.seed_noise(run.training.seed, clock.step, shard)
+            batch = arrays.shard(shard, world.size * mine).to(setup.device)
+            with setup.autocast():
+                losses = batch_losses(model, batch)
+                loss = losses[0] / masked + losses[1] / pairs
+            found = torch.autograd.grad(loss, parameters, allow_unused=True)
+            grads = add_up([grads, found])
+            sums += losses.detach()
+        return sums, grads
+
+    shares = lanes.map(share) if used == lanes.count else [share(0)]
+    sums = torch.stack([sums for sums, _ in shares]).sum(0)
+    for parameter, grad in zip(parameters, add_up([g for _, g in shares]), strict=True):
+        parameter.grad = grad
     mlm_sum, pair_sum, right = world.sum(sums).tolist()
     if not math.isfinite(mlm_sum + pair_sum):
         raise TrainingError(
             f"The loss is no longer a finite number at step {clock.step + 1}; the learning rate "
             f"is probably too high, so try a tenth of it."
         )
-    world.sum_gradients(model.parameters())
+    world.sum_gradients(parameters)
     rate = optimizers.step(clock.spent())
     if setup.task == "nli":
         return {"loss": pair_sum / pairs, "accuracy": right / pairs, "learning_rate": rate}

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bert_demo.data.batches import TrainingBatch
+from bert_demo.kernels import steady
 from bert_demo.model import BertModel
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ def batch_losses(model: BertModel, batch: TrainingBatch) -> Tensor:
         logits = model.nli_logits(model(batch.packed, cls)).float()
         masked = logits.new_zeros(())
     else:
-        positions = torch.cat([batch.mlm_positions, cls])
-        vectors = model(batch.packed, positions)
-        count = len(batch.mlm_positions)
+        count = steady(len(batch.mlm_positions))
+        masked_positions = F.pad(batch.mlm_positions, (0, count - len(batch.mlm_positions)))
+        vectors = model(batch.packed, torch.cat([masked_positions, cls]))
         masked = model.mlm.loss_sum(vectors[:count], batch.mlm_labels)
         logits = model.nsp_logits(vectors[count:]).float()
     pair = F.cross_entropy(logits, batch.labels, reduction="sum")

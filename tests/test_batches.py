@@ -102,6 +102,18 @@ def test_long_pairs_are_cut_and_counted(tokenizer: Tokenizer) -> None:
     assert max(len(ids) for step in range(9) for ids, _, _ in sequences(batches, step)) == 32
 
 
+def test_dropping_is_the_books_way(tokenizer: Tokenizer) -> None:
+    text = a_text([[4, 5, 40, 6], [5, 50], [3, 3], [60, 2]])
+    batches = pretraining(text, tokenizer, max_length=32, truncation="drop", batch_size=8)
+    assert len(batches) == 2 and (batches.truncated, batches.dropped) == (0, 4)
+    for step in range(30):
+        for ids, _, label in sequences(batches, step):
+            assert len(ids) <= 32
+            first = ids[1 : ids.index(tokenizer.sep_id)]
+            assert len(first) in (3, 4), "only the first sentences of pairs that fit"
+            assert label in (0, 1)
+
+
 def test_shards_make_up_the_whole(tokenizer: Tokenizer) -> None:
     text = a_text([[3, 4, 5], [2, 6], [7, 3, 4, 2]])
     arrays = pretraining(text, tokenizer, batch_size=7).draw(0)

@@ -134,7 +134,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     run = a_run(steps=50, recipe="d2l", learning_rate=1.0)
     events = list(_poisoned(run, tmp_path / "run"))
     assert events[-1]["reason"] == "failed"
-    assert "no longer a finite number at step 3" in events[-1]["message"]
+    assert "no longer a finite number at step" in events[-1]["message"]
     bert_demo.load(tmp_path / "run")
 
 

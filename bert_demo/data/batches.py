@@ -27,6 +27,7 @@ IntArray = npt.NDArray[np.int64]
 
 # Independent streams of random numbers for one (seed, step).
 _ORDER, _PAIRS, _MASKS = 1, 2, 3
+_REDRAWS = 8
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,8 @@ class _Batches:
 
     seed: int
     batch_size: int
+    truncated: int
+    dropped = 0
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -183,7 +186,8 @@ class PretrainingBatches(_Batches):
     """Sentence pairs with next-sentence labels and fresh masks (D2L 15.9).
 
     Half of the second sentences are true successors, half come from another paragraph. Pairs
-    longer than `max_length` are truncated; `truncated` counts the true successors among them.
+    longer than `max_length` are truncated, or left out by the rule "drop", which is the book's;
+    `truncated` and `dropped` count the true successors among them.
     """
 
     def __init__(
@@ -212,7 +216,15 @@ class PretrainingBatches(_Batches):
         self._offsets = np.asarray(text.sentence_offsets)
         self._lengths = np.diff(self._offsets)
         both = self._lengths[self._first] + self._lengths[self._first + 1]
-        self.truncated = int((both > max_length - 3).sum())
+        too_long = both > max_length - 3
+        self.truncated, self.dropped = int(too_long.sum()), 0
+        self._drops = truncation == "drop"
+        if self._drops:
+            self.truncation = "longest_first"  # for what is still too long after a few draws
+            self.truncated, self.dropped = 0, self.truncated
+            self._first = self._first[~too_long]
+            if not len(self._first):
+                raise ValueError(f"No pair of sentences has at most {max_length} tokens.")
         self._special = np.zeros(tokenizer.vocab_size, dtype=bool)
         self._special[[tokenizer.cls_id, tokenizer.sep_id]] = True
 
@@ -224,7 +236,11 @@ class PretrainingBatches(_Batches):
         generator = np.random.Generator(np.random.SFC64([self.seed, step, _PAIRS]))
         first = self._first[indices]
         is_next = generator.random(len(first)) < 0.5
-        second = np.where(is_next, first + 1, self._elsewhere(first, generator))
+        other = self._elsewhere(first, generator)
+        for _ in range(_REDRAWS if self._drops else 0):
+            long = self._lengths[first] + self._lengths[other] > self.max_length - 3
+            other = np.where(long, self._elsewhere(first, generator), other)
+        second = np.where(is_next, first + 1, other)
         pairs = _join(
             self._side(first),
             self._side(second),

@@ -1,0 +1,92 @@
+"""A batch computed by several threads of one process, each on a share of its pairs.
+
+PyTorch splits every single operation among the cores, which then wait for each other thousands of
+times in a step of a small model, and very long where other programs want a core too. A lane
+computes a share of the batch from first to last on one core: they meet once a step.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Result = TypeVar("Result")
+
+_TRIM_EVERY = 32
+
+_MOST_LANES = 8
+_MOST_WEIGHTS = 30_000_000
+"""Each lane has gradients of its own; large matrices keep all cores busy without lanes."""
+
+
+class Lanes:
+    """Threads that each compute on their share of the cores; on other devices than a CPU, none."""
+
+    def __init__(self, device: torch.device, weights: int) -> None:
+        self._cores = torch.get_num_threads()
+        self.count = min(self._cores, _MOST_LANES)
+        if device.type != "cpu" or weights > _MOST_WEIGHTS:
+            self.count = 1
+        self._pool: ThreadPoolExecutor | None = None
+        self._calls = 0
+        self._trim = _malloc_trim() if device.type == "cpu" else None
+
+    def __enter__(self) -> Lanes:
+        if self.count > 1:
+            share = self._cores // self.count
+            self._pool = ThreadPoolExecutor(
+                self.count, "lane", initializer=torch.set_num_threads, initargs=(share,)
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+            # The lanes' setting is in part the whole process's.
+            torch.set_num_threads(self._cores)
+
+    def map(self, work: Callable[[int], Result]) -> list[Result]:
+        """work(0), work(1), ... of every lane, side by side."""
+        self._calls += 1
+        if self._trim is not None and self._calls % _TRIM_EVERY == 0:
+            self._trim(0)
+        if self._pool is None:
+            return [work(0)]
+        return list(self._pool.map(work, range(self.count)))
+
+
+def _malloc_trim() -> Callable[[int], int] | None:
+    """Linux's way to give freed memory back to the system.
+
+    Tensors of ever other sizes leave gaps that the C library keeps: without this a run of a few
+    minutes holds twice the memory that it uses.
+    """
+    if sys.platform != "linux":
+        return None
+    found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return found
+
+
+def add_up(shares: Sequence[Sequence[Tensor | None]]) -> list[Tensor | None]:
+    """The sum of the lanes' gradients, always in the same order; the first lane's are changed."""
+    total = list(shares[0])
+    for share in shares[1:]:
+        for place, grad in enumerate(share):
+            before = total[place]
+            if before is None:
+                total[place] = grad
+            elif grad is not None:
+                before.add_(grad)
+    return total
