@@ -20,7 +20,7 @@ from torch import Tensor
 Groups = tuple[tuple[int, int], ...]
 _BLOCK_TOKENS = 512
 
-_noise = threading.local()
+_thread = threading.local()
 
 
 def steady(count: int) -> int:
@@ -43,7 +43,7 @@ def seed_noise(*words: int) -> None:
     draws what the uninterrupted one would have drawn.
     """
     sequence = np.random.SeedSequence(words)
-    _noise.generator = np.random.Generator(np.random.SFC64(sequence))
+    _thread.generator = np.random.Generator(np.random.SFC64(sequence))
     torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
@@ -55,9 +55,9 @@ def keep_mask(shape: torch.Size, rate: float) -> tuple[Tensor, float]:
     probability that was really drawn with.
     """
     count = shape.numel()
-    if not hasattr(_noise, "generator"):
+    if not hasattr(_thread, "generator"):
         seed_noise(0)
-    words = _noise.generator.integers(0, 2**64, (count + 3) // 4, dtype=np.uint64)
+    words = _thread.generator.integers(0, 2**64, (count + 3) // 4, dtype=np.uint64)
     bits = torch.from_numpy(words.view(np.int16)[:count]).view(shape)
     threshold = round(rate * 65536)
     return bits >= threshold - 32768, 65536 / (65536 - threshold)
@@ -184,9 +184,10 @@ class _BucketedAttention(torch.autograd.Function):
             torch.baddbmm(scores, q, k.transpose(1, 2), beta=0, alpha=size**-0.5, out=scores)
             if bucket.empty is not None:
                 scores.view(count, heads, length, length).masked_fill_(bucket.empty, -math.inf)
-            used = scores.copy_(scores.softmax(-1))
+            weights = used = torch.softmax(scores, -1, out=scores)
             if rate:
-                used = (scores * bucket.of(mask, heads)).mul_(factor)
+                used = weights * bucket.of(mask, heads)
+                v = v.mul(factor)
             mixed = torch.bmm(used, v).view(count, heads, length, size).transpose(1, 2)
             mixed = mixed.to(qkv.dtype, memory_format=torch.contiguous_format)
             out[bucket.start : bucket.end] = bucket.gather(mixed.reshape(count * length, hidden))
@@ -208,17 +209,19 @@ class _BucketedAttention(torch.autograd.Function):
             (out,) = _heads(bucket.spread(grad[bucket.start : bucket.end]), bucket, 1, heads)
             grads = q.new_empty(3, *q.shape)
             weights = used = bucket.of(kept, heads)
+            if ctx.rate:
+                used = weights * bucket.of(mask, heads)
+                out = out.mul(ctx.factor)
             grad_weights = torch.bmm(out, v.transpose(1, 2))
             if ctx.rate:
-                dropped = bucket.of(mask, heads)
-                used = (weights * dropped).mul_(ctx.factor)
-                grad_weights.mul_(dropped).mul_(ctx.factor)
+                grad_weights.mul_(bucket.of(mask, heads))
             torch.bmm(used.transpose(1, 2), out, out=grads[2])
             # d softmax: w * (g - sum(g * w))
             inner = (grad_weights * weights).sum(-1, keepdim=True)
-            scores = grad_weights.sub_(inner).mul_(weights).mul_(size**-0.5)
-            torch.bmm(scores, k, out=grads[0])
-            torch.bmm(scores.transpose(1, 2), q, out=grads[1])
+            scores = grad_weights.sub_(inner).mul_(weights)
+            scale = {"beta": 0, "alpha": size**-0.5}
+            torch.baddbmm(grads[0], scores, k, **scale, out=grads[0])
+            torch.baddbmm(grads[1], scores.transpose(1, 2), q, **scale, out=grads[1])
             shaped = grads.view(3, count, heads, length, size).permute(1, 3, 0, 2, 4)
             shaped = shaped.to(grad.dtype, memory_format=torch.contiguous_format)
             slots = bucket.gather(shaped.reshape(count * length, 3 * hidden))
@@ -285,9 +288,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             grad_x = torch.empty_like(inputs)
             grad_weight = torch.zeros_like(weight, dtype=torch.float32)
             grad_bias = torch.zeros_like(bias, dtype=torch.float32)
-            # Fresh memory costs a page fault every 4 kB: more than the arithmetic that fills it.
-            logits, guess = inputs.new_empty(2, rows, len(weight)).unbind(0)
-            product = torch.empty_like(matrix)
+            logits, guess, product = _work_space(rows, matrix)
             total = x.new_zeros((), dtype=torch.float32)
             for start in range(0, len(inputs), rows):
                 part, label = inputs[start : start + rows], labels[start : start + rows]
@@ -314,6 +315,20 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return grad_x.mul_(grad), grad_weight.mul_(grad), grad_bias.mul_(grad), None
 
 
+def _work_space(rows: int, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Two chunks of logits (rows, V) and a matrix (V, H), kept from step to step.
+
+    Fresh memory costs a page fault every 4 kB, which takes longer than to fill it.
+    """
+    key = (matrix.shape, matrix.dtype, matrix.device)
+    if getattr(_thread, "key", None) != key:
+        most = _round_up(_chunk_rows(matrix), 16)
+        chunks = matrix.new_empty(2, most, len(matrix))
+        _thread.key, _thread.space = key, (chunks, torch.empty_like(matrix))
+    chunks, product = _thread.space
+    return chunks[0, :rows], chunks[1, :rows], product
+
+
 def _chunk_rows(weight: Tensor) -> int:
     """Rows whose logits fit the processor's cache and keep the matrix units busy."""
     return max(16, 4_000_000 // len(weight))
@@ -323,8 +338,8 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
     """Sum over M rows of the cross entropy of `x @ weight.T + bias` against `labels`.
 
     x: (M or more, H), rows beyond M being ignored; weight: (V, H); bias: (V,); labels: (M,) int64.
-    Under autocast the matrix
-    products run in its dtype; losses and sums are fp32. Backward may be called once.
+    Under autocast the matrix products run in its dtype; losses and sums are fp32. Backward may
+    be called once.
     """
     if not torch.is_grad_enabled() or not x.requires_grad:
         rows = _chunk_rows(weight)
