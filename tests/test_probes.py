@@ -11,6 +11,7 @@ import torch
 
 import bert_demo
 from bert_demo.config import model_config
+from bert_demo.data.crane_world import PROBES
 from bert_demo.data.prepare import prepare_text
 from bert_demo.model import BertModel
 from bert_demo.runs.probes import film_frame, separation
@@ -27,6 +28,7 @@ def test_a_frame_says_what_the_model_would(vocabulary: str) -> None:
     assert model.training
     assert json.loads(json.dumps(frame)) == frame
     assert len(frame["blanks"]) == 8
+    assert {blank["text"] for blank in frame["blanks"]} <= {text for text, _ in PROBES}
     for blank in frame["blanks"]:
         (expected,) = bert_demo.fill_mask(model, tokenizer, blank["text"])
         assert [word for word, _ in blank["words"]] == [word for word, _ in expected]

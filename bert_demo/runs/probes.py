@@ -1,12 +1,14 @@
 """What a model under training says of a few fixed sentences: the frames of the probe film.
 
 Sentences are chosen once for each vocabulary, those whose words it has first, so that one film can
-be made for any corpus. All of them go through the model together.
+be made for any corpus; Crane World's own come first for its models. All of them go through the
+model together.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,8 +116,12 @@ def _script(tokenizer: Tokenizer) -> _Script:
         ids = tokenizer.encode(text)
         return ids.count(tokenizer.unk_id) + max(0, len(ids) - len(text.split()))
 
-    candidates = [*_GENERAL, *(text for text, _ in PROBES)]
-    blanks = sorted(candidates, key=strange)[:_BLANKS]
+    def mean_strange(texts: tuple[str, ...]) -> float:
+        return sum(map(strange, texts)) / len(texts)
+
+    # Crane World knows some of the general sentences too, but its own say more of it.
+    families = sorted((_GENERAL, tuple(text for text, _ in PROBES)), key=mean_strange)
+    blanks = sorted(itertools.chain(*families), key=strange)[:_BLANKS]
     word = min(SENSES, key=lambda word: (strange(word), -len(SENSES[word])))
     chosen = [
         (sense, text)
