@@ -26,6 +26,7 @@ A BERT that you train, look into and argue with.
 After [Dive into Deep Learning](https://d2l.ai), 15.8 to 15.10 and 16.7.
 """
 _MOST_OTHERS = 5
+_MOST_WAITING = 500
 
 
 def build_app(context: AppContext) -> gr.Blocks:
@@ -68,6 +69,8 @@ def build_app(context: AppContext) -> gr.Blocks:
             api_visibility="private",
         )
         add_api(context)
+    # On ZeroGPU gradio lets only one event wait unless it is told how many may.
+    page.queue(max_size=_MOST_WAITING)
     return page
 
 
