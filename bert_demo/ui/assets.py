@@ -20,7 +20,16 @@ _FOLDER = Path(__file__).parent / "static"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 _PREFIX = "static-of-bert-demo"
 _BUNDLE = "page.js"
-_PARTS = ("common.js", "form.js", "film.js", "curves.js", "live.js")
+_PARTS = (
+    "common.js",
+    "form.js",
+    "film.js",
+    "curves.js",
+    "live.js",
+    "view.js",
+    "contexts.js",
+    "runs.js",
+)
 
 
 def _path(name: str) -> Path:
@@ -65,6 +74,15 @@ def head() -> str:
     return (
         f'<meta name="bert-demo-plotly" content="{address("plotly.min.js")}">\n'
         f'<script src="{address(_BUNDLE)}"></script>'
+    )
+
+
+def when_loaded(call: str) -> str:
+    """Script of a component that calls `window.bertDemo.<call>` once our script is there."""
+    # The last part brings mountRuns, so with it there is everything.
+    return (
+        "const begin = () => window.bertDemo && window.bertDemo.mountRuns "
+        f"? window.bertDemo.{call} : setTimeout(begin, 50); begin();"
     )
 
 

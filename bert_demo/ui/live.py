@@ -15,6 +15,7 @@ import gradio as gr
 
 from bert_demo.runs.queue import Place
 from bert_demo.runs.record import TRAINING, Run
+from bert_demo.ui import assets
 from bert_demo.ui.context import AppContext
 
 _COLUMNS = (
@@ -37,12 +38,6 @@ _TEMPLATE = """
   </div></div>
 </div>
 """
-_ON_LOAD = """
-const begin = () => window.bertDemo && window.bertDemo.live
-  ? window.bertDemo.live(element, props, server, () => trigger('state'), watch)
-  : setTimeout(begin, 50);
-begin();
-"""
 
 
 def live_panel(context: AppContext, title: str, text: str, elem_id: str) -> gr.HTML:
@@ -57,7 +52,9 @@ def live_panel(context: AppContext, title: str, text: str, elem_id: str) -> gr.H
     return gr.HTML(
         {"run": None, "others": []},
         html_template=_TEMPLATE.format(title=title, text=text),
-        js_on_load=_ON_LOAD,
+        js_on_load=assets.when_loaded(
+            "live(element, props, server, () => trigger('state'), watch)"
+        ),
         apply_default_css=False,
         server_functions=[poll],
         elem_id=elem_id,

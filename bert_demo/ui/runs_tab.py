@@ -50,9 +50,8 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
         listed = gr.HTML(
             {"rows": [], "chosen": [], "mine": []},
             html_template="",
-            js_on_load="window.bertDemo.mountRuns(element, props, watch, trigger, server);",
+            js_on_load=assets.when_loaded("mountRuns(element, props, watch, trigger, server)"),
             apply_default_css=False,
-            head=f'<script src="{assets.address("runs.js")}"></script>',
             server_functions=[current],
             elem_id="runs-list",
         )

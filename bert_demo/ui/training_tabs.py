@@ -13,7 +13,7 @@ import gradio as gr
 from bert_demo.capacity import Estimate
 from bert_demo.config import RunConfig
 from bert_demo.runs.record import RESUMABLE, TRAINING, Run
-from bert_demo.ui import forms
+from bert_demo.ui import assets, forms
 from bert_demo.ui.context import AppContext, answered, own_token, token_of
 from bert_demo.ui.hosting import train_after
 from bert_demo.ui.live import live_panel
@@ -70,7 +70,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
             estimate = gr.HTML(
                 {},
                 html_template="<div></div>",
-                js_on_load=_scripted("estimate(element.firstElementChild, props, watch)"),
+                js_on_load=assets.when_loaded("estimate(element.firstElementChild, props, watch)"),
                 apply_default_css=False,
             )
             start = gr.Button("Start", variant="primary", size="lg")
@@ -174,13 +174,6 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
             **quiet,
         )
     return TrainingTab(tab, live, start_from)
-
-
-def _scripted(call: str) -> str:
-    return (
-        "const begin = () => window.bertDemo && window.bertDemo.live "
-        f"? window.bertDemo.{call} : setTimeout(begin, 50); begin();"
-    )
 
 
 def _now(tab_id: str) -> str:

@@ -97,12 +97,12 @@ def in_words(handler: Callable[..., View]) -> Callable[..., View]:
 
 def view_part(value: View | None = None, **kwargs: Any) -> gr.HTML:
     """The component that shows a `View`."""
-    return _scripted("view.js", "mountView", value or view(), **kwargs)
+    return _scripted("mountView", value or view(), **kwargs)
 
 
 def contexts_part(value: list[dict[str, str]], **kwargs: Any) -> gr.HTML:
     """A list of contexts to edit: [{"text": ..., "sense": ...}, ...]."""
-    return _scripted("contexts.js", "mountContexts", value, **kwargs)
+    return _scripted("mountContexts", value, **kwargs)
 
 
 def reveal(elem_id: str) -> str:
@@ -110,12 +110,11 @@ def reveal(elem_id: str) -> str:
     return f"() => window.bertDemo.reveal('{elem_id}')"
 
 
-def _scripted(script: str, name: str, value: Any, **kwargs: Any) -> gr.HTML:
+def _scripted(name: str, value: Any, **kwargs: Any) -> gr.HTML:
     return gr.HTML(
         value,
         html_template="",
-        js_on_load=f"window.bertDemo.{name}(element, props, watch);",
+        js_on_load=assets.when_loaded(f"{name}(element, props, watch)"),
         apply_default_css=False,
-        head=f'<script src="{assets.address(script)}"></script>',
         **kwargs,
     )
