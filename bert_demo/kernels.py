@@ -7,6 +7,7 @@ positions, V vocabulary. Every function has a plain twin that the tests compare 
 from __future__ import annotations
 
 import math
+import os
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,10 @@ from torch import Tensor
 
 Groups = tuple[tuple[int, int], ...]
 _BLOCK_TOKENS = 512
+
+# Code that the CPU's matrix library compiled for a size of matrix: it keeps 1,024 of them, about a
+# megabyte each. Sizes repeat here (see `steady`), so fewer serve as well.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "160")
 
 _thread = threading.local()
 
