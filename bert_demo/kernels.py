@@ -158,11 +158,11 @@ def _buckets(groups: Groups) -> tuple[_Bucket, ...]:
     return tuple(buckets)
 
 
-def _heads(slots: Tensor, bucket: _Bucket, parts: int, heads: int) -> tuple[Tensor, ...]:
-    """Slots (n L, parts H) as `parts` tensors (n h, L, d) in fp32."""
+def _heads(slots: Tensor, bucket: _Bucket, parts: int, heads: int) -> Tensor:
+    """Slots (n L, parts H) as (parts, n h, L, d) in fp32."""
     block = slots.view(bucket.count, bucket.length, parts, heads, -1).permute(2, 0, 3, 1, 4)
     block = block.to(torch.float32, memory_format=torch.contiguous_format)
-    return block.reshape(parts, bucket.count * heads, bucket.length, -1).unbind(0)
+    return block.reshape(parts, bucket.count * heads, bucket.length, -1)
 
 
 class _BucketedAttention(torch.autograd.Function):
@@ -182,9 +182,12 @@ class _BucketedAttention(torch.autograd.Function):
         # pass would leave gaps of all sizes in the memory.
         kept = qkv.new_empty(heads * _round_up(buckets[-1].cells, 4096), dtype=torch.float32)
         mask, factor = keep_mask(kept.shape, rate) if rate else (kept, 1.0)
+        blocks = []
         for bucket in buckets:
             count, length = bucket.count, bucket.length
-            q, k, v = _heads(bucket.spread(qkv[bucket.start : bucket.end]), bucket, 3, heads)
+            block = _heads(bucket.spread(qkv[bucket.start : bucket.end]), bucket, 3, heads)
+            blocks.append(block)
+            q, k, v = block.unbind(0)
             scores = bucket.of(kept, heads)
             torch.baddbmm(scores, q, k.transpose(1, 2), beta=0, alpha=size**-0.5, out=scores)
             if bucket.empty is not None:
@@ -197,7 +200,7 @@ class _BucketedAttention(torch.autograd.Function):
             mixed = mixed.to(qkv.dtype, memory_format=torch.contiguous_format)
             out[bucket.start : bucket.end] = bucket.gather(mixed.reshape(count * length, hidden))
         out[bucket.end :] = 0
-        ctx.save_for_backward(qkv, kept, mask)
+        ctx.save_for_backward(kept, mask, *blocks)
         ctx.rate, ctx.factor, ctx.groups, ctx.heads = rate, factor, groups, heads
         return out
 
@@ -206,12 +209,12 @@ class _BucketedAttention(torch.autograd.Function):
         heads, hidden = ctx.heads, grad.shape[1]
         size = hidden // heads
         grad_qkv = grad.new_empty(grad.shape[0], 3 * hidden)
-        qkv, kept, mask = ctx.saved_tensors
-        for bucket in _buckets(ctx.groups):
+        kept, mask, *blocks = ctx.saved_tensors
+        for bucket, block in zip(_buckets(ctx.groups), blocks, strict=True):
             count, length = bucket.count, bucket.length
-            q, k, v = _heads(bucket.spread(qkv[bucket.start : bucket.end]), bucket, 3, heads)
+            q, k, v = block.unbind(0)
             # Zero where there is no token, so that nothing flows back from there.
-            (out,) = _heads(bucket.spread(grad[bucket.start : bucket.end]), bucket, 1, heads)
+            out = _heads(bucket.spread(grad[bucket.start : bucket.end]), bucket, 1, heads)[0]
             grads = q.new_empty(3, *q.shape)
             weights = used = bucket.of(kept, heads)
             if ctx.rate:
