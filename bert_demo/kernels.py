@@ -23,7 +23,7 @@ _BLOCK_TOKENS = 512
 
 # Code that the CPU's matrix library compiled for a size of matrix: it keeps 1,024 of them, about a
 # megabyte each. Sizes repeat here (see `steady`), so fewer serve as well.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "160")
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "96")
 
 _thread = threading.local()
 
@@ -34,7 +34,9 @@ def steady(count: int) -> int:
     For every size that it has not met, the CPU's matrix library compiles code and keeps it; with
     token counts as they come that is slower and takes a gigabyte within some hundred steps.
     """
-    return count if count < 256 else _round_up(count, 128 if count > 1024 else 32)
+    if count < 256:
+        return count
+    return _round_up(count, 256 if count > 4096 else 128 if count > 1024 else 32)
 
 
 def _round_up(count: int, multiple: int) -> int:

@@ -41,6 +41,7 @@ class Lanes:
     def __enter__(self) -> Lanes:
         if self.count > 1:
             share = self._cores // self.count
+            _share_one_heap()
             self._pool = ThreadPoolExecutor(
                 self.count, "lane", initializer=torch.set_num_threads, initargs=(share,)
             )
@@ -65,6 +66,12 @@ class Lanes:
         if self._pool is None:
             return [work(0)]
         return list(self._pool.map(work, range(self.count)))
+
+
+def _share_one_heap() -> None:
+    """Let all threads take memory from one place on Linux: gaps that one leaves, another fills."""
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
+        ctypes.CDLL(None).mallopt(-8, 1)  # M_ARENA_MAX
 
 
 def _malloc_trim() -> Callable[[int], int] | None:
