@@ -15,22 +15,12 @@ from typing import NoReturn
 
 from bert_demo import __version__
 from bert_demo.config import (
+    NEW_MODEL_SETTINGS,
     NLI_CORPORA,
     PRETRAINING_CORPORA,
     RunConfig,
     TrainingConfig,
     settings_of,
-)
-
-# A new model's shape and vocabulary; fine-tuning takes them from the checkpoint.
-_NEW_MODEL = (
-    "size",
-    "vocabulary",
-    "wordpieces",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
 )
 
 
@@ -141,7 +131,7 @@ def _add_training(parser: argparse.ArgumentParser, task: str) -> None:
     _add_out(parser)
     parser.add_argument("--resume", action="store_true", help="Go on with the run in --out")
     _add_overwrite(parser)
-    skipped = {"task"} if task == "pretraining" else {"task", *_NEW_MODEL}
+    skipped = {"task"} if task == "pretraining" else {"task", *NEW_MODEL_SETTINGS}
     corpora = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
     _add_settings(parser.add_argument_group("what is trained"), RunConfig, skipped, corpora)
     _add_settings(parser.add_argument_group("how it is trained"), TrainingConfig, (), corpora)

@@ -290,6 +290,18 @@ class TrainingConfig:
             )
 
 
+NEW_MODEL_SETTINGS = (
+    "size",
+    "vocabulary",
+    "wordpieces",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+)
+"""A new model's shape and vocabulary; fine-tuning takes them from its checkpoint."""
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """Everything that decides a run: what is trained, on what, and how."""

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from bert_demo.config import (
+    NEW_MODEL_SETTINGS,
     NLI_CORPORA,
     PRETRAINING_CORPORA,
     RunConfig,
@@ -32,19 +33,9 @@ _FIRST = {
     "pretraining": ("corpus", "size", "recipe"),
     "nli": ("start_from", "corpus", "recipe"),
 }
-# A fine-tuned model has the shape and the vocabulary of the checkpoint that it starts from.
 _NOT_ASKED = {
     "pretraining": {"task", "start_from"},
-    "nli": {
-        "task",
-        "size",
-        "vocabulary",
-        "wordpieces",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-    },
+    "nli": {"task", *NEW_MODEL_SETTINGS},
 }
 _WORDS = {
     "size": {
