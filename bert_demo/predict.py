@@ -141,11 +141,20 @@ def classify(model: BertModel, tokenizer: Tokenizer, premise: str, hypothesis: s
 
 
 def classify_all(
-    model: BertModel, tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]
+    model: BertModel, tokenizer: Tokenizer, pairs: Sequence[tuple[str | None, str]]
 ) -> list[Verdict]:
-    """`classify` for many (premise, hypothesis) at once."""
+    """`classify` for many (premise, hypothesis) at once.
+
+    None for a premise leaves it empty: what the model then says it guesses from the hypothesis
+    alone (Gururangan et al. 2018). An empty text is a mistake, as everywhere.
+    """
     _check_classifier(model)
-    encoded = [encode_ids(model, tokenizer, premise, hypothesis) for premise, hypothesis in pairs]
+    encoded = [
+        _without_premise(model, tokenizer, hypothesis)
+        if premise is None
+        else encode_ids(model, tokenizer, premise, hypothesis)
+        for premise, hypothesis in pairs
+    ]
     results: dict[int, Verdict] = {}
     with _inference(model):
         for indices in _batches([len(item.input_ids) for item in encoded]):
@@ -226,6 +235,14 @@ def encode_ids(model: BertModel, tokenizer: Tokenizer, text: str, pair: str | No
     if pair is not None and model.config.type_vocab_size < 2:
         raise ValueError("This model knows one segment only, so it cannot read a pair of texts.")
     return tokenizer.encode_pair(text, pair, max_length=model.config.max_position_embeddings)
+
+
+def _without_premise(model: BertModel, tokenizer: Tokenizer, hypothesis: str) -> Encoded:
+    """<cls> <sep> hypothesis <sep>: the pair as it is read, with nothing in the premise's place."""
+    alone = tokenizer.encode_pair(hypothesis, max_length=model.config.max_position_embeddings - 1)
+    ids = [tokenizer.cls_id, tokenizer.sep_id, *alone.input_ids[1:]]
+    types = [0, 0] + [1] * (len(ids) - 2)
+    return Encoded(ids, types, tokenizer.tokens(ids), alone.truncated)
 
 
 def _check_classifier(model: BertModel) -> None:

@@ -318,6 +318,24 @@ def test_pairs_classified_together_are_as_if_alone(
         assert found.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
 
 
+def test_a_hypothesis_can_be_judged_without_its_premise(classifier: Trained) -> None:
+    model, tokenizer = classifier
+    ids = ids_of(tokenizer, "<cls> <sep> nobody is sleeping <sep>")
+    batch = pack([(ids, [0, 0, 1, 1, 1, 1])])
+    with torch.no_grad():
+        wanted = model.nli_logits(model.eval()(batch, batch.cls_positions)).softmax(-1)[0]
+    pairs = [("a man is sleeping", "nobody is sleeping"), (None, "nobody is sleeping")]
+    both = predict.classify_all(model, tokenizer, pairs)
+    assert list(both[1].probabilities.values()) == pytest.approx(wanted.tolist(), abs=1e-5)
+    together = predict.classify(model, tokenizer, "a man is sleeping", "nobody is sleeping")
+    assert both[0].probabilities == pytest.approx(together.probabilities, abs=1e-5)
+    assert predict.classify_all(model, tokenizer, [(None, "crane " * 29)])[0].truncated == 0
+    assert predict.classify_all(model, tokenizer, [(None, "crane " * 33)])[0].truncated == 4
+    for pair in ((None, " "), ("", "a man"), ("a man", "")):
+        with pytest.raises(ValueError, match="is empty"):
+            predict.classify_all(model, tokenizer, [pair])
+
+
 def test_a_pretrained_model_has_no_verdict(pretrained: Trained) -> None:
     with pytest.raises(ValueError, match="fine-tune it first"):
         predict.classify(*pretrained, "a man", "a woman")

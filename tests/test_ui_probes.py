@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from bert_demo import checkpoint, kernels
 from bert_demo.config import LABELS, BertConfig
@@ -16,13 +17,14 @@ from bert_demo.contexts import compare
 from bert_demo.data.crane_senses import SENSES
 from bert_demo.explain import sense_separation
 from bert_demo.model import BertModel
+from bert_demo.packing import pack
 from bert_demo.predict import classify, encode, fill_mask
 from bert_demo.shelf import ModelShelf
 from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.ui import figures
 from bert_demo.ui.blank_tab import fill_blanks
 from bert_demo.ui.model_menu import offer
-from bert_demo.ui.nli_view import EXAMPLES, judge, judgement_view, remember
+from bert_demo.ui.nli_view import EXAMPLES, judge, judgement_view, picked, remember
 from bert_demo.ui.view import in_words, sentence, view
 from bert_demo.ui.words_view import (
     BOOK,
@@ -255,16 +257,16 @@ def test_a_verdict_in_words_bars_and_both_directions(shelf: ModelShelf) -> None:
     assert found.verdict.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
     swapped = classify(model, tokenizer, hypothesis, premise)
     assert found.swapped.probabilities == pytest.approx(swapped.probabilities, abs=1e-5)
-    others = sorted({p for p, _ in EXAMPLES} - {premise})
-    mean = np.mean(
-        [list(classify(model, tokenizer, p, hypothesis).probabilities.values()) for p in others], 0
-    )
-    assert list(found.elsewhere.values()) == pytest.approx(mean.tolist(), abs=1e-5)
-    assert found.others == len(others)
+    ids = [TOKENIZER.cls_id, TOKENIZER.sep_id, *TOKENIZER.encode(hypothesis), TOKENIZER.sep_id]
+    batch = pack([(ids, [0, 0] + [1] * (len(ids) - 2))])
+    with torch.no_grad():
+        alone = model.nli_logits(model(batch, batch.cls_positions)).softmax(-1)[0]
+    assert list(found.alone.probabilities.values()) == pytest.approx(alone.tolist(), abs=1e-5)
     drawn = judgement_view(found, remember(found, []))
     bars = list(blocks(drawn, "bars"))
     assert len(bars) == 3
     assert all([row["label"] for row in bar["rows"]] == list(LABELS) for bar in bars)
+    assert "With no premise the model " in words_of(drawn)
     assert "Test accuracy 81.2% on 2,000 pairs." in words_of(drawn)
     assert drawn["spoken"] == next(blocks(drawn, "text"))["text"]
 
@@ -274,6 +276,12 @@ def test_history_keeps_the_latest_first_and_each_once(shelf: ModelShelf) -> None
     for premise, hypothesis in [EXAMPLES[0], EXAMPLES[1], EXAMPLES[0]]:
         history = remember(judge(shelf, NLI, premise, hypothesis), history)
     assert [row[0] for row in history] == [EXAMPLES[0][0], EXAMPLES[1][0]]
+    assert picked(history, 1) == EXAMPLES[1]
+    for row in (2, -1, None, "0", True, 0.0):
+        with pytest.raises(ValueError, match="no longer there"):
+            picked(history, row)
+    (shown,) = blocks(judgement_view(judge(shelf, NLI, *EXAMPLES[2]), history), "table")
+    assert shown["picks"] and shown["rows"] == history
     for number in range(60):
         found = judge(shelf, NLI, "a man " * (number + 1), "a dog")
         history = remember(found, history)

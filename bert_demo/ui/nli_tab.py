@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from bert_demo.ui.context import answered
 from bert_demo.ui.model_menu import ModelMenu
-from bert_demo.ui.nli_view import EXAMPLES, judge, judgement_view, remember
+from bert_demo.ui.nli_view import EXAMPLES, judge, judgement_view, picked, remember
 from bert_demo.ui.view import View, in_words, reveal, view_part
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ def create_nli_tab(context: AppContext) -> gr.Tab:
             return judgement_view(found, kept)
 
         return in_words(judged)(), kept
+
+    def pick(history: History, event: gr.EventData) -> tuple[str, str]:
+        return picked(history, getattr(event, "row", None))
 
     tab = gr.Tab("Premise and hypothesis", id="nli")
     with tab:
@@ -74,7 +78,8 @@ def create_nli_tab(context: AppContext) -> gr.Tab:
         both = [premise, hypothesis]
         swapped = swap.click(lambda a, b: (b, a), both, both, show_progress="hidden", **quiet)
         chosen = examples.click(tuple, examples, both, show_progress="hidden", **quiet)
-        asked += [swapped.then(**task), chosen.then(**task)]
+        again = result.select(answered(pick), history, both, show_progress="hidden", **quiet)
+        asked += [one.then(**task) for one in (swapped, chosen, again)]
         for event in asked:
             event.then(None, js=reveal("nli-result"), **quiet)
     return tab

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bert_demo.config import LABELS
 from bert_demo.predict import Verdict, classify_all, unknown_words
 from bert_demo.shelf import Entry, ModelShelf
 from bert_demo.ui.figures import SERIES
@@ -43,16 +42,14 @@ class Judgement:
     verdict: Verdict
     swapped: Verdict
     """The other way round: does the premise follow from the hypothesis?"""
-    elsewhere: dict[str, float]
-    """Mean probabilities of the hypothesis after premises that have nothing to do with it."""
-    others: int
-    """How many such premises."""
+    alone: Verdict
+    """The hypothesis with the premise left empty."""
     unknown: list[str]
     """Words that the model reads as <unk>."""
 
 
 def judge(shelf: ModelShelf, model: str | None, premise: str, hypothesis: str) -> Judgement:
-    """Put a pair to a model, both ways, and its hypothesis after unrelated premises."""
+    """Put a pair to a model, both ways, and its hypothesis alone."""
     if not model:
         raise ValueError("Choose a fine-tuned model first.")
     for name, given in (("premise", premise), ("hypothesis", hypothesis)):
@@ -63,14 +60,10 @@ def judge(shelf: ModelShelf, model: str | None, premise: str, hypothesis: str) -
     premise, hypothesis = premise.strip(), hypothesis.strip()
     entry = shelf.entry(model)
     loaded = shelf.load(model)
-    others = [p for p in dict.fromkeys(p for p, _ in EXAMPLES) if p != premise]
-    pairs = [(premise, hypothesis), (hypothesis, premise), *((p, hypothesis) for p in others)]
-    verdict, swapped, *rest = classify_all(loaded.model, loaded.tokenizer, pairs)
-    elsewhere = {
-        label: sum(one.probabilities[label] for one in rest) / len(rest) for label in LABELS
-    }
+    pairs = [(premise, hypothesis), (hypothesis, premise), (None, hypothesis)]
+    verdict, swapped, alone = classify_all(loaded.model, loaded.tokenizer, pairs)
     unknown = unknown_words(loaded.tokenizer, premise, hypothesis)
-    return Judgement(entry, premise, hypothesis, verdict, swapped, elsewhere, len(others), unknown)
+    return Judgement(entry, premise, hypothesis, verdict, swapped, alone, unknown)
 
 
 def judgement_view(found: Judgement, history: Sequence[Sequence[str]]) -> View:
@@ -82,29 +75,29 @@ def judgement_view(found: Judgement, history: Sequence[Sequence[str]]) -> View:
         *_remarks(found),
         columns(
             [
+                heading("The premise left empty"),
+                text(_guess(found), "muted"),
+                bars("The hypothesis alone", found.alone.probabilities, _COLOURS),
+            ],
+            [
                 heading("The other way round"),
                 text(_SENTENCES[found.swapped.label], "muted"),
                 bars("Premise and hypothesis swapped", found.swapped.probabilities, _COLOURS),
-            ],
-            [
-                heading("Does the premise matter?"),
-                text(
-                    "Where these bars look like the ones above, the model judges the hypothesis "
-                    "alone. On SNLI that is right two times in three (Gururangan et al. 2018).",
-                    "muted",
-                ),
-                bars(
-                    f"The same hypothesis after {found.others} unrelated premises, on average",
-                    found.elsewhere,
-                    _COLOURS,
-                ),
             ],
         ),
         text(f"Judged by {found.entry.title}, {found.entry.origin}. {found.entry.score}", "muted"),
     ]
     if history:
         names = ["Premise", "Hypothesis", "Verdict", "Sure", "Model"]
-        blocks.append(table("Tried so far, the latest first", names, history, numbers=(3,)))
+        blocks.append(
+            table(
+                "Tried so far, the latest first; a click judges a pair again",
+                names,
+                history,
+                numbers=(3,),
+                picks=True,
+            )
+        )
     return view(*blocks, spoken=words)
 
 
@@ -113,6 +106,28 @@ def remember(found: Judgement, history: Sequence[Sequence[str]]) -> list[list[st
     sure = f"{found.verdict.probabilities[found.verdict.label]:.1%}"
     row = [found.premise, found.hypothesis, found.verdict.label, sure, found.entry.title]
     return [row, *([*old] for old in history if [*old] != row)][:_MOST_HISTORY]
+
+
+def picked(history: Sequence[Sequence[str]], row: object) -> tuple[str, str]:
+    """The premise and hypothesis in a row of the history that a browser names."""
+    if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < len(history):
+        raise ValueError("That row is no longer there; judge the pair anew.")
+    premise, hypothesis = history[row][:2]
+    return premise, hypothesis
+
+
+def _guess(found: Judgement) -> str:
+    """What the verdict without a premise tells of the verdict with it."""
+    if found.alone.label == found.verdict.label:
+        start = f"With no premise the model says {found.alone.label} too"
+        rest = "so its verdict may be a guess from the hypothesis' words"
+    else:
+        start = f"With no premise the model would say {found.alone.label}"
+        rest = "so the premise made the difference"
+    return (
+        f"{start}, {rest}. In SNLI such guesses are right two times in three "
+        "(Gururangan et al. 2018)."
+    )
 
 
 def _remarks(found: Judgement) -> list[Block]:

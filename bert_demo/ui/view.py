@@ -37,9 +37,17 @@ def text(words: str, tone: str = "plain") -> Block:
 
 
 def table(
-    caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], numbers: Sequence[int] = ()
+    caption: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    numbers: Sequence[int] = (),
+    *,
+    picks: bool = False,
 ) -> Block:
-    """A table; `numbers` are the columns whose digits line up."""
+    """A table; `numbers` are the columns whose digits line up.
+
+    With `picks` a click on a row triggers the component's `select`, with `row`, its place.
+    """
     cut = [list(row) for row in rows[:_MOST_ROWS]]
     return {
         "kind": "table",
@@ -47,6 +55,7 @@ def table(
         "columns": list(columns),
         "rows": cut,
         "numbers": list(numbers),
+        "picks": picks,
     }
 
 
@@ -114,7 +123,7 @@ def _scripted(name: str, value: Any, **kwargs: Any) -> gr.HTML:
     return gr.HTML(
         value,
         html_template="",
-        js_on_load=assets.when_loaded(f"{name}(element, props, watch)"),
+        js_on_load=assets.when_loaded(f"{name}(element, props, watch, trigger)"),
         apply_default_css=False,
         **kwargs,
     )

@@ -62,7 +62,7 @@
     return box;
   };
 
-  const table = (block) => {
+  const table = (block, pick) => {
     const whole = element("div");
     const box = element("div", "bv-scroll");
     box.tabIndex = 0;
@@ -77,13 +77,23 @@
       head.append(cell);
     }
     const body = node.createTBody();
-    for (const row of block.rows) {
+    block.rows.forEach((row, place) => {
       const line = body.insertRow();
       row.forEach((value, i) => {
         const cell = element("td", typeof value === "number" || block.numbers.includes(i) ? "bv-number" : "", value);
         line.append(cell);
       });
-    }
+      if (!block.picks) return;
+      // The button is for keyboards and screen readers; its click is the row's.
+      const button = element("button", "bv-pick", row[0]);
+      button.type = "button";
+      line.cells[0].replaceChildren(button);
+      line.classList.add("bv-picks");
+      line.addEventListener("click", () => {
+        // Whoever marks words to copy them does not ask for anything.
+        if (window.getSelection().isCollapsed) pick(place);
+      });
+    });
     box.append(node);
     whole.append(element("p", "bv-caption", block.caption), box);
     return whole;
@@ -110,52 +120,54 @@
     return box;
   };
 
-  const details = (block, pool) => {
+  const details = (block, pool, pick) => {
     const box = element("details", "bv-details");
     box.open = Boolean(block.open);
     box.asked = box.open;
-    box.append(element("summary", "", block.summary), ...block.blocks.map((b) => build(b, pool)));
+    box.append(element("summary", "", block.summary), ...block.blocks.map((b) => build(b, pool, pick)));
     return box;
   };
 
-  const columns = (block, pool) => {
+  const columns = (block, pool, pick) => {
     const box = element("div", "bv-columns");
     box.style.setProperty("--bv-count", block.parts.length);
     for (const part of block.parts) {
       const column = element("div", "bv-column");
-      column.append(...part.map((b) => build(b, pool)));
+      column.append(...part.map((b) => build(b, pool, pick)));
       box.append(column);
     }
     return box;
   };
 
-  const build = (block, pool) => {
+  const build = (block, pool, pick) => {
     switch (block.kind) {
       case "heading":
         return element("h3", "bv-heading", block.text);
       case "text":
         return element("p", `bv-text bv-${block.tone}`, block.text);
       case "table":
-        return table(block);
+        return table(block, pick);
       case "bars":
         return bars(block);
       case "chart":
         return chart(block, pool);
       case "details":
-        return details(block, pool);
+        return details(block, pool, pick);
       case "columns":
-        return columns(block, pool);
+        return columns(block, pool, pick);
       default:
         return element("p", "bv-text", "");
     }
   };
 
-  const mount = (root, props, watch) => {
+  const mount = (root, props, watch, trigger) => {
     root.replaceChildren();
     const spoken = element("p", "bv-spoken");
     spoken.setAttribute("role", "status");
     const content = element("div", "bv-view");
     root.append(spoken, content);
+
+    const pick = (row) => trigger("select", { row });
 
     const show = () => {
       const value = props.value || { blocks: [] };
@@ -164,7 +176,7 @@
       for (const node of content.querySelectorAll(".bv-plot")) pool.set(node.dataset.key, node);
       const before = [...content.querySelectorAll("details")];
       content.style.minHeight = `${content.offsetHeight}px`;
-      content.replaceChildren(...value.blocks.map((block) => build(block, pool)));
+      content.replaceChildren(...value.blocks.map((block) => build(block, pool, pick)));
       content.style.minHeight = "";
       content.querySelectorAll("details").forEach((node, i) => {
         // What the reader opened or closed stays so, unless the content asks for another state.
