@@ -265,7 +265,8 @@ def prepare(flags: Namespace) -> int:
     from bert_demo.data.sources import CorpusUnavailable
 
     failed = False
-    for text, pairs in zip(PRETRAINING_CORPORA, NLI_CORPORA, strict=True):
+    for text in PRETRAINING_CORPORA:
+        pairs = text if text in NLI_CORPORA else "snli"
         try:
             _, tokenizer, report = prepare_text(text)
             _report(flags, report)

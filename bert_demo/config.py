@@ -18,7 +18,7 @@ LABELS = ("entailment", "neutral", "contradiction")
 
 MODEL_SIZES = ("tiny", "small", "base", "large")
 RECIPES = ("d2l", "recommended")
-PRETRAINING_CORPORA = ("wikitext-2", "crane-world")
+PRETRAINING_CORPORA = ("wikitext-2", "wikitext-2-snli", "crane-world")
 NLI_CORPORA = ("snli", "crane-world")
 
 
@@ -308,7 +308,9 @@ class RunConfig:
 
     task: str = setting("pretraining", "What is trained", choices=("pretraining", "nli"))
     corpus: str = setting(
-        "crane-world", "The text to learn from", choices=("wikitext-2", "snli", "crane-world")
+        "crane-world",
+        "The text to learn from",
+        choices=("wikitext-2", "wikitext-2-snli", "snli", "crane-world"),
     )
     size: str = setting("tiny", "How large a new model is", choices=MODEL_SIZES)
     start_from: str | None = setting(None, "Folder of the checkpoint to go on from")

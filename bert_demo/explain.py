@@ -119,7 +119,7 @@ def word_count(word: str, tokenizer: Tokenizer, task: str, corpus: str | None) -
     word that the vocabulary lacks is counted 0 times, for the model never saw it.
     """
     known = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
-    if corpus not in known or not _at_hand(corpus):
+    if corpus is None or corpus not in known or not _at_hand(corpus):
         return None
     try:
         ids, starts = _training_ids(corpus, task, _Key(tokenizer))
@@ -144,6 +144,8 @@ def word_count(word: str, tokenizer: Tokenizer, task: str, corpus: str | None) -
 
 def _at_hand(corpus: str) -> bool:
     spec = CORPORA[corpus]
+    if spec.parts:
+        return all(map(_at_hand, spec.parts))
     if spec.repo_id is None:
         return True
     try:

@@ -323,7 +323,9 @@ def test_impossible_names(arguments: dict[str, str], words: str) -> None:
 
 
 def test_unknown_corpus_and_split() -> None:
-    with pytest.raises(ValueError, match="it must be one of: wikitext-2, snli, crane-world"):
+    with pytest.raises(
+        ValueError, match="it must be one of: wikitext-2, snli, wikitext-2-snli, crane-world"
+    ):
         sources.corpus_file("imdb", "train")
     with pytest.raises(ValueError, match="no split 'dev'; it must be one of: train, validation"):
         sources.corpus_file("snli", "dev")

@@ -68,7 +68,7 @@ def test_an_untouched_form_is_a_run() -> None:
     [
         ({"batch_size": 2.5}, "batch_size is 2.5"),
         ({"batch_size": "many"}, "batch_size is 'many'"),
-        ({"corpus": "snli"}, "for pretraining it must be one of: wikitext-2, crane-world"),
+        ({"corpus": "snli"}, "for pretraining it must be one of: wikitext-2, wikitext-2-snli, crane-world"),
         ({"hidden_size": 130, "num_attention_heads": 4}, "does not divide"),
         ({forms.BUDGET: None}, "after how many seconds"),
         ({forms.BUDGET_KIND: "years"}, "what ends the run"),

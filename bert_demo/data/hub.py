@@ -41,12 +41,12 @@ _DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
 class HubError(Exception):
     """The Hub did not give the file; the message is a clause, without capital or full stop.
 
-    `again` says whether a second try may help.
+    `again` says whether a second try may help, `missing` that the repository has no such file.
     """
 
-    def __init__(self, reason: str, *, again: bool = False) -> None:
+    def __init__(self, reason: str, *, again: bool = False, missing: bool = False) -> None:
         super().__init__(reason)
-        self.again = again
+        self.again, self.missing = again, missing
 
 
 class _BreakingError(OSError):
@@ -85,9 +85,17 @@ def commit_of(path: Path) -> str | None:
 
 
 def fetch(
-    repo_id: str, filename: str, *, repo_type: str, revision: str | None, damaged: Path | None
+    repo_id: str,
+    filename: str,
+    *,
+    repo_type: str,
+    revision: str | None,
+    damaged: Path | None,
+    max_bytes: int | None = None,
 ) -> Path:
     """Bring a file from the Hub into its cache, in the place of a damaged copy if there is one.
+
+    A file of more than `max_bytes` is not begun.
 
     Raises:
         HubError: with the reason.
@@ -96,7 +104,9 @@ def fetch(
     host = urlsplit(url).hostname
     if not reachable(url):
         raise HubError(f"the Hub ({host}) cannot be reached")
-    _ask(url, repo_id, filename, revision)
+    size = _ask(url, repo_id, filename, revision)
+    if max_bytes is not None and size > max_bytes:
+        raise HubError(f"it is larger than {max_bytes:,} bytes ({size:,})")
     try:
         if damaged is not None:
             # The client alone would write the new file and leave the old link to the damaged one.
@@ -125,13 +135,13 @@ def fetch(
     return Path(path)
 
 
-def _ask(url: str, repo_id: str, filename: str, revision: str | None) -> None:
-    """Ask about the file once, without the client's long retries; silence if all is well."""
+def _ask(url: str, repo_id: str, filename: str, revision: str | None) -> int:
+    """The file's size in bytes, asked for once, without the client's long retries."""
     host = urlsplit(url).hostname
     try:
         metadata: Any = get_hf_file_metadata(url, timeout=ANSWER_SECONDS)
     except EntryNotFoundError:
-        raise HubError(f"{repo_id} on the Hub has no file {filename}") from None
+        raise HubError(f"{repo_id} on the Hub has no file {filename}", missing=True) from None
     except RevisionNotFoundError:
         raise HubError(f"{repo_id} on the Hub has no revision {revision}") from None
     except GatedRepoError:
@@ -146,3 +156,4 @@ def _ask(url: str, repo_id: str, filename: str, revision: str | None) -> None:
     if metadata.commit_hash is None or metadata.etag is None:
         reason = f"what answered at {host} is not the Hub (perhaps the network's login page)"
         raise HubError(reason)
+    return int(metadata.size or 0)

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA
+from bert_demo.data import snli
 from bert_demo.data.arrays import Entry, cached, file_identity
 from bert_demo.data.snli import NliTexts, pairs, read_snli
 from bert_demo.data.sources import CORPORA, corpus_file
-from bert_demo.data.wikitext import Paragraphs, as_paragraphs, read_wikitext
+from bert_demo.data.wikitext import Paragraphs, as_paragraphs, joined, read_wikitext
 from bert_demo.tokenizer import RULES, SPECIAL_TOKENS, Tokenizer
 
 _SPLITS = ("train", "validation", "test")
@@ -216,7 +217,25 @@ def _count_unknown(tokenizer: Tokenizer, *ids: npt.NDArray[Any]) -> int:
 def _text_source(corpus: str, split: str) -> _Source:
     if corpus == "crane-world":
         return _crane_world(lambda world: as_paragraphs(world.generate_paragraphs(split)))
+    if corpus == "wikitext-2-snli":
+        return _wikitext_and_snli(split)
     return _from_file(corpus, split, read_wikitext)
+
+
+def _wikitext_and_snli(split: str) -> _Source:
+    wikitext, pairs_of = (corpus_file(name, split) for name in ("wikitext-2", "snli"))
+
+    def read() -> Paragraphs:
+        scenes = as_paragraphs(snli.as_paragraphs(read_snli(pairs_of.path)))
+        return joined(read_wikitext(wikitext.path), scenes)
+
+    origins = dict.fromkeys((wikitext.origin, pairs_of.origin))
+    return _Source(
+        [file_identity(wikitext.path), file_identity(pairs_of.path)],
+        " and ".join(origins),
+        f"WikiText-2 {wikitext.detail}; SNLI {pairs_of.detail}",
+        read,
+    )
 
 
 def _nli_source(corpus: str, split: str) -> _Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bert_demo.config import LABELS
+from bert_demo.words import SPLIT_NOT, split_words
 
 _COLUMNS = ("premise", "hypothesis", "label")
 _NO_AGREEMENT = ("-", "-1")
@@ -115,6 +117,38 @@ def read_pairs_file(path: str | Path) -> NliTexts:
     if not rows:
         raise ValueError(f"{path} has no labelled pair; it needs at least one line of data.")
     return pairs(rows, left_out)
+
+
+def as_paragraphs(texts: NliTexts) -> list[list[str]]:
+    """The pairs' sentences as text to pretrain on: a premise and the hypotheses about it.
+
+    People wrote several hypotheses for a premise, in neighbouring rows; together they make one
+    paragraph, so that "next sentence" asks whether two sentences are about the same scene. They
+    come out in WikiText's spelling: lower case, tokens separated by spaces. No label is used.
+    """
+    spelt: dict[str, str] = {}
+
+    def spell(chunk: str) -> str:
+        if chunk not in spelt:
+            spelt[chunk] = " ".join(split_words(chunk))
+        return spelt[chunk]
+
+    paragraphs: list[list[str]] = []
+    last = None
+    rows = zip(texts.premises.to_pylist(), texts.hypotheses.to_pylist(), strict=True)
+    for premise, hypothesis in rows:
+        if premise != last:
+            paragraphs.append([premise])
+            last = premise
+        paragraphs[-1].append(hypothesis)
+    return [
+        [" ".join(spell(chunk) for chunk in _joined(sentence).split()) for sentence in paragraph]
+        for paragraph in paragraphs
+    ]
+
+
+def _joined(sentence: str) -> str:
+    return re.sub(SPLIT_NOT, r"\1\2", sentence)
 
 
 def _label(path: Path, line: int, value: Any) -> int | None:

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,9 +28,16 @@ class CorpusUnavailable(ValueError):  # noqa: N818 (a state of things, not a fau
     """A file is nowhere to be had; the message is one sentence that ends with what to do."""
 
 
+class NotInRepository(CorpusUnavailable):
+    """The repository is there and has no file of this name."""
+
+
 @dataclass(frozen=True)
 class CorpusSpec:
-    """A corpus by its name on the command line; without `repo_id` it is generated in code."""
+    """A corpus by its name on the command line.
+
+    It has a `repo_id`, or `parts`, or neither: then it is generated in code.
+    """
 
     name: str
     title: str
@@ -39,6 +46,8 @@ class CorpusSpec:
     files: Mapping[str, str] = field(default_factory=dict)
     """Split ("train", "validation", "test") to the file's path in the repository."""
     revision: str | None = None
+    parts: tuple[str, ...] = ()
+    """Names of the corpora that make up this one."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,12 @@ CORPORA: Mapping[str, CorpusSpec] = {
             _parquet("wikitext-2-v1"),
         ),
         CorpusSpec("snli", "SNLI", "CC BY-SA 4.0", "stanfordnlp/snli", _parquet("plain_text")),
+        CorpusSpec(
+            "wikitext-2-snli",
+            "WikiText-2 with SNLI's sentences",
+            "CC BY-SA 3.0 and 4.0",
+            parts=("wikitext-2", "snli"),
+        ),
         CorpusSpec("crane-world", "Crane World", "the project's own"),
     )
 }
@@ -101,6 +116,8 @@ def corpus_file(name: str, split: str) -> Located:
         CorpusUnavailable: the file is nowhere to be had.
     """
     spec = corpus_spec(name)
+    if spec.parts:
+        raise ValueError(f"{spec.title} has no files of its own; ask for {_list(spec.parts)}.")
     if spec.repo_id is None:
         raise ValueError(f"{spec.title} is generated, so it has no files to look for.")
     if split not in spec.files:
@@ -123,6 +140,7 @@ def locate(
     revision: str | None = None,
     repo_type: str = "dataset",
     offline: bool | None = None,
+    max_bytes: int | None = None,
 ) -> Located:
     """Find one file of a Hub repository: mirror, then the Hub's cache, then the Hub.
 
@@ -132,9 +150,11 @@ def locate(
         revision: branch, tag or commit; None is the main branch. A mirror has no revisions.
         repo_type: "dataset" or "model".
         offline: True never touches the network; None lets HF_HUB_OFFLINE decide.
+        max_bytes: a larger file is not downloaded.
 
     Raises:
         ValueError: a name that no repository or file can have.
+        NotInRepository: the repository has no such file.
         CorpusUnavailable: none of the places has a whole file.
     """
     _check_names(repo_id, filename, repo_type)
@@ -156,7 +176,7 @@ def locate(
 
     if offline or hub.is_offline():
         why = "offline was asked for" if offline else "HF_HUB_OFFLINE is set"
-        raise _unavailable(repo_id, filename, repo_type, [*notes, why])
+        raise CorpusUnavailable(_why_not(repo_id, filename, repo_type, [*notes, why]))
     for attempt in (1, 2):
         try:
             file = hub.fetch(
@@ -165,22 +185,30 @@ def locate(
                 repo_type=repo_type,
                 revision=revision,
                 damaged=file if fault is not None else None,
+                max_bytes=max_bytes,
             )
         except hub.HubError as failure:
             if failure.again and attempt == 1:
                 continue
-            raise _unavailable(repo_id, filename, repo_type, [*notes, str(failure)]) from failure
+            kind = NotInRepository if failure.missing else CorpusUnavailable
+            reasons = [*notes, str(failure)]
+            raise kind(_why_not(repo_id, filename, repo_type, reasons)) from failure
         fault = file_fault(file)
         if fault is None:
             detail = _with_notes(f"downloaded from {repo_id} on the Hub", notes)
             return Located(file, "hub", detail, hub.commit_of(file))
     notes.append(f"what the Hub sent, twice, {fault}")
-    raise _unavailable(repo_id, filename, repo_type, notes)
+    raise CorpusUnavailable(_why_not(repo_id, filename, repo_type, notes))
 
 
 def whereabouts(corpus: str) -> str:
     """Where a corpus would come from, in words; never touches the network."""
     spec = corpus_spec(corpus)
+    if spec.parts:
+        each = {CORPORA[part].title: whereabouts(part) for part in spec.parts}
+        if len(set(each.values())) == 1:
+            return each.popitem()[1]
+        return "; ".join(f"{title}: {place}" for title, place in each.items())
     if spec.repo_id is None:
         return "built in, generated when it is needed"
     found: dict[str, str] = {}
@@ -275,22 +303,18 @@ def _in_mirror(repo_id: str, filename: str, repo_type: str, notes: list[str]) ->
     return file
 
 
-def _unavailable(
-    repo_id: str, filename: str, repo_type: str, reasons: list[str]
-) -> CorpusUnavailable:
+def _why_not(repo_id: str, filename: str, repo_type: str, reasons: list[str]) -> str:
     titles = {spec.repo_id: spec.title for spec in CORPORA.values()}
     what = f"{titles[repo_id]} ({repo_id})" if repo_id in titles else repo_id
     remedy = REMEDY
     if repo_type == "model":
         remedy = "try again while online, or set BERT_DEMO_DATA to a folder laid out like the Hub"
-    return CorpusUnavailable(
-        f"The file {filename} of {what} cannot be had: {', and '.join(reasons)}; {remedy}."
-    )
+    return f"The file {filename} of {what} cannot be had: {', and '.join(reasons)}; {remedy}."
 
 
 def _with_notes(text: str, notes: list[str]) -> str:
     return f"{text} ({'; '.join(notes)})" if notes else text
 
 
-def _list(words: list[str]) -> str:
+def _list(words: Iterable[str]) -> str:
     return ", ".join(words)

@@ -42,6 +42,15 @@ def read_wikitext(path: str | Path) -> Paragraphs:
     )
 
 
+def joined(first: Paragraphs, second: Paragraphs) -> Paragraphs:
+    """One text after the other."""
+    offsets = second.paragraph_offsets[1:] + len(first.sentences)
+    return Paragraphs(
+        pa.concat_arrays([first.sentences, second.sentences]),
+        np.concatenate((first.paragraph_offsets, offsets)),
+    )
+
+
 def as_paragraphs(paragraphs: Sequence[Sequence[str]]) -> Paragraphs:
     """The same text from lists of sentences; sentences with no word in them are dropped."""
     kept = [[s for s in sentences if s and not s.isspace()] for sentences in paragraphs]

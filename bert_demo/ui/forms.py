@@ -200,7 +200,8 @@ def field(task: str, name: str, value: Any) -> gr.components.Component:
 def _choices(task: str, item: Setting) -> list[tuple[str, str]] | None:
     if item.name == "corpus":
         corpora: Sequence[str] = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
-        built_in = {name: "" if CORPORA[name].repo_id else ", built in" for name in corpora}
+        fetched = {name for name, spec in CORPORA.items() if spec.repo_id or spec.parts}
+        built_in = {name: "" if name in fetched else ", built in" for name in corpora}
         return [(f"{CORPORA[name].title}{built_in[name]}", name) for name in corpora]
     if item.choices is None:
         return None

@@ -104,27 +104,24 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         "api_visibility": "private",
     }
 
-    def describe(*given: Any) -> tuple[dict[str, Any], str]:
-        return foretell(context, task, dict(zip(names, given, strict=True)))
+    def describe(*given: Any) -> tuple[Any, ...]:
+        told = foretell(context, task, dict(zip(names, given, strict=True)))
+        return *told, gr.Timer(active=context.measuring)
 
     def begin(*given: Any) -> tuple[dict[str, Any], str]:
         *asked, browser = given
         run = start_run(context, task, dict(zip(names, asked, strict=True)), browser)
         return {"run": run.id, "others": []}, run.id
 
+    # One event for all: of two that run side by side, the older answer could come last and stay.
     gr.on(
-        [tab.select, *(f.change for f in inputs)],
+        [tab.select, timer.tick, *(f.change for f in inputs)],
         answered(describe),
         inputs,
-        [estimate, command],
+        [estimate, command, timer],
         trigger_mode="always_last",
         **quiet,
     )
-
-    def describe_again(*given: Any) -> tuple[Any, ...]:
-        return *describe(*given), gr.Timer(active=context.measuring)
-
-    timer.tick(answered(describe_again), inputs, [estimate, command, timer], **quiet)
     for button in presets:
 
         def choose(*given: Any, name: str = button.value) -> list[Any]:
