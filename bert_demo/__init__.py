@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bert_demo.checkpoint import load, save
     from bert_demo.config import BertConfig, RunConfig, TrainingConfig
     from bert_demo.contexts import compare
-    from bert_demo.interop import import_d2l
+    from bert_demo.interop.d2l import import_d2l
     from bert_demo.model import BertModel
     from bert_demo.predict import classify, encode, evaluate, fill_mask
     from bert_demo.tokenizer import Tokenizer
@@ -48,7 +48,7 @@ _HOME = {
     "BertConfig": "config",
     "RunConfig": "config",
     "TrainingConfig": "config",
-    "import_d2l": "interop",
+    "import_d2l": "interop.d2l",
     "BertModel": "model",
     "classify": "predict",
     "compare": "contexts",

@@ -115,6 +115,9 @@ def _prepare_pretraining(run: RunConfig) -> tuple[Any, ...]:
         model = BertModel(run.model_config(tokenizer.vocab_size))
     elif given.model.task == "pretraining":
         model = given.model
+    elif given.model.task == "encoder":
+        model = BertModel(given.config)  # with heads, which are new
+        model.load_state_dict(given.model.state_dict(), strict=False)
     else:
         raise ValueError(
             f"{run.start_from} is fine-tuned and has no masked-LM head; go on pretraining from a "

@@ -122,6 +122,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--num-attention-heads", type=_whole, metavar="N", help="Where the zip's name does not tell"
     )
 
+    one = command("import-hf", "Make a checkpoint from a BERT of Hugging Face's.")
+    one.add_argument(
+        "source", metavar="REPO_OR_FOLDER", help="google-bert/bert-base-uncased, or a folder"
+    )
+    _add_out(one)
+    _add_overwrite(one)
+
     command("prepare", "Fetch and cache all text, for work without a network.")
     command("doctor", "Say what this computer offers: device, memory, text, checkpoints.")
     return parser

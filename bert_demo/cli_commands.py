@@ -243,19 +243,32 @@ def fill_mask(flags: Namespace) -> int:
 
 def import_d2l(flags: Namespace) -> int:
     """A checkpoint of the book."""
-    from bert_demo import interop
+    from bert_demo.interop.d2l import import_d2l
 
-    report = interop.import_d2l(
+    report = import_d2l(
         flags.source,
         flags.out,
         num_attention_heads=flags.num_attention_heads,
         overwrite=flags.overwrite,
     )
+    return _imported(flags, report)
+
+
+def import_hf(flags: Namespace) -> int:
+    """A BERT of Hugging Face's."""
+    from bert_demo.interop.hugging_face import import_hf
+
+    return _imported(flags, import_hf(flags.source, flags.out, overwrite=flags.overwrite))
+
+
+def _imported(flags: Namespace, report: dict[str, Any]) -> int:
     if flags.json:
         emit(report)
         return 0
     for name, value in report.items():
-        say(f"{name.replace('_', ' ')}: {value}")
+        words = (", ".join(value) or "none") if isinstance(value, list) else value
+        if value is not None:
+            say(f"{name.replace('_', ' ')}: {words}")
     return 0
 
 

@@ -23,6 +23,8 @@ def count_parameters(config: BertConfig, task: str = "pretraining") -> int:
     feed_forward = 2 * hidden * inner + inner + hidden + norm
     pooler = hidden * hidden + hidden
     total = embeddings + config.num_hidden_layers * (attention + feed_forward) + pooler
+    if task == "encoder":
+        return total
     if task == "nli":
         return total + 3 * hidden + 3
     matrix = 0 if config.tie_word_embeddings else config.vocab_size * hidden

@@ -18,7 +18,7 @@ from bert_demo import kernels
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.packing import PackedBatch
 
-TASKS = ("pretraining", "nli")
+TASKS = ("pretraining", "nli", "encoder")
 
 
 def _activation(config: BertConfig, x: Tensor) -> Tensor:
@@ -135,7 +135,8 @@ class BertModel(nn.Module):
     """A BERT with the heads that its task needs.
 
     task "pretraining": `mlm` (masked LM) and `nsp` (next sentence; class 1 is "is next", as in
-    the book). task "nli": `classifier` over `bert_demo.config.LABELS`.
+    the book). task "nli": `classifier` over `bert_demo.config.LABELS`. task "encoder": neither,
+    as sentence encoders come.
     """
 
     def __init__(self, config: BertConfig, task: str = "pretraining") -> None:
@@ -148,7 +149,7 @@ class BertModel(nn.Module):
         if task == "pretraining":
             self.mlm = MaskedLMHead(config, self.embeddings.word_embeddings)
             self.nsp = nn.Linear(config.hidden_size, 2)
-        else:
+        elif task == "nli":
             self.classifier = nn.Linear(config.hidden_size, len(LABELS))
         if config.initializer_range:
             self.apply(self._initialise)

@@ -111,7 +111,8 @@ def fill_mask(
     listed.
     """
     if model.task != "pretraining":
-        raise ValueError("This model was fine-tuned and cannot fill blanks; use a pretrained one.")
+        why = "was fine-tuned" if model.task == "nli" else "has no masked-LM head"
+        raise ValueError(f"This model {why} and cannot fill blanks; use a pretrained one.")
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise ValueError(f"top is {top!r}; it must be a whole number of at least 1.")
     encoded = encode_ids(model, tokenizer, text, None)

@@ -24,7 +24,7 @@ from bert_demo.config import BertConfig, from_dict
 from bert_demo.data.sources import CORPORA
 from bert_demo.model import BertModel
 
-TASK_WORDS = {"pretraining": "pretrained", "nli": "fine-tuned"}
+TASK_WORDS = {"pretraining": "pretrained", "nli": "fine-tuned", "encoder": "encoder"}
 
 _ID = re.compile(r"([a-z]+)/([A-Za-z0-9][A-Za-z0-9._-]{0,99})", re.ASCII)
 _MOST_MODELS = 6
@@ -39,7 +39,7 @@ class Entry:
     id: str
     title: str
     task: str
-    """"pretraining" or "nli"."""
+    """One of `bert_demo.model.TASKS`."""
     config: BertConfig
     parameters: int
     about: dict[str, Any]

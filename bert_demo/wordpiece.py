@@ -18,7 +18,7 @@ def train(texts: list[str], vocab_size: int, special_tokens: Sequence[str]) -> A
     # beforehand, they are always numbered alike.
     inner = sorted(piece for piece in alphabet if piece.startswith("##"))
     vocabulary = _learn(texts, vocab_size, [*special_tokens, *inner])
-    backend = _bert_style(vocabulary, special_tokens[0])
+    backend = bert_style(vocabulary, special_tokens[0])
     backend.add_special_tokens(list(special_tokens))
     return backend
 
@@ -37,7 +37,7 @@ def _learn(texts: list[str], size: int, special_tokens: Sequence[str]) -> dict[s
     """Vocabulary of `size` pieces, more where the letters alone are more."""
     from tokenizers import trainers
 
-    backend = _bert_style({}, special_tokens[0])
+    backend = bert_style({}, special_tokens[0])
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
         special_tokens=list(special_tokens),
@@ -49,11 +49,25 @@ def _learn(texts: list[str], size: int, special_tokens: Sequence[str]) -> dict[s
     return vocabulary
 
 
-def _bert_style(vocabulary: dict[str, int], unknown: str) -> Any:
+def bert_style(
+    vocabulary: dict[str, int],
+    unknown: str,
+    *,
+    lowercase: bool = True,
+    strip_accents: bool | None = None,
+    chinese: bool = True,
+) -> Any:
+    """A `tokenizers.Tokenizer` with BERT's rules (Devlin et al. 2019) for a vocabulary.
+
+    strip_accents: None strips them where text is put into lower case. chinese: Chinese
+    characters are words of their own.
+    """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     backend: Any = Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
-    backend.normalizer = normalizers.BertNormalizer()
+    backend.normalizer = normalizers.BertNormalizer(
+        lowercase=lowercase, strip_accents=strip_accents, handle_chinese_chars=chinese
+    )
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece()
     return backend

@@ -14,8 +14,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bert_demo import checkpoint, interop
-from bert_demo.interop import import_d2l
+from bert_demo import checkpoint
+from bert_demo.interop import d2l, untrusted
+from bert_demo.interop.d2l import import_d2l
 from bert_demo.packing import pack
 
 SPECIALS = ["<unk>", "<pad>", "<mask>", "<cls>", "<sep>"]
@@ -175,7 +176,7 @@ def test_by_name_the_books_address_and_digest_are_used(
         destination.parent.mkdir(parents=True, exist_ok=True)
         return book_zip(destination, book_files(state=book_state(256, layers=1)))
 
-    monkeypatch.setattr(interop, "download", download)
+    monkeypatch.setattr(d2l, "download", download)
     report = import_d2l("bert.small", tmp_path / "out")
     assert report["num_attention_heads"] == 4 and "bert.small" in report["heads_from"]
     ((url, sha1),) = asked
@@ -265,7 +266,7 @@ def test_a_zip_that_claims_to_be_huge_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = book_zip(tmp_path / "mine.zip")
-    monkeypatch.setattr(interop, "_MAX_BYTES", 1000)
+    monkeypatch.setattr(untrusted, "MAX_BYTES", 1000)
     assert "1,000 are allowed" in complaint(source, tmp_path / "out")
     with zipfile.ZipFile(source) as archive:
         archive.extractall(tmp_path / "unpacked")

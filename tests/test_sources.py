@@ -201,7 +201,8 @@ def test_damaged_cache_is_fetched_again(parquet: bytes, ask: Asker) -> None:
 )
 def test_missing_on_the_hub(ask: Asker, call: tuple[str, dict[str, Any]], words: str) -> None:
     told, seconds = ask.all(call)[0]
-    assert told["type"] == "CorpusUnavailable"
+    kind = "NotInRepository" if "no file" in words else "CorpusUnavailable"
+    assert told["type"] == kind
     assert words in told["error"]
     assert_names_a_way_out(told["error"])
     assert seconds < 3

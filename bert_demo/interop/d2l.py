@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import stat
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -25,6 +24,7 @@ from bert_demo import checkpoint
 from bert_demo.config import BertConfig
 from bert_demo.data.download import download, is_web_page
 from bert_demo.data.sources import cache_dir
+from bert_demo.interop import untrusted
 from bert_demo.tokenizer import Tokenizer
 
 VOCABULARY, PARAMETERS = "vocab.json", "pretrained.params"
@@ -47,11 +47,6 @@ BOOK_MODELS = {
     "bert.small": BookModel("c72329e68a732bef0452e4b96a1c341c8910f81f", 256, 4),
     "bert.base": BookModel("225d66f04cae318b841a13d32af3acc165f253ac", 768, 12),
 }
-
-_MAX_BYTES = 2 << 30  # the book's largest takes a third of it
-_MAX_MEMBERS = 1000
-_MAX_RATIO = 100  # weights hardly compress at all, words to a third
-_SMALL = 1 << 20  # below this no ratio does harm
 
 _LAYER = re.compile(r"encoder\.blks\.(\d+)\.")
 
@@ -142,8 +137,10 @@ def _read(path: Path) -> tuple[list[str], bytes, bytes]:
         if not path.is_dir():
             return _read_zip(path)
         found = [_only(path.rglob(name), name, path) for name in (VOCABULARY, PARAMETERS)]
-        if sum(file.stat().st_size for file in found) > _MAX_BYTES:
-            raise ValueError(f"{path} is larger than {_MAX_BYTES >> 30} GB; it is not the book's.")
+        if sum(file.stat().st_size for file in found) > untrusted.MAX_BYTES:
+            raise ValueError(
+                f"{path} is larger than {untrusted.MAX_BYTES >> 30} GB; it is not the book's."
+            )
         words, parameters = (file.read_bytes() for file in found)
         return [path.resolve().name, found[1].resolve().parent.name], words, parameters
     except OSError as error:
@@ -158,7 +155,7 @@ def _read_zip(path: Path) -> tuple[list[str], bytes, bytes]:
             )
     try:
         with zipfile.ZipFile(path) as archive:
-            _check(archive, path.name)
+            untrusted.check_zip(archive, path.name)
             items = [i for i in archive.infolist() if "__MACOSX" not in i.filename]
             found = [
                 _only((i for i in items if PurePosixPath(i.filename).name == wanted), wanted, path)
@@ -178,34 +175,6 @@ def _only(found: Iterable[Any], name: str, path: Path) -> Any:
     return files[0]
 
 
-def _check(archive: zipfile.ZipFile, name: str) -> None:
-    """Refuse a zip that could do harm, going by its list of contents alone."""
-    items = archive.infolist()
-    if len(items) > _MAX_MEMBERS:
-        raise ValueError(f"{name} holds {len(items):,} files; a checkpoint has a handful.")
-    for item in items:
-        # `filename` ends at a null byte and has the system's separators put right.
-        parts = re.split(r"[/\\]", item.orig_filename)
-        absolute = not parts[0] or re.match(r"[A-Za-z]:", parts[0])
-        if absolute or ".." in parts or "\0" in item.orig_filename:
-            raise ValueError(
-                f"{name} is dangerous: {item.orig_filename!r} leads out of its folder."
-            )
-        if stat.S_ISLNK(item.external_attr >> 16):
-            raise ValueError(f"{name} is dangerous: {item.filename!r} is a link.")
-        plain = item.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-        if item.flag_bits & 1 or not plain:
-            raise ValueError(f"{name} is encrypted or packed in a way that the book does not use.")
-        if item.file_size > _SMALL and item.file_size > _MAX_RATIO * item.compress_size:
-            raise ValueError(
-                f"{name} is dangerous: {item.filename!r} would unpack to {item.file_size:,} bytes "
-                f"from {item.compress_size:,}."
-            )
-    total = sum(item.file_size for item in items)
-    if total > _MAX_BYTES:
-        raise ValueError(f"{name} would unpack to {total:,} bytes; {_MAX_BYTES:,} are allowed.")
-
-
 def _words(content: bytes, path: Path) -> list[str]:
     try:
         words = json.loads(content)
@@ -217,29 +186,11 @@ def _words(content: bytes, path: Path) -> list[str]:
 
 
 def _state_dict(content: bytes, path: Path) -> dict[str, Tensor]:
-    """The parameters by name, fp32; a DataParallel model's "module." is taken off."""
+    """The parameters by name, fp32."""
     where = f"{PARAMETERS} in {path}"
-    stream = io.BytesIO(content)
-    if zipfile.is_zipfile(stream):  # PyTorch's files are zips themselves
-        with zipfile.ZipFile(stream) as archive:
-            _check(archive, where)
-    stream.seek(0)
-    try:
-        state = torch.load(stream, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its parser stumbles over
-        raise ValueError(
-            f"{where} is not a PyTorch file of weights, or it is damaged; the book's zips for "
-            f"PyTorch have .torch in their names."
-        ) from error
-    if not isinstance(state, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) and value.layout is torch.strided
-        for name, value in state.items()
-    ):
-        raise ValueError(f"{where} must hold tensors by name.")
-    # A tensor of two numbers can claim to be a billion: strides of 0 cost its maker nothing.
-    if sum(value.numel() * 4 for value in state.values()) > _MAX_BYTES:
-        raise ValueError(f"{where} is larger than {_MAX_BYTES >> 30} GB; it is not the book's.")
-    return {name.removeprefix("module."): value.float() for name, value in state.items()}
+    hint = "the book's zips for PyTorch have .torch in their names"
+    state = untrusted.read_state_dict(io.BytesIO(content), where, hint)
+    return {name: value.float() for name, value in state.items()}
 
 
 def _sizes(state: Mapping[str, Tensor], path: Path) -> dict[str, Any]:

@@ -1,0 +1,236 @@
+"""BERT as Hugging Face keeps it becomes a checkpoint of this project.
+
+Read are `config.json`, the weights (safetensors, or PyTorch's file as tensors alone, in one file
+or several) and `tokenizer.json` or `vocab.txt`. The architecture is that of Devlin et al. (2019)
+as `transformers` computes it; whatever it computes otherwise is refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bert_demo import checkpoint, wordpiece
+from bert_demo.config import LABELS, BertConfig
+from bert_demo.interop import names
+from bert_demo.interop.model_files import ModelFiles
+from bert_demo.tokenizer import UNK, Tokenizer
+
+# What `transformers` assumes where config.json says nothing.
+_DEFAULTS = {
+    "vocab_size": 30522,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.1,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-12,
+    "initializer_range": 0.02,
+}
+
+_TITLES = {
+    "albert": "ALBERT",
+    "deberta": "DeBERTa",
+    "deberta-v2": "DeBERTa",
+    "distilbert": "DistilBERT",
+    "electra": "ELECTRA",
+    "gpt2": "GPT-2",
+    "modernbert": "ModernBERT",
+    "mpnet": "MPNet",
+    "roberta": "RoBERTa",
+    "xlm-roberta": "XLM-RoBERTa",
+}
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+_ENCODER = ("embeddings.", "encoder.", "pooler.")
+_SEED = 0  # the same import always gives the same checkpoint, new weights included
+
+
+def import_hf(source: str | Path, out: str | Path, *, overwrite: bool = False) -> dict[str, Any]:
+    """Make a checkpoint in `out` from a BERT of Hugging Face's.
+
+    The task follows from the heads that the file has: a masked-LM head makes it "pretraining",
+    a classifier over entailment, neutral and contradiction "nli", nothing of the kind "encoder".
+    The next-sentence classes and the labels change places to this project's order.
+
+    Args:
+        source: a folder, or a repository of the Hub ("google-bert/bert-base-uncased").
+        overwrite: replace a checkpoint that is in `out` already.
+
+    Returns:
+        What was found, as JSON has it: the model's sizes, `task`, `parameters`,
+        `untrained_heads` (not in the file, so new), `left_out` (in the file, not used), `source`,
+        `revision` (the Hub's commit, or None), `out`.
+
+    Raises:
+        ValueError: no such source; no network; a model that is not a BERT; files that are
+            missing, damaged or dangerous; a folder that cannot be written.
+    """
+    checkpoint.check_writable(out, overwrite=overwrite)
+    files = ModelFiles(source)
+    theirs = files.json("config.json")
+    _check_kind(theirs, files.name)
+    tokenizer = _tokenizer(files)
+    state = names.modern(files.weights())
+    labels = _label_order(theirs) if "classifier.weight" in state else None
+    task = _task(state, labels)
+    config = _config(theirs, state, task, files.name)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise ValueError(
+            f"{files.name} has {tokenizer.vocab_size:,} tokens but weights for "
+            f"{config.vocab_size:,}."
+        )
+    weights, untrained = _renamed(state, config, task, files.name)
+    model = checkpoint.unfilled_model(config, task)
+    for name, expected in model.state_dict().items():
+        if weights[name].shape != expected.shape:
+            raise ValueError(
+                f"{files.name} does not fit its config.json: {name} is "
+                f"{tuple(weights[name].shape)}, it should be {tuple(expected.shape)}."
+            )
+    if task == "nli":
+        for name in ("classifier.weight", "classifier.bias"):
+            weights[name] = weights[name][labels]
+    if task == "pretraining":
+        for name in ("nsp.weight", "nsp.bias"):
+            weights[name] = names.swapped(weights[name])
+    model.load_state_dict(weights, assign=True)
+    if task == "pretraining" and config.tie_word_embeddings:
+        model.mlm.decoder_weight = model.embeddings.word_embeddings.weight
+    report = {
+        "task": task,
+        **{name: getattr(config, name) for name in _DEFAULTS},
+        "parameters": sum(value.numel() for value in model.parameters()),
+        "untrained_heads": untrained,
+        "left_out": sorted({name.rpartition(".")[0] for name in state}),
+        "source": files.name,
+        "revision": files.revision,
+    }
+    checkpoint.save(out, model, tokenizer, {"imported": "Hugging Face", **report})
+    return {**report, "out": str(out)}
+
+
+def _check_kind(theirs: Mapping[str, Any], source: str) -> None:
+    """Refuse what is not a BERT, or one that computes something else."""
+    if str(theirs.get("format", "")).startswith("bert_demo "):
+        raise ValueError(f"{source} is a checkpoint of bert_demo already; use it as it is.")
+    kind, built = theirs.get("model_type"), theirs.get("architectures")
+    first = str(built[0]) if isinstance(built, list) and built else None
+    if kind is None and first is not None and not re.match("Bert(Model|For|LMHead)", first):
+        kind = first
+    if kind not in (None, "bert"):
+        title = _TITLES.get(str(kind), str(kind))
+        raise ValueError(f"{source} is a model of the kind {title}, not a BERT.")
+    if theirs.get("is_decoder") or theirs.get("add_cross_attention"):
+        raise ValueError(f"{source} is a BERT made into a decoder, which reads only to the left.")
+    positions = theirs.get("position_embedding_type", "absolute")
+    if positions != "absolute":
+        raise ValueError(
+            f"{source} has position embeddings of the type {positions!r}; only 'absolute', BERT's "
+            f"own, can be read."
+        )
+
+
+def _config(
+    theirs: Mapping[str, Any], state: Mapping[str, Tensor], task: str, source: str
+) -> BertConfig:
+    values = {name: theirs.get(name, value) for name, value in _DEFAULTS.items()}
+    tied = theirs.get("tie_word_embeddings", True) is not False
+    table, decoder = state.get("embeddings.word_embeddings.weight"), state.get(names.DECODER)
+    if task == "pretraining" and table is not None and decoder is not None:
+        tied = tied and torch.equal(table, decoder)
+    try:
+        return BertConfig(**values, embedding_layer_norm=True, tie_word_embeddings=tied)
+    except ValueError as error:
+        raise ValueError(f"{source} cannot be imported: {error}") from error
+
+
+def _label_order(theirs: Mapping[str, Any]) -> list[int] | None:
+    """For each of `LABELS` its row in their classifier; None where the names are others."""
+    named = theirs.get("id2label")
+    if not isinstance(named, Mapping):
+        return None
+    rows = {str(label).strip().lower(): str(row) for row, label in named.items()}
+    order = [rows.get(label, "") for label in LABELS]
+    return [int(row) for row in order] if sorted(order) == ["0", "1", "2"] else None
+
+
+def _task(state: Mapping[str, Tensor], labels: list[int] | None) -> str:
+    if labels is not None and state["classifier.weight"].shape[0] == len(LABELS):
+        return "nli"
+    return "pretraining" if "cls.predictions.bias" in state else "encoder"
+
+
+def _renamed(
+    state: dict[str, Tensor], config: BertConfig, task: str, source: str
+) -> tuple[dict[str, Tensor], list[str]]:
+    """(their weights under our names, new parts); what `state` keeps was not used."""
+
+    def take(name: str) -> Tensor:
+        if name not in state:
+            raise ValueError(f"{source} is not a whole BERT: {name} is missing.")
+        return state.pop(name)
+
+    layers, hidden = config.num_hidden_layers, config.hidden_size
+    draws, std = torch.Generator().manual_seed(_SEED), config.initializer_range or 0.02
+    untrained = []
+    for part, theirs, rows in (
+        ("pooler", "pooler.dense", hidden),
+        ("nsp", "cls.seq_relationship", 2),
+    ):
+        wanted = part == "pooler" or task == "pretraining"
+        if wanted and f"{theirs}.weight" not in state:
+            untrained.append(part)
+            state[f"{theirs}.weight"] = torch.randn(rows, hidden, generator=draws) * std
+            state[f"{theirs}.bias"] = torch.zeros(rows)
+    if task == "pretraining" and config.tie_word_embeddings:
+        state[names.DECODER] = state.get("embeddings.word_embeddings.weight", torch.empty(0))
+    weights = {ours: take(theirs) for ours, theirs in names.tensors(layers, task).items()}
+    for ours, parts in names.qkv(layers).items():
+        values = [take(part) for part in parts]
+        if len({value.shape for value in values}) != 1:
+            raise ValueError(f"{source} is not a whole BERT: {parts[0]} has an odd shape.")
+        weights[ours] = torch.stack(values).flatten(0, 1)
+    unknown = [name for name in state if name.startswith(_ENCODER)]
+    if unknown:
+        raise ValueError(f"{source} is not a plain BERT: it has an unknown {min(unknown)}.")
+    return weights, untrained
+
+
+def _tokenizer(files: ModelFiles) -> Tokenizer:
+    """From tokenizer.json; else from vocab.txt with the rules that tokenizer_config.json names."""
+    name = files.need("tokenizer.json", "vocab.txt").name
+    text, where = files.text(name), f"{name} of {files.name}"
+    if name == "tokenizer.json":
+        tokenizer = Tokenizer.from_json(text, where)
+        if tokenizer.kind == "word" and tokenizer.tokens([tokenizer.unk_id]) != [UNK]:
+            raise ValueError(f"{where} has whole words, not WordPiece; no BERT reads those.")
+        return tokenizer
+    rules: Mapping[str, Any] = {}
+    if files.find("tokenizer_config.json") is not None:
+        rules = files.json("tokenizer_config.json")
+    lines = text.removesuffix("\n").split("\n")
+    vocabulary = {piece: number for number, piece in enumerate(lines)}
+    if len(vocabulary) != len(lines):
+        raise ValueError(
+            f"{where} is damaged: it has {len(lines) - len(vocabulary):,} lines twice."
+        )
+    backend = wordpiece.bert_style(
+        vocabulary,
+        "[UNK]",
+        lowercase=rules.get("do_lower_case", True) is not False,
+        strip_accents=rules.get("strip_accents"),
+        chinese=rules.get("tokenize_chinese_chars", True) is not False,
+    )
+    backend.add_special_tokens([piece for piece in SPECIAL_TOKENS if piece in vocabulary])
+    return Tokenizer.from_json(backend.to_str(), where)

@@ -1,0 +1,145 @@
+"""The files of a Hugging Face model, in a folder or on the Hub, read with care."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from bert_demo.data.sources import CorpusUnavailable, NotInRepository, locate
+from bert_demo.interop import untrusted
+
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_TEXT_BYTES = 64 << 20  # the largest vocabularies take a tenth
+
+
+class ModelFiles:
+    """One model's files by name.
+
+    A folder is read in place. Anything else is a repository, looked for as texts are: a local
+    mirror, the Hub's cache, the Hub.
+    """
+
+    def __init__(self, source: str | Path) -> None:
+        """Raises `ValueError` if `source` is neither a folder nor a repository's name."""
+        try:
+            folder = Path(source).expanduser()
+            is_folder, exists = folder.is_dir(), folder.exists()
+        except (OSError, RuntimeError, ValueError) as error:  # a null byte, no home
+            raise ValueError(f"{str(source)!r} is not a folder or a repository's name.") from error
+        if exists and not is_folder:
+            raise ValueError(
+                f"{source} is a file; give the model's folder, or a repository of the Hub."
+            )
+        self._folder = folder if is_folder else None
+        self.name = folder.resolve().name if is_folder else str(source)
+        """The repository, or the folder's own name."""
+        self.revision: str | None = None
+        """The Hub's commit, where it is known."""
+
+    def find(self, name: str) -> Path | None:
+        """The file, or None if this model has none of this name."""
+        if self._folder is not None:
+            path = self._folder / name
+            return path if path.is_file() else None
+        try:
+            found = locate(self.name, name, repo_type="model", max_bytes=untrusted.MAX_BYTES)
+        except NotInRepository:
+            return None
+        except CorpusUnavailable:
+            raise
+        except ValueError as error:
+            raise ValueError(
+                f"There is no folder {self.name}, and it is not a repository's name such as "
+                f"google-bert/bert-base-uncased."
+            ) from error
+        if found.origin == "local mirror":
+            self._folder = found.path.parent
+        self.revision = found.revision or self.revision
+        return found.path
+
+    def need(self, *names: str) -> Path:
+        """The first of these files that there is; `ValueError` if there is none of them."""
+        trouble: CorpusUnavailable | None = None
+        for name in names:
+            try:
+                path = self.find(name)
+            except CorpusUnavailable as error:  # offline: what was not fetched may not be needed
+                trouble, path = trouble or error, None
+            if path is not None:
+                return path
+        if trouble is not None:
+            raise trouble
+        raise ValueError(f"{self.name} has no {' and no '.join(names)}.")
+
+    def text(self, name: str) -> str:
+        """The contents of a text file that has to be there."""
+        path = self.need(name)
+        try:
+            if path.stat().st_size > _TEXT_BYTES:
+                raise ValueError(f"{name} of {self.name} is larger than {_TEXT_BYTES >> 20} MB.")
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{name} of {self.name} is damaged: it is not text.") from error
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The object in a JSON file that has to be there."""
+        try:
+            value = json.loads(self.text(name))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"{name} of {self.name} is damaged: it is not valid JSON.") from error
+        if not isinstance(value, dict):
+            raise ValueError(f"{name} of {self.name} is damaged: it must be an object.")
+        return value
+
+    def weights(self) -> dict[str, Tensor]:
+        """All tensors by their names in the files, fp32; integers are left out."""
+        indices = [f"{name}.index.json" for name in _WEIGHTS]
+        first = self.need(_WEIGHTS[0], indices[0], _WEIGHTS[1], indices[1])
+        paths = [first]
+        if first.name in indices:
+            paths = [self.need(part) for part in self._parts(first.name)]
+        if sum(path.stat().st_size for path in paths) > untrusted.MAX_BYTES:
+            raise ValueError(
+                f"{self.name} is larger than {untrusted.MAX_BYTES >> 30} GB, the most that is read."
+            )
+        state: dict[str, Tensor] = {}
+        for path in paths:
+            state |= self._read(path)
+        odd = next((n for n, v in state.items() if not (v.is_floating_point() or _counts(v))), None)
+        if odd is not None:
+            raise ValueError(f"{self.name} is quantised ({odd} is {state[odd].dtype}); give fp32.")
+        return {name: value.float() for name, value in state.items() if value.is_floating_point()}
+
+    def _parts(self, index: str) -> list[str]:
+        """The files that an index names: plain names, as they are beside it."""
+        named = self.json(index).get("weight_map")
+        parts = sorted(set(named.values())) if isinstance(named, dict) else []
+        if not parts or any(
+            not isinstance(part, str) or set(part) & set("/\\:\0") for part in parts
+        ):
+            raise ValueError(f"{index} of {self.name} is damaged: it must name files beside it.")
+        return parts
+
+    def _read(self, path: Path) -> dict[str, Tensor]:
+        where = f"{path.name} of {self.name}"
+        try:
+            if path.suffix != ".safetensors":
+                with path.open("rb") as stream:
+                    return untrusted.read_state_dict(stream, where, "fetch it again")
+            with safe_open(path, "pt") as file:
+                return {name: file.get_tensor(name) for name in list(file.keys())}
+        except SafetensorError as error:
+            raise ValueError(f"{where} is damaged or incomplete ({error}).") from error
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _counts(value: Tensor) -> bool:
+    """Whether it is one of BERT's lists of positions, which old files keep among the weights."""
+    return value.dim() <= 2 and not value.is_complex() and value.element_size() == 8

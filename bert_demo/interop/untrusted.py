@@ -1,0 +1,80 @@
+"""Care with files from elsewhere: what they hold is checked before it is believed.
+
+Zips are judged by their list of contents, before a byte is unpacked; state dicts of PyTorch are
+read as tensors alone, so that no pickled code runs.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import zipfile
+from collections.abc import Mapping
+from typing import IO
+
+import torch
+from torch import Tensor
+
+MAX_BYTES = 2 << 30
+"""The largest model that is read: BERT's own large one takes two thirds of it."""
+
+_MAX_MEMBERS = 1000
+_MAX_RATIO = 100  # weights hardly compress at all, words to a third
+_SMALL = 1 << 20  # below this no ratio does harm
+
+
+def check_zip(archive: zipfile.ZipFile, name: str) -> None:
+    """Refuse a zip that could do harm, going by its list of contents alone."""
+    items = archive.infolist()
+    if len(items) > _MAX_MEMBERS:
+        raise ValueError(f"{name} holds {len(items):,} files; a checkpoint has a handful.")
+    for item in items:
+        # `filename` ends at a null byte and has the system's separators put right.
+        parts = re.split(r"[/\\]", item.orig_filename)
+        absolute = not parts[0] or re.match(r"[A-Za-z]:", parts[0])
+        if absolute or ".." in parts or "\0" in item.orig_filename:
+            raise ValueError(
+                f"{name} is dangerous: {item.orig_filename!r} leads out of its folder."
+            )
+        if stat.S_ISLNK(item.external_attr >> 16):
+            raise ValueError(f"{name} is dangerous: {item.filename!r} is a link.")
+        plain = item.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if item.flag_bits & 1 or not plain:
+            raise ValueError(f"{name} is encrypted or packed in an unusual way.")
+        if item.file_size > _SMALL and item.file_size > _MAX_RATIO * item.compress_size:
+            raise ValueError(
+                f"{name} is dangerous: {item.filename!r} would unpack to {item.file_size:,} bytes "
+                f"from {item.compress_size:,}."
+            )
+    total = sum(item.file_size for item in items)
+    if total > MAX_BYTES:
+        raise ValueError(f"{name} would unpack to {total:,} bytes; {MAX_BYTES:,} are allowed.")
+
+
+def read_state_dict(stream: IO[bytes], where: str, hint: str) -> dict[str, Tensor]:
+    """The tensors by name of a file that `torch.save` wrote; a leading "module." is taken off.
+
+    Args:
+        where: the file in words, for errors.
+        hint: ends the sentence about a file that is not one of PyTorch's.
+    """
+    if zipfile.is_zipfile(stream):  # PyTorch's files are zips
+        with zipfile.ZipFile(stream) as archive:
+            check_zip(archive, where)
+    stream.seek(0)
+    try:
+        state = torch.load(stream, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its parser stumbles over
+        raise ValueError(
+            f"{where} is not a PyTorch file of weights, or it is damaged; {hint}."
+        ) from error
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) and value.layout is torch.strided
+        for name, value in state.items()
+    ):
+        raise ValueError(f"{where} must hold tensors by name.")
+    # A tensor of two numbers can claim to be a billion: strides of 0 cost its maker nothing.
+    if sum(value.numel() * 4 for value in state.values()) > MAX_BYTES:
+        raise ValueError(f"{where} is larger than {MAX_BYTES >> 30} GB, the most that is read.")
+    # A model that was trained on several cards at once has this before every name.
+    return {name.removeprefix("module."): value for name, value in state.items()}

@@ -1,0 +1,501 @@
+"""Hugging Face's BERT read as it is: the numbers and ids of `transformers`, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from bert_demo import checkpoint, cli, predict
+from bert_demo.interop import untrusted
+from bert_demo.interop.hugging_face import import_hf
+from bert_demo.packing import pack
+
+transformers = pytest.importorskip("transformers")
+
+NEAR = {"atol": 1e-5, "rtol": 0.0}  # asked for: 1e-4
+_VOCABULARY = """[PAD] [UNK] [CLS] [SEP] [MASK] a b c ##a ##b ##c crane ##s fly ##ing cafe naive É
+café Crane 東 京 ! . , ' - ½ ß ss ##ß 🙂 한 ##ᅡ 국 é ##é i \u0131 ̇ $ @ x xx ##x ##xx ﬁ fi ##i ##n"""
+PIECES = _VOCABULARY.split()
+TEXTS = [
+    "A crane is flying, isn't it? $5.00@home",
+    "naïve café CAFÉ É Crane cranes flying",
+    "東京タワー東 京 in 한국 한국",
+    "🙂🙂 a🙂b \u200bzero\u00adwidth \ufeff½ ﬁ ß İstanbul \u0131",
+    "x" * 100 + " " + "x" * 101 + " " + "xx" * 40,
+    "[CLS] typed <sep> text [UNK] ##s",
+    "tabs\tand\nlines\r\nand\u3000wide\u2028spaces\u00a0here",
+]
+
+
+def hf_config(**changes: Any) -> Any:
+    values = {
+        "vocab_size": len(PIECES),
+        "hidden_size": 24,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 20,
+        "max_position_embeddings": 40,
+        "initializer_range": 0.5,  # so that no mistake hides in small numbers
+    }
+    return transformers.BertConfig(**values | changes)
+
+
+def hf_model(kind: str = "BertForPreTraining", seed: int = 0, **changes: Any) -> Any:
+    """A random model of one of their classes, biases and norms included."""
+    torch.manual_seed(seed)
+    model = getattr(transformers, kind)(hf_config(**changes)).eval()
+    with torch.no_grad():
+        for value in model.parameters():
+            if value.dim() == 1:
+                value.add_(torch.randn_like(value) * 0.2)
+    return model
+
+
+def write_vocabulary(folder: Path, *, fast: bool = False, **rules: Any) -> Any:
+    """A vocabulary beside a model, in one of its two forms; returns their tokenizer."""
+    folder.mkdir(exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n", encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "BertTokenizer", **rules}), encoding="utf-8"
+    )
+    theirs = transformers.BertTokenizer.from_pretrained(folder)
+    if fast:
+        theirs.save_pretrained(folder)
+        (folder / "vocab.txt").unlink(missing_ok=True)
+        assert (folder / "tokenizer.json").is_file()
+    return theirs
+
+
+def saved(folder: Path, model: Any, **rules: Any) -> Path:
+    model.save_pretrained(folder)
+    write_vocabulary(folder, **rules)
+    return folder
+
+
+def sequences(vocabulary: int = len(PIECES), types: int = 2) -> list[tuple[list[int], list[int]]]:
+    draw = torch.Generator().manual_seed(5)
+    lengths = [9, 40, 3, 17]
+    items = []
+    for length in lengths:
+        ids = torch.randint(vocabulary, (length,), generator=draw).tolist()
+        items.append((ids, [0] * 3 + [types - 1] * (length - 3)))
+    return items
+
+
+def assert_same_numbers(model: Any, theirs: Any) -> None:
+    """All hidden states, the pooled vector and all heads, one sequence after the other."""
+    for ids, types in sequences(types=model.config.type_vocab_size):
+        with torch.no_grad():
+            expected = theirs(
+                input_ids=torch.tensor([ids]),
+                token_type_ids=torch.tensor([types]),
+                output_hidden_states=True,
+            )
+            output = model.look_inside(pack([(ids, types)]))
+            last = output.hidden_states[-1]
+            for ours, other in zip(output.hidden_states, expected.hidden_states, strict=True):
+                torch.testing.assert_close(ours, other[0], **NEAR)
+            if model.task == "encoder" and expected.get("pooler_output") is not None:
+                torch.testing.assert_close(model.pooled(last[:1]), expected.pooler_output, **NEAR)
+            mlm = expected.get("prediction_logits", expected.get("logits"))
+            if model.task == "pretraining":
+                torch.testing.assert_close(model.mlm(last), mlm[0], **NEAR)
+            if "seq_relationship_logits" in expected:
+                nsp = model.nsp_logits(last[:1])
+                torch.testing.assert_close(nsp.flip(1), expected.seq_relationship_logits, **NEAR)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"num_hidden_layers": 1, "num_attention_heads": 1, "layer_norm_eps": 1e-5},
+        {"hidden_act": "relu", "intermediate_size": 51},
+        {"hidden_size": 36, "num_attention_heads": 12, "num_hidden_layers": 4},
+        {"tie_word_embeddings": False},
+        {"type_vocab_size": 1, "max_position_embeddings": 64},
+        {"layer_norm_eps": 0.05, "num_attention_heads": 24},
+        {"vocab_size": len(PIECES) + 7},
+    ],
+)
+@pytest.mark.parametrize("kind", ["BertForPreTraining", "BertForMaskedLM", "BertModel"])
+def test_every_shape_gives_their_numbers(
+    tmp_path: Path, kind: str, changes: dict[str, Any]
+) -> None:
+    theirs = hf_model(kind, **changes)
+    report = import_hf(saved(tmp_path / "theirs", theirs), tmp_path / "out")
+    model, tokenizer, config = checkpoint.load(tmp_path / "out")
+    assert model.task == ("encoder" if kind == "BertModel" else "pretraining")
+    assert tokenizer.vocab_size == len(PIECES) and config.vocab_size == theirs.config.vocab_size
+    assert config.tie_word_embeddings is changes.get("tie_word_embeddings", True)
+    missing = {"BertForPreTraining": [], "BertModel": [], "BertForMaskedLM": ["pooler", "nsp"]}
+    assert report["untrained_heads"] == missing[kind] and report["left_out"] == []
+    assert json.loads(json.dumps(report)) == report
+    about = checkpoint.read_config(tmp_path / "out")["about"]
+    assert about["imported"] == "Hugging Face" and about["source"] == "theirs"
+    assert about["untrained_heads"] == missing[kind]
+    assert_same_numbers(model, theirs)
+
+
+def renamed(theirs: Any, change: Callable[[str], str | None]) -> dict[str, Tensor]:
+    state = {change(name): value.clone() for name, value in theirs.state_dict().items()}
+    return {name: value for name, value in state.items() if name is not None}
+
+
+def old_name(name: str) -> str:
+    return name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+        "LayerNorm.bias", "LayerNorm.beta"
+    )
+
+
+@pytest.mark.parametrize("modern", [True, False])
+@pytest.mark.parametrize(
+    "form", ["as it is", "old names", "no prefix", "parallel", "half", "positions", "no decoder"]
+)
+def test_every_form_of_a_file_gives_the_same(tmp_path: Path, form: str, modern: bool) -> None:
+    theirs = hf_model()
+    source = saved(tmp_path / "theirs", theirs)
+    (source / "model.safetensors").unlink()
+    state = renamed(theirs, lambda name: name)
+    if form == "old names":
+        state = renamed(theirs, old_name)
+    if form == "no prefix":
+        state = renamed(theirs, lambda name: name.removeprefix("bert."))
+    if form == "parallel":
+        state = renamed(theirs, lambda name: f"module.{name}")
+    if form == "positions":
+        state["bert.embeddings.position_ids"] = torch.arange(40)[None]
+    if form == "no decoder":
+        state = renamed(theirs, lambda name: None if ".decoder." in name else name)
+    if form == "half":
+        theirs = theirs.half().float()
+        state = {name: value.half() for name, value in theirs.state_dict().items()}
+    torch.save(state, source / "pytorch_model.bin", _use_new_zipfile_serialization=modern)
+    import_hf(source, tmp_path / "out")
+    model = checkpoint.load(tmp_path / "out").model
+    assert_same_numbers(model, theirs)
+    assert model.config.tie_word_embeddings
+    assert all(value.dtype == torch.float32 for value in model.parameters())
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+def test_weights_in_several_files_are_put_together(tmp_path: Path, suffix: str) -> None:
+    theirs = hf_model()
+    source = saved(tmp_path / "theirs", theirs)
+    state = load_file(source / "model.safetensors")
+    (source / "model.safetensors").unlink()
+    base = "model" if suffix == "safetensors" else "pytorch_model"
+    where = {}
+    for number in (1, 2):
+        part = {n: v for i, (n, v) in enumerate(state.items()) if i % 2 + 1 == number}
+        name = f"{base}-0000{number}-of-00002.{suffix}"
+        where |= dict.fromkeys(part, name)
+        (save_file if suffix == "safetensors" else torch.save)(part, source / name)
+    index = source / f"{base}.{suffix}.index.json"
+    index.write_text(json.dumps({"weight_map": where}), encoding="utf-8")
+    import_hf(source, tmp_path / "out")
+    assert_same_numbers(checkpoint.load(tmp_path / "out").model, theirs)
+    for bad in ({"a": "../x.safetensors"}, {"a": "/etc/passwd"}, {"a": 3}, {}, {"a": "none.bin"}):
+        index.write_text(json.dumps({"weight_map": bad}), encoding="utf-8")
+        assert "none.bin" in complaint(source, tmp_path) or "index.json" in complaint(
+            source, tmp_path
+        )
+
+
+def test_a_decoder_of_its_own_is_kept_whatever_the_settings_say(tmp_path: Path) -> None:
+    theirs = hf_model(tie_word_embeddings=False)
+    source = saved(tmp_path / "theirs", theirs)
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    config["tie_word_embeddings"] = True
+    (source / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    import_hf(source, tmp_path / "out")
+    model = checkpoint.load(tmp_path / "out").model
+    assert not model.config.tie_word_embeddings
+    assert_same_numbers(model, theirs)
+
+
+def test_a_classifier_of_inference_comes_in_our_order(tmp_path: Path) -> None:
+    names = ["CONTRADICTION", "Entailment", "neutral"]
+    labels = {"id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
+    theirs = hf_model("BertForSequenceClassification", num_labels=3, **labels)
+    import_hf(saved(tmp_path / "theirs", theirs), tmp_path / "out")
+    model, tokenizer, _ = checkpoint.load(tmp_path / "out")
+    assert model.task == "nli"
+    verdict = predict.classify(model, tokenizer, "a crane", "flying")
+    encoded = tokenizer.encode_pair("a crane", "flying", max_length=40)
+    with torch.no_grad():
+        logits = theirs(
+            input_ids=torch.tensor([encoded.input_ids]),
+            token_type_ids=torch.tensor([encoded.token_type_ids]),
+        ).logits[0]
+    for name, probability in zip(names, logits.softmax(-1).tolist(), strict=True):
+        assert verdict.probabilities[name.lower()] == pytest.approx(probability, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["BertForSequenceClassification", "BertForTokenClassification"])
+def test_other_heads_are_left_out_and_said(tmp_path: Path, kind: str) -> None:
+    theirs = hf_model(kind, num_labels=3)
+    report = import_hf(saved(tmp_path / "theirs", theirs), tmp_path / "out")
+    assert report["task"] == "encoder" and report["left_out"] == ["classifier"]
+    new = [] if kind == "BertForSequenceClassification" else ["pooler"]
+    assert report["untrained_heads"] == new
+
+
+def test_new_parts_are_the_same_every_time(tmp_path: Path) -> None:
+    source = saved(tmp_path / "theirs", hf_model("BertForMaskedLM"))
+    for number in (1, 2):
+        import_hf(source, tmp_path / str(number))
+        torch.rand(3)
+    one, two = (checkpoint.load(tmp_path / str(n)).model for n in (1, 2))
+    assert torch.equal(one.nsp.weight, two.nsp.weight) and one.nsp.weight.any()
+    assert torch.equal(one.pooler.weight, two.pooler.weight)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {},
+        {"do_lower_case": True},
+        {"do_lower_case": False},
+        {"do_lower_case": False, "strip_accents": True},
+        {"do_lower_case": True, "strip_accents": False},
+        {"tokenize_chinese_chars": False},
+    ],
+)
+def test_hard_text_gets_their_ids(tmp_path: Path, rules: dict[str, Any], fast: bool) -> None:
+    source = tmp_path / "theirs"
+    hf_model().save_pretrained(source)
+    theirs = write_vocabulary(source, fast=fast, **rules)
+    import_hf(source, tmp_path / "out")
+    tokenizer = checkpoint.load(tmp_path / "out").tokenizer
+    for text in TEXTS:
+        # Theirs takes a typed "[CLS]" for the token itself; here nobody can type one.
+        expected = theirs(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        assert tokenizer.encode(text) == expected, text
+    both = tokenizer.encode_pair(TEXTS[0], TEXTS[1], max_length=200)
+    wanted = theirs(TEXTS[0], TEXTS[1])
+    assert both.input_ids == wanted["input_ids"]
+    assert both.token_type_ids == wanted["token_type_ids"]
+
+
+def test_a_small_old_repository_needs_no_more_than_three_files(tmp_path: Path) -> None:
+    theirs = hf_model()
+    source = saved(tmp_path / "theirs", theirs)
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    for name in ("model_type", "architectures", "layer_norm_eps", "transformers_version"):
+        config.pop(name, None)
+    (source / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (source / "tokenizer_config.json").unlink()
+    (source / "vocab.txt").write_bytes("\r\n".join(PIECES).encode())  # written on Windows
+    import_hf(source, tmp_path / "out")
+    model, tokenizer, loaded = checkpoint.load(tmp_path / "out")
+    assert loaded.layer_norm_eps == 1e-12
+    assert tokenizer.tokens(tokenizer.encode("A Crane")) == ["a", "crane"]
+    assert_same_numbers(model, theirs)
+
+
+def test_an_encoder_is_refused_what_it_has_no_head_for(tmp_path: Path) -> None:
+    import_hf(saved(tmp_path / "theirs", hf_model("BertModel")), tmp_path / "out")
+    model, tokenizer, _ = checkpoint.load(tmp_path / "out")
+    with pytest.raises(ValueError, match="no masked-LM head"):
+        predict.fill_mask(model, tokenizer, "a [MASK]")
+    with pytest.raises(ValueError, match="fine-tune it first"):
+        predict.classify(model, tokenizer, "a", "b")
+    assert predict.encode(model, tokenizer, "a crane").vectors.shape == (4, 24)
+
+
+def complaint(source: Path | str, folder: Path) -> str:
+    """The one sentence that importing answers with; nothing may be left behind."""
+    with pytest.raises(ValueError) as caught:
+        import_hf(source, folder / "refused")
+    text = str(caught.value)
+    assert "\n" not in text and len(text) < 500 and text.endswith(".")
+    assert not (folder / "refused").exists()
+    return text
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"model_type": "roberta"}, "RoBERTa"),
+        ({"model_type": "distilbert"}, "DistilBERT"),
+        ({"model_type": "t5"}, "t5"),
+        ({"model_type": None, "architectures": ["GPT2LMHeadModel"]}, "GPT2LMHeadModel"),
+        ({"model_type": None, "architectures": ["BertGenerationEncoder"]}, "BertGeneration"),
+        ({"is_decoder": True}, "decoder"),
+        ({"add_cross_attention": True}, "decoder"),
+        ({"position_embedding_type": "relative_key"}, "relative_key"),
+        ({"hidden_act": "silu"}, "silu"),
+        ({"hidden_size": "wide"}, "wide"),
+        ({"hidden_size": None}, "hidden_size"),
+        ({"num_attention_heads": 5}, "does not divide"),
+        ({"num_hidden_layers": 3}, "encoder.layer.2"),
+        ({"num_hidden_layers": 1}, "unknown encoder.layer.1"),
+        ({"vocab_size": 99}, "word_embeddings"),
+        ({"max_position_embeddings": 100_000}, "max_position_embeddings"),
+        ({"format": "bert_demo 1"}, "already"),
+    ],
+)
+def test_what_is_not_a_bert_is_named(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+    source = saved(tmp_path / "theirs", hf_model())
+    path = source / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | change
+    path.write_text(json.dumps(config), encoding="utf-8")
+    assert reason in complaint(source, tmp_path)
+
+
+def drop(*names: str) -> Callable[[dict[str, Tensor]], Any]:
+    return lambda state: [state.pop(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (drop("bert.embeddings.LayerNorm.weight"), "embeddings.LayerNorm.weight is missing"),
+        (drop("bert.embeddings.word_embeddings.weight"), "word_embeddings.weight is missing"),
+        (drop("bert.encoder.layer.1.attention.self.key.bias"), "self.key.bias is missing"),
+        (drop("cls.predictions.transform.dense.weight"), "transform.dense.weight is missing"),
+        (drop("cls.seq_relationship.bias"), "seq_relationship.bias is missing"),
+        (lambda s: s.update({"bert.encoder.layer.0.adapter.weight": torch.ones(2)}), "adapter"),
+        (lambda s: s.update({"bert.pooler.dense.weight": torch.ones(3, 24)}), "does not fit"),
+        (lambda s: s.update({"cls.seq_relationship.bias": torch.ones(())}), "does not fit"),
+        (
+            lambda s: s.update({"bert.encoder.layer.0.attention.self.query.bias": torch.ones(())}),
+            "odd shape",
+        ),
+        (
+            lambda s: s.update({"bert.pooler.dense.weight": torch.ones(24, 24, dtype=torch.int8)}),
+            "quantised",
+        ),
+        (lambda s: s.clear(), "is missing"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(
+    tmp_path: Path, change: Callable[[dict[str, Tensor]], Any], reason: str
+) -> None:
+    source = saved(tmp_path / "theirs", hf_model())
+    state = load_file(source / "model.safetensors")
+    change(state)
+    save_file(state, source / "model.safetensors")
+    assert reason in complaint(source, tmp_path)
+
+
+def test_missing_damaged_and_foreign_files_get_a_sentence(tmp_path: Path) -> None:
+    source = saved(tmp_path / "theirs", hf_model())
+    weights = (source / "model.safetensors").read_bytes()
+    cases = {
+        "config.json": [None, b"", b"[", b"[" * 100_000, b"[]", b"\xff\xfe"],
+        "vocab.txt": [None, b"", b"\xff\xfe", b"a\nb\n", "\n".join([*PIECES, "a"]).encode()],
+        "tokenizer_config.json": [b"[", b"[]"],
+        "model.safetensors": [
+            None,
+            b"",
+            b"text",
+            weights[:-10],
+            weights[:100],
+            bytes(8),
+            b"\xff" * 64,
+        ],
+    }
+    for name, contents in cases.items():
+        path = source / name
+        whole = path.read_bytes()
+        for content in contents:
+            path.unlink(missing_ok=True)
+            if content is not None:
+                path.write_bytes(content)
+            assert name in complaint(source, tmp_path), (name, content)
+        path.write_bytes(whole)
+    import_hf(source, tmp_path / "out")
+    with pytest.raises(ValueError, match="holds a checkpoint already"):
+        import_hf(source, tmp_path / "out")
+    import_hf(source, tmp_path / "out", overwrite=True)
+    assert "already" in complaint(tmp_path / "out", tmp_path)
+    bpe = {"model": {"type": "BPE", "vocab": {}, "merges": []}}
+    for text in (json.dumps(bpe), "{}", "text"):
+        (source / "tokenizer.json").write_text(text, encoding="utf-8")
+        assert "tokenizer.json" in complaint(source, tmp_path)
+
+
+def test_a_source_that_is_no_model_gets_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    assert "is a file" in complaint(tmp_path / "file", tmp_path)
+    assert "config.json" in complaint(tmp_path / "empty", tmp_path)
+    for name in ("./nothing", "a/b/c", "", "a\0b", "~nobody/x"):
+        assert "repository's name" in complaint(name or "!", tmp_path)
+
+
+class Intruder:
+    """Runs a program when it is unpickled by anything but a careful reader."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return Path.write_text, (self.path, "you have been visited")
+
+
+@pytest.mark.parametrize("modern", [True, False])
+def test_pickled_code_is_never_run(tmp_path: Path, modern: bool) -> None:
+    theirs = hf_model()
+    source = saved(tmp_path / "theirs", theirs)
+    (source / "model.safetensors").unlink()
+    state: dict[str, Any] = {**theirs.state_dict(), "extra": Intruder(tmp_path / "trace")}
+    torch.save(state, source / "pytorch_model.bin", _use_new_zipfile_serialization=modern)
+    assert "pytorch_model.bin" in complaint(source, tmp_path)
+    assert not (tmp_path / "trace").exists()
+
+
+def test_a_model_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = saved(tmp_path / "theirs", hf_model())
+    monkeypatch.setattr(untrusted, "MAX_BYTES", 1000)
+    assert "larger than" in complaint(source, tmp_path)
+
+
+def test_a_repository_is_read_from_the_local_mirror(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = hf_model()
+    mirror = tmp_path / "mirror"
+    (mirror / "models/some").mkdir(parents=True)
+    saved(mirror / "models/some/bert", theirs)
+    monkeypatch.setenv("BERT_DEMO_DATA", str(mirror))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    out = tmp_path / "out"
+    assert cli.main(["import-hf", "some/bert", "--out", str(out), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["source"] == "some/bert" and report["task"] == "pretraining"
+    assert_same_numbers(checkpoint.load(out).model, theirs)
+    assert cli.main(["import-hf", str(mirror / "models/some/bert"), "--out", str(out)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_the_real_minilm_is_met(tmp_path: Path) -> None:
+    value = os.environ.get("BERT_DEMO_MINILM")
+    if not value:
+        pytest.skip("BERT_DEMO_MINILM names no folder with all-MiniLM-L6-v2")
+    theirs = transformers.AutoModel.from_pretrained(value).eval()
+    tokens = transformers.AutoTokenizer.from_pretrained(value)
+    report = import_hf(value, tmp_path / "out")
+    assert report["task"] == "encoder" and report["parameters"] == 22_713_216
+    model, tokenizer, _ = checkpoint.load(tmp_path / "out")
+    for text in TEXTS:
+        expected = tokens(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        assert tokenizer.encode(text) == expected, text
+        encoded = tokenizer.encode_pair(text, "A second text.", max_length=512)
+        ids, types = torch.tensor([encoded.input_ids]), torch.tensor([encoded.token_type_ids])
+        with torch.no_grad():
+            wanted = theirs(input_ids=ids, token_type_ids=types, output_hidden_states=True)
+            found = model.look_inside(pack([(encoded.input_ids, encoded.token_type_ids)]))
+        for ours, other in zip(found.hidden_states, wanted.hidden_states, strict=True):
+            torch.testing.assert_close(ours, other[0], **NEAR)
