@@ -15,6 +15,7 @@ pytest.importorskip("gradio")
 
 from bert_demo import capacity, cli, cli_commands
 from bert_demo.capacity import Observation, Speed, TextFacts
+from bert_demo.command import command_line
 from bert_demo.config import RunConfig, TrainingConfig, settings_of
 from bert_demo.runs.record import METRICS
 from bert_demo.ui import forms, live, page, training_tabs
@@ -111,7 +112,7 @@ def test_the_command_line_makes_the_same_run(task: str, monkeypatch: pytest.Monk
     start = {"start_from": "a folder/model"} if task == "nli" else {"size": "small"}
     values = filled(task, seed=7, precision="fp32", dropout=0.25, max_length=32, **start)
     run = forms.read(task, values)
-    words = shlex.split(forms.command_line(run, "out"))
+    words = shlex.split(command_line(run, "out"))
     assert words[:3] == ["python", "-m", "bert_demo"]
     seen: list[argparse.Namespace] = []
     for name in ("pretrain", "finetune"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -157,22 +156,6 @@ def read(task: str, values: Mapping[str, Any]) -> RunConfig:
     )
 
 
-def command_line(run: RunConfig, out: str) -> str:
-    """The shell command that does the same as `run`."""
-    words = ["python", "-m", "bert_demo", "pretrain" if run.task == "pretraining" else "finetune"]
-    flags = {"start_from": "from", "size": "model"}
-    corpus_always = {"corpus"}
-    for config, items in ((run, _RUN), (run.training, _TRAINING)):
-        for name, item in items.items():
-            value = getattr(config, name)
-            if name == "task" or value is None:
-                continue
-            if value == item.default and name not in corpus_always:
-                continue
-            words += [f"--{flags.get(name, name.replace('_', '-'))}", _number(value)]
-    return shlex.join([*words, "--out", out])
-
-
 def field(task: str, name: str, value: Any) -> gr.components.Component:
     """The component that asks for one setting."""
     if name == BUDGET_KIND:
@@ -217,12 +200,6 @@ def _range(item: Setting) -> str:
     if item.type is bool or item.low is None or item.high is None:
         return ""
     return f" From {item.low:,} to {item.high:,}."
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value)
 
 
 def _plain(value: Any) -> Any:

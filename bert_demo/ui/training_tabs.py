@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from bert_demo.capacity import Estimate
+from bert_demo.command import command_line
 from bert_demo.config import RunConfig
 from bert_demo.runs.record import RESUMABLE, TRAINING, Run
 from bert_demo.ui import assets, forms
@@ -220,7 +221,7 @@ def foretell(
         expected = context.estimate(run)
     except (ValueError, OSError) as error:
         return {"refusal": str(error)}, ""
-    command = forms.command_line(run, f"checkpoints{os.sep}my-{task}")
+    command = command_line(run, f"checkpoints{os.sep}my-{task}")
     refusal = expected.refusal or over_limit(context, run) or ""
     return {"facts": facts(expected), "refusal": refusal}, command
 

@@ -1,0 +1,243 @@
+"""The model card of a checkpoint: what it is, what it learnt from, how, and how good it is.
+
+Everything is read from the checkpoint itself and the metrics beside it, so a card never says
+more than is known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bert_demo import checkpoint
+from bert_demo.command import command_line
+from bert_demo.config import (
+    LABELS,
+    NEW_MODEL_SETTINGS,
+    BertConfig,
+    RunConfig,
+    from_dict,
+    run_config,
+)
+from bert_demo.data.sources import CORPORA, CorpusSpec
+from bert_demo.estimate import count_parameters
+from bert_demo.keeper import read_metrics
+from bert_demo.sharing import without_paths
+
+_PIPELINES = {
+    "pretraining": "fill-mask",
+    "nli": "text-classification",
+    "encoder": "feature-extraction",
+}
+_TASKS = {
+    "pretraining": "It was pretrained on masked words and next sentences: it fills blanks and "
+    "represents words by vectors that depend on their context.",
+    "nli": "It judges whether a hypothesis follows from a premise: entailment, neutral or "
+    "contradiction.",
+    "encoder": "It represents words by vectors that depend on their context, and has no head.",
+}
+_CURVE_POINTS = 12
+_MEASURES = {
+    "mlm_loss": "masked-LM loss",
+    "nsp_loss": "next-sentence loss",
+    "nsp_accuracy": "next-sentence accuracy",
+    "loss": "loss",
+    "accuracy": "accuracy",
+}
+
+
+def model_card(folder: str | Path, *, notes: Sequence[str] = (), usage: str | None = None) -> str:
+    """The card of the checkpoint in `folder`, in Markdown, with the header that the Hub reads.
+
+    Args:
+        notes: paragraphs that have to be said of this copy of the model.
+        usage: Python that loads it; left out, the way of this project.
+
+    Raises:
+        CheckpointError: there is no checkpoint in `folder`, or it is damaged.
+    """
+    folder = Path(folder)
+    stored = without_paths(checkpoint.read_config(folder))
+    task, about = stored["task"], stored["about"]
+    try:
+        config: BertConfig = from_dict(BertConfig, stored["model"])
+    except ValueError as error:
+        raise checkpoint.CheckpointError(f"{folder} is damaged: {error}") from error
+    run = _run(about)
+    corpora = [] if run is None else _corpora(run.corpus)
+    sections = [
+        _header(task, corpora, transformers=usage is not None),
+        f"# {_title(task, config, run, about)}",
+        _TASKS[task],
+        *notes,
+        _section("Use", f"```python\n{usage or _USAGE[task]}\n```"),
+        _section("Shape", _shape(folder, task, config)),
+        _section("Data", _data(about, corpora)),
+        _section("Training", _training(run, about)),
+        _section("Scores", _scores(about)),
+        _section("Curve", _curve(read_metrics(folder))),
+    ]
+    return "\n\n".join(part for part in sections if part) + "\n"
+
+
+_LOAD = """\
+import bert_demo
+
+model, tokenizer, config = bert_demo.load("this-folder")
+"""
+_USAGE = {
+    "pretraining": f'{_LOAD}bert_demo.fill_mask(model, tokenizer, "a <mask> is flying")',
+    "nli": f'{_LOAD}bert_demo.classify(model, tokenizer, "He sleeps.", "He is awake.")',
+    "encoder": f'{_LOAD}bert_demo.encode(model, tokenizer, "a crane is flying").vectors',
+}
+
+
+def _header(task: str, corpora: Iterable[CorpusSpec], *, transformers: bool) -> str:
+    lines = ["---", "language: en", f"pipeline_tag: {_PIPELINES[task]}"]
+    lines += ["library_name: transformers"] if transformers else []
+    lines += ["tags:", "  - bert", "  - bert_demo"]
+    repos = [spec.repo_id for spec in corpora if spec.repo_id is not None]
+    lines += ["datasets:", *(f"  - {repo}" for repo in repos)] if repos else []
+    return "\n".join([*lines, "---"])
+
+
+def _title(task: str, config: BertConfig, run: RunConfig | None, about: Mapping[str, Any]) -> str:
+    layers = config.num_hidden_layers
+    words = f"BERT of {layers} {'layer' if layers == 1 else 'layers'}, {config.hidden_size} wide"
+    if run is None:
+        source = about.get("source")
+        return f"{words}, from {source}" if isinstance(source, str) else words
+    done = "pretrained" if task == "pretraining" else "fine-tuned"
+    return f"{words}, {done} on {CORPORA[run.corpus].title}"
+
+
+def _shape(folder: Path, task: str, config: BertConfig) -> str:
+    parameters = count_parameters(config, task)
+    rows = [("Parameters", f"{parameters:,}")]
+    rows += [
+        (name.replace("_", " ").capitalize(), _value(value))
+        for name, value in vars(config).items()
+        if name not in ("initializer_range", "hidden_dropout_prob", "attention_probs_dropout_prob")
+    ]
+    rows.append(("Vocabulary", _vocabulary(folder / checkpoint.TOKENIZER)))
+    return _table(("", ""), rows)
+
+
+def _vocabulary(path: Path) -> str:
+    try:
+        kind = json.loads(path.read_text(encoding="utf-8"))["model"]["type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise checkpoint.CheckpointError(f"{path} is missing or damaged.") from error
+    return "pieces of words (WordPiece)" if kind == "WordPiece" else "whole words"
+
+
+def _run(about: Mapping[str, Any]) -> RunConfig | None:
+    """The run that made it, where it is known to this version."""
+    values = about.get("run")
+    if not isinstance(values, Mapping):
+        return None
+    try:
+        return run_config(values)
+    except ValueError:
+        return None
+
+
+def _corpora(name: str) -> list[CorpusSpec]:
+    spec = CORPORA[name]
+    return [CORPORA[part] for part in spec.parts] or [spec]
+
+
+def _data(about: Mapping[str, Any], corpora: Sequence[CorpusSpec]) -> str:
+    lines = [f"- {spec.title}, licence: {spec.licence}" for spec in corpora]
+    facts = _part(about, "facts")
+    source = facts.get("source")
+    lines += [f"- {source}"] if isinstance(source, str) else []
+    for name in ("train_examples", "validation_examples"):
+        if isinstance(facts.get(name), int):
+            lines.append(f"- {name.replace('_', ' ').capitalize()}: {facts[name]:,}")
+    if isinstance(about.get("imported"), str):
+        lines.append(f"- Imported from {about['imported']}: {about.get('source')}")
+        for name, words in (("untrained_heads", "New and untrained"), ("left_out", "Left out")):
+            if about.get(name):
+                lines.append(f"- {words}: {', '.join(map(str, about[name]))}")
+    return "\n".join(lines)
+
+
+def _training(run: RunConfig | None, about: Mapping[str, Any]) -> str:
+    if run is None:
+        return ""
+    settings = run.to_dict()
+    settings |= settings.pop("training")
+    unused = {"task", "save_every_seconds", *(NEW_MODEL_SETTINGS if run.task == "nli" else ())}
+    given = {n: v for n, v in settings.items() if v is not None and n not in unused}
+    facts = _part(about, "facts")
+    given |= {n: facts[n] for n in ("device", "precision", "processes") if n in facts}
+    given |= {n: about[n] for n in ("step", "seconds") if isinstance(about.get(n), int | float)}
+    rows = [(name.replace("_", " "), _value(value)) for name, value in given.items()]
+    return f"```\n{command_line(run, 'DIR')}\n```\n\n{_table(('Setting', 'Value'), rows)}"
+
+
+def _scores(about: Mapping[str, Any]) -> str:
+    scores = _part(about, "scores")
+    parts = []
+    for split, found in (("validation", scores), ("test", _part(scores, "test"))):
+        for name, words in _MEASURES.items():
+            if isinstance(found.get(name), float):
+                parts.append((split, words, f"{found[name]:.4f}", _value(found.get("n", ""))))
+    baselines = _part(_part(about, "facts"), "baselines")
+    for name, value in baselines.items():
+        if isinstance(value, float):
+            parts.append(("", f"for comparison: {name}", f"{value:.4f}", ""))
+    if not scores or not parts:
+        return ""
+    text = _table(("Split", "Measure", "Value", "Examples"), parts)
+    confusion = _part(scores, "test").get("confusion")
+    if isinstance(confusion, list) and len(confusion) == len(LABELS):
+        rows = [(label, *map(_value, row)) for label, row in zip(LABELS, confusion, strict=True)]
+        text += "\n\nTest split: true labels down, verdicts across.\n\n"
+        text += _table(("", *LABELS), rows)
+    return text
+
+
+def _curve(events: Sequence[Mapping[str, Any]]) -> str:
+    """The validations of the run as a table, some left out where there are many."""
+    found = [event for event in events if event.get("event") == "validation"]
+    if not found:
+        return ""
+    last = len(found) - 1
+    steps = min(_CURVE_POINTS, len(found))
+    chosen = sorted({round(i * last / max(1, steps - 1)) for i in range(steps)})
+    names = [name for name in _MEASURES if name in found[-1]]
+    rows = [
+        (
+            f"{found[i]['step']:,}",
+            f"{found[i]['seconds']:.0f}",
+            *(f"{found[i][name]:.4f}" for name in names if name in found[i]),
+        )
+        for i in chosen
+    ]
+    return _table(("Step", "Seconds", *(_MEASURES[name] for name in names)), rows)
+
+
+def _section(title: str, text: str) -> str:
+    return f"## {title}\n\n{text}" if text else ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', ' ') for cell in row)} |" for row in lines)
+
+
+def _part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = values.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
