@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bert_demo.config import BertConfig, RunConfig, TrainingConfig
     from bert_demo.contexts import compare
     from bert_demo.interop.d2l import import_d2l
+    from bert_demo.interop.export import export_hf
+    from bert_demo.interop.hugging_face import import_hf
     from bert_demo.model import BertModel
     from bert_demo.predict import classify, encode, evaluate, fill_mask
     from bert_demo.tokenizer import Tokenizer
@@ -35,8 +37,10 @@ __all__ = [
     "compare",
     "encode",
     "evaluate",
+    "export_hf",
     "fill_mask",
     "import_d2l",
+    "import_hf",
     "load",
     "save",
     "train",
@@ -49,6 +53,8 @@ _HOME = {
     "RunConfig": "config",
     "TrainingConfig": "config",
     "import_d2l": "interop.d2l",
+    "export_hf": "interop.export",
+    "import_hf": "interop.hugging_face",
     "BertModel": "model",
     "classify": "predict",
     "compare": "contexts",

@@ -129,6 +129,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_out(one)
     _add_overwrite(one)
 
+    one = command("export-hf", "Write a checkpoint in the form that transformers loads.")
+    one.add_argument("folder", metavar="DIR", help="Folder of the checkpoint")
+    one.add_argument("--out", required=True, metavar="DIR", help="Folder for Hugging Face's form")
+    one.add_argument("--overwrite", action="store_true", help="Replace the export in --out")
+
     command("prepare", "Fetch and cache all text, for work without a network.")
     command("doctor", "Say what this computer offers: device, memory, text, checkpoints.")
     return parser

@@ -261,6 +261,19 @@ def import_hf(flags: Namespace) -> int:
     return _imported(flags, import_hf(flags.source, flags.out, overwrite=flags.overwrite))
 
 
+def export_hf(flags: Namespace) -> int:
+    """A checkpoint for `transformers`."""
+    from bert_demo.interop.export import export_hf
+
+    report = export_hf(flags.folder, flags.out, overwrite=flags.overwrite)
+    if flags.json:
+        emit(report)
+        return 0
+    say(f"{report['out']} is a {report['architecture']} that transformers loads.")
+    _remark(report["notes"], say)
+    return 0
+
+
 def _imported(flags: Namespace, report: dict[str, Any]) -> int:
     if flags.json:
         emit(report)

@@ -14,9 +14,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bert_demo import checkpoint, cli, predict
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.interop import untrusted
 from bert_demo.interop.hugging_face import import_hf
 from bert_demo.packing import pack
+from bert_demo.training import train
 
 transformers = pytest.importorskip("transformers")
 
@@ -311,6 +313,19 @@ def test_an_encoder_is_refused_what_it_has_no_head_for(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="fine-tune it first"):
         predict.classify(model, tokenizer, "a", "b")
     assert predict.encode(model, tokenizer, "a crane").vectors.shape == (4, 24)
+
+
+@pytest.mark.parametrize("task", ["pretraining", "nli"])
+def test_an_encoder_is_trained_further_with_new_heads(tmp_path: Path, task: str) -> None:
+    import_hf(saved(tmp_path / "theirs", hf_model("BertModel")), tmp_path / "out")
+    few = TrainingConfig(steps=1, batch_size=4, max_length=16, learning_rate=0, device="cpu")
+    run = RunConfig(task=task, start_from=str(tmp_path / "out"), training=few)
+    list(train(run, tmp_path / "trained"))
+    before, after = (checkpoint.load(tmp_path / name).model for name in ("out", "trained"))
+    assert after.task == task
+    state = after.state_dict()
+    for name, value in before.state_dict().items():
+        assert torch.equal(state[name], value), name
 
 
 def complaint(source: Path | str, folder: Path) -> str:

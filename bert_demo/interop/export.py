@@ -1,0 +1,220 @@
+"""A checkpoint of this project becomes a folder that Hugging Face's `transformers` loads.
+
+config.json            the shape, the class that it is for, the names of its labels
+model.safetensors      the weights under their names there, fp32
+tokenizer.json         the vocabulary and its rules
+tokenizer_config.json  which tokens are special
+README.md              the model card
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bert_demo import __version__, checkpoint
+from bert_demo.card import model_card
+from bert_demo.config import LABELS, BertConfig
+from bert_demo.interop import names
+from bert_demo.model import BertModel
+from bert_demo.storage import (
+    CheckpointError,
+    explained,
+    is_empty,
+    part_folder,
+    put_folder,
+    readers_path,
+    write_tensors,
+    writers_path,
+)
+from bert_demo.tokenizer import Tokenizer
+
+_CONFIG, _TOKENIZER_CONFIG, _CARD = "config.json", "tokenizer_config.json", "README.md"
+_MARK = "bert_demo_version"  # tells that the folder is an export, which may be replaced
+
+_ARCHITECTURES = {
+    "pretraining": "BertForPreTraining",
+    "nli": "BertForSequenceClassification",
+    "encoder": "BertModel",
+}
+_SAME = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "hidden_act",
+    "layer_norm_eps",
+    "tie_word_embeddings",
+)
+_USAGE = {
+    "pretraining": """\
+from transformers import pipeline
+
+fill = pipeline("fill-mask", "this-folder")
+print(fill(f"a {fill.tokenizer.mask_token} is flying"))""",
+    "nli": """\
+from transformers import pipeline
+
+judge = pipeline("text-classification", "this-folder")
+print(judge({"text": "He sleeps.", "text_pair": "He is awake."}, top_k=None))""",
+    "encoder": """\
+from transformers import AutoModel, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("this-folder")
+model = AutoModel.from_pretrained("this-folder")
+print(model(**tokenizer("a crane is flying", return_tensors="pt")).last_hidden_state)""",
+}
+_WHOLE_WORDS = (
+    "Its vocabulary has whole words, and `transformers` cannot follow all the rules by which "
+    "bert_demo cuts typed text into them: there it splits at white space and puts into lower case, "
+    "no more. Text whose words and punctuation marks stand between spaces gets the same ids."
+)
+
+
+def export_hf(folder: str | Path, out: str | Path, *, overwrite: bool = False) -> dict[str, Any]:
+    """Write the checkpoint in `folder` to `out` in Hugging Face's form.
+
+    "pretraining" becomes BertForPreTraining, "nli" BertForSequenceClassification and "encoder"
+    BertModel, with the same numbers. `out` is complete or as it was.
+
+    Args:
+        overwrite: replace an earlier export that is in `out`.
+
+    Returns:
+        What was written, as JSON has it: `architecture`, `parameters`, `files`, `notes`
+        (sentences on what is not the same there), `out`.
+
+    Raises:
+        ValueError: a model of the book's architecture, which `transformers` does not have.
+        CheckpointError: `folder` holds no checkpoint that loads, or `out` cannot be written.
+    """
+    target = writers_path(out)
+    _check_target(target, overwrite)
+    model, tokenizer, config = checkpoint.load(folder)
+    if not config.embedding_layer_norm:
+        raise ValueError(
+            f"{folder} has the book's architecture, with no LayerNorm after the embeddings, which "
+            f"Hugging Face's BERT cannot do without; only models of the recommended recipe can be "
+            f"exported."
+        )
+    notes = [_WHOLE_WORDS] if tokenizer.kind == "word" else []
+    notes += _about_new_parts(checkpoint.read_config(folder)["about"])
+    card = model_card(readers_path(folder), notes=notes, usage=_USAGE[model.task])
+    with explained(target, "written"), part_folder(target.parent) as part:
+        new = part / "new"
+        new.mkdir()
+        write_tensors(new / checkpoint.WEIGHTS, _weights(model), {"format": "pt"})
+        tokenizer.save(new / checkpoint.TOKENIZER)
+        _write(new / _CONFIG, _config(model, tokenizer))
+        _write(new / _TOKENIZER_CONFIG, _tokenizer_config(tokenizer, config))
+        (new / _CARD).write_text(card, encoding="utf-8")
+        files = sorted(path.name for path in new.iterdir())
+        put_folder(new, target)
+    return {
+        "architecture": _ARCHITECTURES[model.task],
+        "parameters": sum(value.numel() for value in model.parameters()),
+        "files": files,
+        "notes": notes,
+        "out": str(out),
+    }
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    """Only an earlier export is ever replaced."""
+    with explained(target, "written"):
+        if not target.exists():
+            return
+        if not target.is_dir():
+            raise CheckpointError(f"{target} is a file; an export needs a folder.")
+        if is_empty(target):
+            return
+        try:
+            earlier = _MARK in json.loads((target / _CONFIG).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError, TypeError):
+            earlier = False
+        if not earlier:
+            raise CheckpointError(
+                f"{target} exists and is not an export that can be replaced; give a new folder."
+            )
+        if not overwrite:
+            raise CheckpointError(
+                f"{target} holds an export already; give another folder, or --overwrite."
+            )
+
+
+def _config(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "architectures": [_ARCHITECTURES[model.task]],
+        "model_type": "bert",
+        **{name: getattr(model.config, name) for name in _SAME},
+        # What new heads start with there; 0, PyTorch's own way here, would leave them at zero.
+        "initializer_range": model.config.initializer_range or 0.02,
+        "pad_token_id": tokenizer.pad_id,
+        "dtype": "float32",
+        _MARK: __version__,
+    }
+    if model.task == "nli":
+        values["problem_type"] = "single_label_classification"
+        values["id2label"] = {str(row): label for row, label in enumerate(LABELS)}
+        values["label2id"] = {label: row for row, label in enumerate(LABELS)}
+    return values
+
+
+def _tokenizer_config(tokenizer: Tokenizer, config: BertConfig) -> dict[str, Any]:
+    unk, pad, mask, cls, sep = tokenizer.tokens(tokenizer.special_ids)
+    return {
+        # The class that takes tokenizer.json as it is, whatever its rules.
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": config.max_position_embeddings,
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        "unk_token": unk,
+        "pad_token": pad,
+        "mask_token": mask,
+        "cls_token": cls,
+        "sep_token": sep,
+    }
+
+
+def _weights(model: BertModel) -> dict[str, Tensor]:
+    """The model's weights under Hugging Face's names."""
+    state = model.state_dict()
+    tied = model.task == "pretraining" and model.config.tie_word_embeddings
+    if tied:
+        del state["mlm.decoder_weight"]
+    if model.task == "pretraining":
+        for name in ("nsp.weight", "nsp.bias"):
+            state[name] = names.swapped(state[name])
+    layers = model.config.num_hidden_layers
+    found: dict[str, Tensor] = {}
+    for ours, theirs in names.tensors(layers, model.task).items():
+        if ours in state:
+            found[theirs] = state[ours]
+    for ours, parts in names.qkv(layers).items():
+        found |= zip(parts, torch.chunk(state[ours], len(parts)), strict=True)
+    if model.task == "pretraining" and not tied:
+        found["cls.predictions.decoder.bias"] = state["mlm.decoder_bias"].clone()
+    if model.task == "encoder":
+        return found
+    encoder = ("embeddings.", "encoder.", "pooler.")
+    return {names.ENCODER * n.startswith(encoder) + n: value for n, value in found.items()}
+
+
+def _about_new_parts(about: Mapping[str, Any]) -> list[str]:
+    parts = about.get("untrained_heads")
+    if not isinstance(parts, list) or not parts:
+        return []
+    return [f"Not trained, because it was imported without them: {', '.join(map(str, parts))}."]
+
+
+def _write(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
