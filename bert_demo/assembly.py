@@ -16,6 +16,7 @@ from bert_demo.config import LABELS, BertConfig, RunConfig
 from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.device import fast_bf16, pick_device
+from bert_demo.distillation import taught_pairs
 from bert_demo.distributed import World
 from bert_demo.model import BertModel
 from bert_demo.tokenizer import Tokenizer
@@ -144,7 +145,11 @@ def _prepare_nli(run: RunConfig) -> tuple[Any, ...]:
     # The heads of the other task stay behind; a classifier of an earlier fine-tuning is kept.
     state = {k: v for k, v in given.model.state_dict().items() if k in model.state_dict()}
     model.load_state_dict(state, strict=False)
-    data, report = prepare_nli(run.corpus, "train", tokenizer)
+    if run.teacher is None:
+        data, report = prepare_nli(run.corpus, "train", tokenizer)
+    else:
+        device = pick_device(run.training.device)
+        data, report = taught_pairs(run.corpus, tokenizer, Path(run.teacher), run.new_pairs, device)
     held_out, _ = prepare_nli(run.corpus, "validation", tokenizer)
     test, _ = prepare_nli(run.corpus, "test", tokenizer)
     facts = {

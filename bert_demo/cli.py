@@ -18,6 +18,7 @@ from bert_demo.config import (
     NEW_MODEL_SETTINGS,
     NLI_CORPORA,
     PRETRAINING_CORPORA,
+    TEACHING_SETTINGS,
     RunConfig,
     TrainingConfig,
     settings_of,
@@ -143,7 +144,8 @@ def _add_training(parser: argparse.ArgumentParser, task: str) -> None:
     _add_out(parser)
     parser.add_argument("--resume", action="store_true", help="Go on with the run in --out")
     _add_overwrite(parser)
-    skipped = {"task"} if task == "pretraining" else {"task", *NEW_MODEL_SETTINGS}
+    other = TEACHING_SETTINGS if task == "pretraining" else NEW_MODEL_SETTINGS
+    skipped = {"task", *other}
     corpora = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
     _add_settings(parser.add_argument_group("what is trained"), RunConfig, skipped, corpora)
     _add_settings(parser.add_argument_group("how it is trained"), TrainingConfig, (), corpora)

@@ -301,6 +301,9 @@ NEW_MODEL_SETTINGS = (
 )
 """A new model's shape and vocabulary; fine-tuning takes them from its checkpoint."""
 
+TEACHING_SETTINGS = ("teacher", "new_pairs")
+"""Learning from another model's verdicts, which is for fine-tuning alone."""
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -314,6 +317,16 @@ class RunConfig:
     )
     size: str = setting("tiny", "How large a new model is", choices=MODEL_SIZES)
     start_from: str | None = setting(None, "Folder of the checkpoint to go on from")
+    teacher: str | None = setting(
+        None,
+        "Folder of a fine-tuned checkpoint; its probabilities are learnt in place of the labels",
+    )
+    new_pairs: int = setting(
+        0,
+        "With a teacher: how many more pairs it judges, new ones of the same sentences",
+        low=0,
+        high=10_000_000,
+    )
     vocabulary: str = setting(
         "word", "Whole words, as the book has it, or pieces of words", choices=("word", "wordpiece")
     )
@@ -340,6 +353,13 @@ class RunConfig:
             )
         if self.task == "nli" and self.start_from is None:
             raise ValueError("Fine-tuning needs a checkpoint to start from.")
+        if self.task != "nli" and self.teacher is not None:
+            raise ValueError("Only fine-tuning has a teacher; pretraining learns from text.")
+        if self.new_pairs and self.teacher is None:
+            raise ValueError(
+                f"new_pairs is {self.new_pairs}; without a teacher, who would judge them, it must "
+                f"be 0."
+            )
 
     def model_config(self, vocab_size: int) -> BertConfig:
         """The shape of a new model for a vocabulary of this size."""

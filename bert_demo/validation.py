@@ -31,7 +31,9 @@ def batch_losses(model: BertModel, batch: TrainingBatch) -> Tensor:
         vectors = model(batch.packed, torch.cat([masked_positions, cls]))
         masked = model.mlm.loss_sum(vectors[:count], batch.mlm_labels)
         logits = model.nsp_logits(vectors[count:]).float()
-    pair = F.cross_entropy(logits, batch.labels, reduction="sum")
+    # Against probabilities: a student's loss (Hinton et al. 2015).
+    wanted = batch.labels if batch.targets is None else batch.targets
+    pair = F.cross_entropy(logits, wanted, reduction="sum")
     right = (logits.detach().argmax(1) == batch.labels).sum()
     return torch.stack([masked.float(), pair, right.float()])
 

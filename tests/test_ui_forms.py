@@ -16,7 +16,7 @@ pytest.importorskip("gradio")
 from bert_demo import capacity, cli, cli_commands
 from bert_demo.capacity import Observation, Speed, TextFacts
 from bert_demo.command import command_line
-from bert_demo.config import RunConfig, TrainingConfig, settings_of
+from bert_demo.config import TEACHING_SETTINGS, RunConfig, TrainingConfig, settings_of
 from bert_demo.runs.record import METRICS
 from bert_demo.ui import forms, live, page, training_tabs
 from bert_demo.ui.context import AppContext, answered
@@ -55,7 +55,7 @@ def test_every_setting_is_asked_for_once_or_left_out_on_purpose(task: str) -> No
     assert "task" in left_out and set(forms.BUDGETS) <= left_out
     assert set(names) - known == {forms.BUDGET, forms.BUDGET_KIND}
     if task == "pretraining":
-        assert left_out == {"task", "start_from", *forms.BUDGETS}
+        assert left_out == {"task", "start_from", *TEACHING_SETTINGS, *forms.BUDGETS}
 
 
 def test_an_untouched_form_is_a_run() -> None:
@@ -69,7 +69,10 @@ def test_an_untouched_form_is_a_run() -> None:
     [
         ({"batch_size": 2.5}, "batch_size is 2.5"),
         ({"batch_size": "many"}, "batch_size is 'many'"),
-        ({"corpus": "snli"}, "for pretraining it must be one of: wikitext-2, wikitext-2-snli, crane-world"),
+        (
+            {"corpus": "snli"},
+            "for pretraining it must be one of: wikitext-2, wikitext-2-snli, crane-world",
+        ),
         ({"hidden_size": 130, "num_attention_heads": 4}, "does not divide"),
         ({forms.BUDGET: None}, "after how many seconds"),
         ({forms.BUDGET_KIND: "years"}, "what ends the run"),

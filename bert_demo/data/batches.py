@@ -41,6 +41,8 @@ class TrainingBatch:
     """(M,) int64 places among the T tokens, or None without masking."""
     mlm_labels: Tensor | None
     """(M,) int64 original ids at these places."""
+    targets: Tensor | None = None
+    """(B, 3) float32: a teacher's probabilities, to learn in place of the labels; or None."""
 
     def to(self, device: torch.device) -> TrainingBatch:
         """The same batch on `device`."""
@@ -48,7 +50,7 @@ class TrainingBatch:
         return TrainingBatch(self.packed.to(device), *move)  # type: ignore[arg-type]
 
     def _tensors(self) -> tuple[Tensor | None, ...]:
-        return self.labels, self.mlm_positions, self.mlm_labels
+        return self.labels, self.mlm_positions, self.mlm_labels, self.targets
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class PairArrays:
     order: IntArray  # (B,)
     labels: IntArray  # (B,), sorted with the sequences
     mlm_labels: IntArray | None = None  # (T,), -1 where nothing is predicted
+    targets: npt.NDArray[np.float32] | None = None  # (B, 3), sorted with the sequences
 
     @property
     def masked(self) -> int:
@@ -75,13 +78,14 @@ class PairArrays:
             self.lengths,
             self.labels,
         )
-        order, mlm_labels = self.order, self.mlm_labels
+        order, mlm_labels, targets = self.order, self.mlm_labels, self.targets
         if count > 1:
             _, row, _ = segments(lengths)
             mine = row % count == index
             ids, types = ids[mine], types[mine]
             mlm_labels = None if mlm_labels is None else mlm_labels[mine]
             lengths, order, labels = (x[index::count] for x in (lengths, order, labels))
+            targets = None if targets is None else targets[index::count]
         starts, _, place = segments(lengths)
         packed = PackedBatch(
             torch.from_numpy(ids),
@@ -92,7 +96,8 @@ class PairArrays:
             order,
         )
         if mlm_labels is None:
-            return TrainingBatch(packed, torch.from_numpy(labels), None, None)
+            taught = None if targets is None else torch.from_numpy(targets)
+            return TrainingBatch(packed, torch.from_numpy(labels), None, None, taught)
         positions = np.flatnonzero(mlm_labels >= 0)
         return TrainingBatch(
             packed,
@@ -273,7 +278,7 @@ class PretrainingBatches(_Batches):
 
 
 class NliBatches(_Batches):
-    """Premise and hypothesis pairs with their labels (D2L 16.7)."""
+    """Premise and hypothesis pairs with their labels (D2L 16.7), or what a teacher says of them."""
 
     def __init__(
         self,
@@ -291,6 +296,7 @@ class NliBatches(_Batches):
         if not len(data.labels):
             raise ValueError("There are no labelled pairs to learn from.")
         self._labels = np.asarray(data.labels, dtype=np.int64)
+        self._targets = data.targets
         self._premises = _sides(data.premise_ids, data.premise_offsets)
         self._hypotheses = _sides(data.hypothesis_ids, data.hypothesis_offsets)
         both = self._premises.lengths + self._hypotheses.lengths
@@ -299,9 +305,15 @@ class NliBatches(_Batches):
     def __len__(self) -> int:
         return len(self._labels)
 
+    def lengths(self, indices: IntArray) -> IntArray:
+        """(n,): tokens of these pairs, special ones included, after truncation."""
+        both = self._premises.lengths[indices] + self._hypotheses.lengths[indices]
+        cut: IntArray = np.minimum(both + 3, self.max_length)
+        return cut
+
     def at(self, indices: IntArray, step: int) -> PairArrays:
         """Pairs number `indices`; nothing about them is random."""
-        return _join(
+        pairs = _join(
             _pick(self._premises, indices),
             _pick(self._hypotheses, indices),
             self._labels[indices],
@@ -309,6 +321,9 @@ class NliBatches(_Batches):
             self.max_length,
             self.truncation,
         )
+        if self._targets is None:
+            return pairs
+        return replace(pairs, targets=self._targets[indices[pairs.order]])
 
 
 def _sides(ids: npt.NDArray[Any], offsets: IntArray) -> _Side:

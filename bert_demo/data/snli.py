@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,16 @@ def pairs(rows: list[tuple[str, str, int]], left_out: int = 0) -> NliTexts:
         pa.array([hypothesis for _, hypothesis, _ in rows], pa.string()),
         np.fromiter((label for _, _, label in rows), np.int8, len(rows)),
         left_out,
+    )
+
+
+def concatenated(parts: Sequence[NliTexts]) -> NliTexts:
+    """The pairs of all parts, one part after the other."""
+    return NliTexts(
+        pa.concat_arrays([part.premises for part in parts]),
+        pa.concat_arrays([part.hypotheses for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        sum(part.left_out for part in parts),
     )
 
 

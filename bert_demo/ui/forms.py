@@ -12,6 +12,7 @@ from bert_demo.config import (
     NEW_MODEL_SETTINGS,
     NLI_CORPORA,
     PRETRAINING_CORPORA,
+    TEACHING_SETTINGS,
     RunConfig,
     Setting,
     TrainingConfig,
@@ -33,8 +34,9 @@ _FIRST = {
     "nli": ("start_from", "corpus", "recipe"),
 }
 _NOT_ASKED = {
-    "pretraining": {"task", "start_from"},
-    "nli": {"task", *NEW_MODEL_SETTINGS},
+    "pretraining": {"task", "start_from", *TEACHING_SETTINGS},
+    # A teacher is named by its folder, which no visitor may do.
+    "nli": {"task", *NEW_MODEL_SETTINGS, *TEACHING_SETTINGS},
 }
 _WORDS = {
     "size": {

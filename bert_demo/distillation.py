@@ -1,0 +1,106 @@
+"""A student learns from a teacher's verdicts (Hinton et al. 2015).
+
+The teacher, a larger model that was fine-tuned before, says of each pair how likely every label
+is. That tells a student more than one label does, and a teacher judges new pairs too, which
+people have not labelled (data/pairings.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bert_demo import checkpoint
+from bert_demo.config import LABELS
+from bert_demo.data.arrays import Entry, cached, file_identity
+from bert_demo.data.batches import NliBatches
+from bert_demo.data.pairings import pair_anew
+from bert_demo.data.prepare import (
+    SourceReport,
+    TokenizedNli,
+    nli_source,
+    prepare_pairs,
+    tokenize_nli,
+)
+from bert_demo.data.snli import NliTexts, concatenated
+from bert_demo.device import fast_bf16
+from bert_demo.lanes import Lanes
+from bert_demo.predict import nli_logits
+from bert_demo.tokenizer import Tokenizer
+
+_TEMPERATURE = 2.0
+"""Softens a teacher's certainty, so that the student sees what it thinks of the other labels."""
+_CHUNK = 4096
+
+
+def taught_pairs(
+    corpus: str, tokenizer: Tokenizer, teacher: Path, new_pairs: int, device: torch.device
+) -> tuple[TokenizedNli, SourceReport]:
+    """The training pairs of `corpus` and `new_pairs` more, with what the teacher says of each.
+
+    The first time a teacher judges every pair, which takes a while; its verdicts are cached. A
+    labelled pair keeps its label, a new one gets the teacher's.
+
+    Raises:
+        ValueError: a teacher that cannot be read or was not fine-tuned.
+    """
+    if checkpoint.read_config(teacher)["task"] != "nli":
+        raise ValueError(f"The teacher {teacher} judges no pairs; it must be a fine-tuned model.")
+    source = nli_source(corpus, "train")
+    texts: list[NliTexts] = []
+
+    def read() -> NliTexts:
+        if not texts:
+            labelled = source.read()
+            new = [pair_anew(labelled, new_pairs)] if new_pairs else []
+            texts.append(concatenated([labelled, *new]))
+        return texts[0]
+
+    wider = dataclasses.replace(source, identity=[*source.identity, new_pairs], read=read)
+    data, report = prepare_pairs(corpus, "train", wider, tokenizer)
+    files = [
+        file_identity(teacher / checkpoint.CONFIG),
+        file_identity(teacher / checkpoint.WEIGHTS),
+    ]
+
+    def judge() -> Entry:
+        return Entry({"logits": _judge(teacher, read(), device)}, {})
+
+    facts: list[Any] = ["verdicts", wider.identity, files]
+    logits = np.array(cached(f"{corpus}-verdicts", facts, judge).arrays["logits"])
+    targets = torch.softmax(torch.from_numpy(logits) / _TEMPERATURE, -1).numpy()
+    labels = np.array(data.labels)
+    unknown = labels < 0
+    labels[unknown] = logits[unknown].argmax(-1)
+    return dataclasses.replace(data, labels=labels, targets=targets), report
+
+
+def _judge(teacher: Path, texts: NliTexts, device: torch.device) -> npt.NDArray[np.float32]:
+    """(N, 3): the teacher's logits, computed in lanes and, where that is faster, in bf16."""
+    model, tokenizer, config = checkpoint.load(teacher)
+    model.to(device)
+    batches = NliBatches(
+        tokenize_nli(texts, tokenizer),
+        tokenizer,
+        batch_size=1,
+        max_length=config.max_position_embeddings,
+        truncation="longest_first",
+        seed=0,
+    )
+    logits = np.empty((len(texts), len(LABELS)), dtype=np.float32)
+    lanes = Lanes(device, sum(p.numel() for p in model.parameters()))
+
+    def work(lane: int) -> None:
+        for start in range(lane * _CHUNK, len(texts), _CHUNK * lanes.count):
+            indices = np.arange(start, min(start + _CHUNK, len(texts)))
+            with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
+                logits[indices] = nli_logits(model, batches, indices)
+
+    with lanes:
+        lanes.map(work)
+    return logits
