@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import zipfile
@@ -13,10 +11,8 @@ from typing import Any
 
 from bert_demo.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from bert_demo.runs.record import Run
-from bert_demo.ui.run_facts import model_name
+from bert_demo.sharing import metrics_csv, without_paths
 
-_FIRST = ("event", "step", "seconds")
-_KINDS = ("step", "validation")
 _LONGEST_NAME = 40
 _DATE = (1980, 1, 1, 0, 0, 0)  # equal contents give equal files
 _HELP = """\
@@ -45,7 +41,7 @@ def pack_model(run: Run, folder: Path) -> Path:
     try:
         config = json.loads((run.model / CONFIG).read_text(encoding="utf-8"))
         with zipfile.ZipFile(path, "w") as archive:
-            shown = json.dumps(_without_paths(config), ensure_ascii=False, indent=2) + "\n"
+            shown = json.dumps(without_paths(config), ensure_ascii=False, indent=2) + "\n"
             _write(archive, f"{name}/{CONFIG}", shown.encode())
             _write(archive, f"{name}/{TOKENIZER}", (run.model / TOKENIZER).read_bytes())
             _copy(archive, f"{name}/{WEIGHTS}", run.model / WEIGHTS)
@@ -60,29 +56,6 @@ def pack_metrics(run: Run, events: Sequence[dict[str, Any]], folder: Path) -> Pa
     path = folder / f"{file_name(run)}.csv"
     path.write_text(metrics_csv(events), encoding="utf-8", newline="")
     return path
-
-
-def metrics_csv(events: Sequence[dict[str, Any]]) -> str:
-    """The steps and validations of a run as comma-separated values, names first."""
-    kept = [event for event in events if event["event"] in _KINDS]
-    names = dict.fromkeys([*_FIRST, *(name for event in kept for name in event)])
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(names), restval="")
-    writer.writeheader()
-    writer.writerows(kept)
-    return out.getvalue()
-
-
-def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
-    about = config.get("about")
-    if not isinstance(about, dict):
-        return config
-    about = dict(about)
-    for part, name in (("run", "start_from"), ("facts", "started_from")):
-        values = about.get(part)
-        if isinstance(values, dict) and isinstance(values.get(name), str):
-            about[part] = values | {name: model_name(values[name])}
-    return config | {"about": about}
 
 
 def _write(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

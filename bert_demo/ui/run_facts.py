@@ -9,6 +9,7 @@ from typing import Any
 
 from bert_demo.data.sources import CORPORA
 from bert_demo.runs.record import CHECKPOINT, Run, read_json
+from bert_demo.sharing import model_name
 
 
 def task_of(run: Run) -> str:
@@ -82,12 +83,6 @@ def settings_of(run: Run) -> dict[str, Any]:
         if name in facts:
             settings[name] = facts[name]
     return settings
-
-
-def model_name(folder: str) -> str:
-    """What a checkpoint's folder is called, without saying where on this computer it is."""
-    path = Path(folder)
-    return path.parent.name if path.name == "model" else path.name
 
 
 def _stored(run: Run) -> dict[str, Any] | None:
