@@ -135,6 +135,18 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--out", required=True, metavar="DIR", help="Folder for Hugging Face's form")
     one.add_argument("--overwrite", action="store_true", help="Replace the export in --out")
 
+    one = command("publish", "Put a checkpoint on the Hugging Face Hub, with your own login.")
+    one.add_argument("folder", metavar="DIR", help="Folder of a checkpoint, or of a run")
+    one.add_argument("repo", metavar="REPO", help="owner/name, or a name for one of your own")
+    one.add_argument(
+        "--public", action="store_true", help="Let everybody see it; left out, you alone do"
+    )
+
+    one = command("fetch", "Bring a checkpoint that was published from this project.")
+    one.add_argument("repo", metavar="REPO", help="owner/name on the Hugging Face Hub")
+    _add_out(one)
+    _add_overwrite(one)
+
     command("prepare", "Fetch and cache all text, for work without a network.")
     command("doctor", "Say what this computer offers: device, memory, text, checkpoints.")
     return parser

@@ -285,6 +285,26 @@ def _imported(flags: Namespace, report: dict[str, Any]) -> int:
     return 0
 
 
+def publish(flags: Namespace) -> int:
+    """A checkpoint to the Hub."""
+    from bert_demo.publish import publish
+
+    done = publish(flags.folder, flags.repo, public=flags.public)
+    if flags.json:
+        emit(asdict(done))
+        return 0
+    whom = "you alone (private)" if done.private else "everybody (public)"
+    say(f"The model is at {done.url}, for {whom}: {', '.join(done.files)}.")
+    return 0
+
+
+def fetch(flags: Namespace) -> int:
+    """A checkpoint from the Hub."""
+    from bert_demo.publish import fetch
+
+    return _imported(flags, asdict(fetch(flags.repo, flags.out, overwrite=flags.overwrite)))
+
+
 def prepare(flags: Namespace) -> int:
     """Every corpus, each with the vocabulary that it is most used with."""
     from bert_demo.data.prepare import prepare_nli, prepare_text

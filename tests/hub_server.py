@@ -38,6 +38,7 @@ class HubServer:
         self.behaviour = "well"
         self.requests: list[tuple[str, str, str | None]] = []
         self.url = ""
+        self.commit = COMMIT
         self.closing = threading.Event()
 
     def count(self, method: str) -> int:
@@ -45,20 +46,22 @@ class HubServer:
         return sum(asked[0] == method and "/resolve/" in asked[1] for asked in self.requests)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    hub: ClassVar[HubServer]
+class Answers(BaseHTTPRequestHandler):
+    """What the server says to each request."""
+
+    hub: ClassVar[Any]
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
     def do_HEAD(self) -> None:
-        self._answer(body=False)
+        self.answer(body=False)
 
     def do_GET(self) -> None:
-        self._answer(body=True)
+        self.answer(body=True)
 
-    def _answer(self, *, body: bool) -> None:
+    def answer(self, *, body: bool) -> None:
         hub = self.hub
         path = unquote(self.path)
         hub.requests.append((self.command, path, self.headers.get("Range")))
@@ -67,18 +70,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if hub.behaviour == "portal":
-            return self._send(200, {"Content-Type": "text/html"}, PAGE, body)
+            return self.send(200, {"Content-Type": "text/html"}, PAGE, body)
         if hub.behaviour == "error":
-            return self._send(500, {}, b"", body)
+            return self.send(500, {}, b"", body)
         if hub.behaviour == "gated":
-            return self._send(401, {"X-Error-Code": "GatedRepo"}, b"", body)
+            return self.send(401, {"X-Error-Code": "GatedRepo"}, b"", body)
         stored, status = self._look_up(path)
         if status:
-            return self._send(404, {"X-Error-Code": status, "X-Repo-Commit": COMMIT}, b"", body)
+            return self.send(404, {"X-Error-Code": status, "X-Repo-Commit": hub.commit}, b"", body)
         if hub.behaviour == "html":
             stored = PAGE
         headers = {
-            "X-Repo-Commit": COMMIT,
+            "X-Repo-Commit": hub.commit,
             "ETag": f'"{hashlib.sha1(stored, usedforsecurity=False).hexdigest()}"',
             "Accept-Ranges": "bytes",
         }
@@ -86,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers["X-Linked-Etag"] = headers.pop("ETag")
             headers["X-Linked-Size"] = str(len(stored))
             headers["Location"] = "/cdn" + self.path
-            return self._send(302, headers, b"", body)
+            return self.send(302, headers, b"", body)
         self._send_file(stored, headers, body)
 
     def _look_up(self, path: str) -> tuple[bytes, str]:
@@ -98,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         revision, _, filename = rest.partition("/")
         if not any(name.startswith(repo + "/") for name in self.hub.files):
             return b"", "RepoNotFound"
-        if revision not in ("main", COMMIT):
+        if revision not in ("main", self.hub.commit):
             return b"", "RevisionNotFound"
         name = f"{repo}/{filename}"
         return self.hub.files.get(name, b""), "" if name in self.hub.files else "EntryNotFound"
@@ -107,17 +110,17 @@ class _Handler(BaseHTTPRequestHandler):
         behaviour = self.hub.behaviour
         wanted = self.headers.get("Range")
         if body and behaviour == "short":
-            return self._send(200, headers, stored[: len(stored) // 2], body)
+            return self.send(200, headers, stored[: len(stored) // 2], body)
         if body and behaviour == "cut once" and wanted is not None:
             start = int(wanted.removeprefix("bytes=").split("-")[0])
             headers["Content-Range"] = f"bytes {start}-{len(stored) - 1}/{len(stored)}"
-            return self._send(206, headers, stored[start:], body)
+            return self.send(206, headers, stored[start:], body)
         if body and behaviour.startswith("cut"):
             self.close_connection = True
-            return self._send(200, headers, stored, body, sent=len(stored) - 1000)
-        self._send(200, headers, stored, body)
+            return self.send(200, headers, stored, body, sent=len(stored) - 1000)
+        self.send(200, headers, stored, body)
 
-    def _send(
+    def send(
         self,
         status: int,
         headers: dict[str, str],
@@ -143,18 +146,25 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def hub_server() -> Iterator[HubServer]:
-    """A running stand-in; it is gone at the end of the block."""
-    hub = HubServer()
-    handler = type("Handler", (_Handler,), {"hub": hub})
+def serving(hub: HubServer, answers: type[Answers]) -> Iterator[None]:
+    """Answer at `hub.url` for as long as the block lasts."""
+    handler = type("Handler", (answers,), {"hub": hub})
     server = _Server(("127.0.0.1", 0), handler)
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield hub
+        yield
     finally:
         hub.closing.set()
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def hub_server() -> Iterator[HubServer]:
+    """A running stand-in; it is gone at the end of the block."""
+    hub = HubServer()
+    with serving(hub, Answers):
+        yield hub

@@ -1,0 +1,125 @@
+"""What goes wrong between here and the Hugging Face Hub, in one sentence and without the token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+from huggingface_hub import constants, get_session, get_token
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OIDCError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+from bert_demo.data.download import reachable
+from bert_demo.data.hub import is_offline
+
+LOG_IN = "run `hf auth login` with a token that may write, and try again"
+
+SILENCE_SECONDS = 30.0
+"""Longest wait for a server that has accepted and says nothing; the client has no limit itself."""
+
+
+class HubFailure(ValueError):  # noqa: N818 (said to people, who know no other word)
+    """Nothing was published or fetched; the message is one sentence with the reason."""
+
+
+def check_name(repo_id: str) -> None:
+    """Raise `HubFailure` for what cannot be the name of a repository."""
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError:
+        raise HubFailure(
+            f"{repo_id!r} is not a repository's name; it must look like owner/name, of letters "
+            "and digits, with -, _ or . between them."
+        ) from None
+
+
+def login() -> str | None:
+    """The token of whoever is logged in here (HF_TOKEN or `hf auth login`), for the Hub alone."""
+    try:
+        return get_token()
+    except (OIDCError, OSError, ValueError, httpx2.HTTPError):
+        return None
+
+
+@contextmanager
+def in_words(repo_id: str, token: str | None, *, reading: bool = False) -> Iterator[None]:
+    """Turn what the Hub or its client raises into a `HubFailure`; errors of the disk pass."""
+    nothing = _nothing(reading)
+    if is_offline():
+        raise HubFailure(f"HF_HUB_OFFLINE is set, so {nothing}; unset it and try again.")
+    if not reachable(constants.ENDPOINT):
+        raise HubFailure(
+            f"The Hub cannot be reached, so {nothing}; try again when this computer is online."
+        )
+    session = get_session()
+    before, session.timeout = session.timeout, httpx2.Timeout(SILENCE_SECONDS)
+    try:
+        yield
+    except HubFailure:
+        raise
+    except (HfHubHTTPError, httpx2.HTTPError, RuntimeError, ValueError) as error:
+        # The client wraps what befalls a large file.
+        cause = error.__cause__ if type(error) is RuntimeError and error.__cause__ else error
+        raise HubFailure(_sentence(cause, repo_id, token, reading)) from None
+    finally:
+        session.timeout = before
+
+
+def _sentence(error: BaseException, repo_id: str, token: str | None, reading: bool) -> str:
+    if isinstance(error, HfHubHTTPError):
+        return _answer(error, repo_id, token, reading)
+    if isinstance(error, httpx2.TimeoutException):
+        return f"The Hub does not answer, so {_nothing(reading)}; try again later."
+    if isinstance(error, httpx2.HTTPError):
+        return f"The connection to the Hub broke, so {_nothing(reading)}; try again."
+    if isinstance(error, json.JSONDecodeError):
+        return (
+            "What answers is not the Hub (perhaps the network's login page), so "
+            f"{_nothing(reading)}."
+        )
+    return f"The Hub's client failed ({_safe(str(error), token)}), so {_nothing(reading)}."
+
+
+def _answer(error: HfHubHTTPError, repo_id: str, token: str | None, reading: bool) -> str:
+    """What a status means for who reads, or for who publishes."""
+    status, nothing = error.response.status_code, _nothing(reading)
+    owner = repo_id.partition("/")[0]
+    if reading and status in (401, 404):
+        private = "your login may not see it" if token else "you are not logged in"
+        return f"The Hub has no {repo_id}, or it is private and {private}."
+    if reading and status == 403:
+        return f"The Hub does not let you read {repo_id}; ask its owner."
+    if status == 401:
+        return (
+            f"The Hub does not accept your login, so {nothing}; {LOG_IN} (where HF_TOKEN is set, "
+            "it comes first)."
+        )
+    if status == 403:
+        return (
+            f"Your login may not write to {repo_id}, so {nothing}; it needs a token that may "
+            f"write, and {owner!r} must be you or an organisation of yours."
+        )
+    if status == 404:
+        return f"The Hub knows no {repo_id} that you could write to, so {nothing}."
+    if status in (409, 412):
+        return f"{repo_id} is being changed by somebody else, so {nothing}; try again."
+    if status == 429:
+        return f"The Hub asks for a pause, so {nothing}; try again in some minutes."
+    if status >= 500:
+        return f"The Hub has trouble of its own (it answered {status}), so {nothing}; try later."
+    said = _safe(error.server_message or "no reason given", token)
+    return f"The Hub refuses with {status} ({said}), so {nothing}."
+
+
+def _nothing(reading: bool) -> str:
+    return "nothing was fetched" if reading else "nothing was published"
+
+
+def _safe(text: str, token: str | None) -> str:
+    """The first line of what a server or library said, short, and never with the token."""
+    line = next(iter(text.strip().splitlines()), "") or "no reason given"
+    if token:
+        line = line.replace(token, "(hidden)")
+    return line[:200].rstrip(".")
