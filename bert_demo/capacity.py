@@ -214,7 +214,7 @@ def _correction(observations: Iterable[Observation], speed: Speed) -> float:
         / o.run.training.batch_size
         for o in observations
     ]
-    return min(max(median(ratios), 0.2), 5.0) if ratios else 1.0
+    return min(max(median(ratios), 0.1), 10.0) if ratios else 1.0
 
 
 def _steps(run: RunConfig, facts: TextFacts) -> int | None:

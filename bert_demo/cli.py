@@ -147,6 +147,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_out(one)
     _add_overwrite(one)
 
+    one = command("bundle", "Make a small copy of a checkpoint, to come along with the project.")
+    _add_model(one)
+    _add_out(one)
+    _add_overwrite(one)
+    one.add_argument("--note", action="append", default=[], help="A paragraph for its card")
+
     command("prepare", "Fetch and cache all text, for work without a network.")
     command("doctor", "Say what this computer offers: device, memory, text, checkpoints.")
     return parser

@@ -305,6 +305,15 @@ def fetch(flags: Namespace) -> int:
     return _imported(flags, asdict(fetch(flags.repo, flags.out, overwrite=flags.overwrite)))
 
 
+def bundle(flags: Namespace) -> int:
+    """A copy in half precision, with its card."""
+    from bert_demo.bundle import bundle
+
+    return _imported(
+        flags, bundle(flags.model, flags.out, notes=flags.note, overwrite=flags.overwrite)
+    )
+
+
 def prepare(flags: Namespace) -> int:
     """Every corpus, each with the vocabulary that it is most used with."""
     from bert_demo.data.prepare import prepare_nli, prepare_text

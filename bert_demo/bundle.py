@@ -1,0 +1,64 @@
+"""A trained checkpoint made small enough to come along with the project, with its card.
+
+Weights in half precision, a curve of some hundred points, no path of the computer that it was
+trained on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bert_demo import checkpoint
+from bert_demo.card import model_card
+from bert_demo.keeper import METRICS, read_metrics
+from bert_demo.sharing import without_paths
+from bert_demo.storage import explained, writers_path
+
+CARD = "README.md"
+_POINTS = 200
+
+
+def bundle(
+    source: str | Path, out: str | Path, *, notes: Sequence[str] = (), overwrite: bool = False
+) -> dict[str, Any]:
+    """Write the small copy of the checkpoint in `source` to `out`.
+
+    Args:
+        notes: paragraphs for its card, such as how it came about.
+        overwrite: replace a checkpoint that is in `out` already.
+
+    Returns:
+        `out`, and `bytes`, the size of its weights.
+
+    Raises:
+        CheckpointError: `source` is no checkpoint, or `out` cannot be written.
+    """
+    source, folder = Path(source), writers_path(out)
+    checkpoint.check_writable(folder, overwrite=overwrite)
+    model, tokenizer, _ = checkpoint.load(source)
+    about = without_paths(checkpoint.read_config(source))["about"]
+    events = read_metrics(source)
+    checkpoint.save(folder, model, tokenizer, about, half=True)
+    checkpoint.remove_resume(folder)
+    with explained(folder, "written"):
+        lines = "".join(json.dumps(event) + "\n" for event in _thinned(events))
+        (folder / METRICS).write_text(lines, encoding="utf-8")
+        (folder / CARD).write_text(model_card(folder, notes=notes), encoding="utf-8")
+        size = (folder / checkpoint.WEIGHTS).stat().st_size
+    return {"out": str(folder), "bytes": size}
+
+
+def _thinned(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every start, validation and end, and `_POINTS` of the steps."""
+    steps = [event for event in events if event["event"] == "step"]
+    stride = max(1, len(steps) // _POINTS)
+    kept = {id(event) for event in steps[::stride]}
+    others = ("start", "validation", "end")
+    return [
+        {name: value for name, value in event.items() if name not in ("source", "started_from")}
+        for event in events
+        if event["event"] in others or id(event) in kept
+    ]

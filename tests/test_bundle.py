@@ -1,0 +1,48 @@
+"""The small copy of a checkpoint that comes along with the project."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bert_demo import checkpoint, predict
+from bert_demo.bundle import bundle
+from bert_demo.config import RunConfig, TrainingConfig
+from bert_demo.training import train
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("private") / "model"
+    training = TrainingConfig(steps=6, batch_size=16, validate_every_steps=3)
+    list(train(RunConfig(hidden_size=32, training=training), folder))
+    return folder
+
+
+def test_a_bundle_is_half_as_large_and_says_the_same(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small"
+    report = bundle(trained, out, notes=["Made in a test."])
+    whole = (trained / "model.safetensors").stat().st_size
+    assert report["bytes"] == (out / "model.safetensors").stat().st_size < 0.55 * whole
+    texts = "a <mask> is flying"
+    before, after = (
+        predict.fill_mask(*checkpoint.load(folder)[:2], texts)[0] for folder in (trained, out)
+    )
+    assert [p for _, p in after] == pytest.approx([p for _, p in before], rel=0.01)
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "Made in a test." in card and "python -m bert_demo pretrain" in card
+    lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line)["event"] for line in lines]
+    assert events.count("step") == 6 and events.count("validation") == 2
+    assert str(trained.parent) not in "".join(
+        path.read_text(encoding="utf-8") for path in out.iterdir() if path.suffix != ".safetensors"
+    )
+
+
+def test_a_bundle_replaces_only_when_asked(trained: Path, tmp_path: Path) -> None:
+    bundle(trained, tmp_path / "small")
+    with pytest.raises(checkpoint.CheckpointError, match="holds a checkpoint already"):
+        bundle(trained, tmp_path / "small")
+    bundle(trained, tmp_path / "small", overwrite=True)
