@@ -105,15 +105,23 @@ def word_map(
         )
     layout = _layout()
     axis = {"zeroline": True, "zerolinecolor": _LINES, "gridcolor": _LINES, "showticklabels": False}
-    layout["xaxis"] = axis | {"title": {"text": f"{along[0]:.0%} of the variance", "standoff": 6}}
-    layout["yaxis"] = axis | {
-        "title": {"text": f"{along[1]:.0%}", "standoff": 6},
-        "scaleanchor": "x",
-    }
+    across, up = _axis_words(along, len(contexts))
+    title = {"standoff": 6, "font": {"size": 13}}
+    layout["xaxis"] = axis | {"title": {"text": across, **title}}
+    layout["yaxis"] = axis | {"title": {"text": up, **title}, "scaleanchor": "x"}
     layout["showlegend"] = 1 < len(groups) <= _MOST_LABELS
     layout["legend"] = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     layout["margin"] = {"l": 34, "r": 12, "t": 12, "b": 34}
     return {"data": traces, "layout": layout}
+
+
+def _axis_words(shares: npt.NDArray[np.float64], count: int) -> tuple[str, str]:
+    """What stands along the axes of a map of `count` vectors."""
+    if not shares.any():
+        return "the vectors do not differ", ""
+    if count == 2:
+        return "two vectors always lie on one line", ""
+    return f"{shares[0]:.0%} of the variance", f"{shares[1]:.0%}"
 
 
 def _layout() -> Figure:

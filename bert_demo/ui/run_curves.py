@@ -73,7 +73,14 @@ def overlay(
                 "hovertemplate": "%{y:.3f} at %{x}<extra>" + name + "</extra>",
             }
         )
-        scored = [e for e in events[run.id] if e["event"] == "validation" and curve.name in e]
+        # Of two scores at one step the later one, at the end of a run, is on more text.
+        scored = list(
+            {
+                e["step"]: e
+                for e in events[run.id]
+                if e["event"] == "validation" and curve.name in e
+            }.values()
+        )
         traces.append(
             {
                 "type": "scatter",

@@ -40,27 +40,42 @@
     return out;
   }
 
+  // Scores on held-out text in two groups: during the run on some pairs, at its end on more. Where
+  // both were taken at one step, the better one stands for it.
+  function scored(validations) {
+    const sizes = validations.map((v) => v.n), most = Math.max(...sizes);
+    const all = most > sizes[0] ? validations.filter((v) => v.n === most) : [];
+    const steps = new Set(all.map((v) => v.step));
+    const some = validations.filter((v) => !steps.has(v.step));
+    return [
+      { events: some, whole: false, pairs: some.length && `held out, ${whole(some[0].n)} pairs` },
+      { events: all, whole: true, pairs: all.length && `at the end, ${whole(most)} pairs` },
+    ].filter(({ events }) => events.length);
+  }
+
   function figure(data, task, byTime, run, width) {
     const narrow = width < NARROW;
     const clock = byTime ? "seconds" : "step", x = data.columns[clock] || [];
     const end = x.length ? x[x.length - 1] : 1;
     const text = colour("--bd-text"), grid = colour("--bd-grid"), faint = colour("--bd-faint");
     const lines = (data.start && data.start.baselines) || {};
-    const ln = (n) => `ln ${whole(n)}`, words = data.start ? data.start.vocab_size : 0;
+    const words = `ln ${whole(data.start ? data.start.vocab_size : 0)}`;
+    // Each line's words for a wide figure and for a narrow one.
     const plots = task === "nli"
       ? [
         { name: "loss", title: "Loss", colour: "--series-1",
-          lines: [[lines.uniform, "guessing: ln 3", "ln 3"]] },
+          lines: [[lines.uniform, "guessing<br>ln 3 =", "guessing<br>ln 3 ="]] },
         { name: "accuracy", title: "Accuracy", colour: "--series-3", share: true,
-          lines: [[lines.chance, "chance", "chance"]] },
+          lines: [[lines.chance, "chance<br>=", "chance<br>="]] },
       ]
       : [
         { name: "mlm_loss", title: "Masked words: loss", colour: "--series-1",
-          lines: [[lines.uniform, `every word alike: ${ln(words)}`, ln(words)],
-            [lines.unigram, "word frequency alone: loss", "word frequency"]] },
+          lines: [[lines.uniform, `every word alike<br>${words} =`, `${words}<br>=`],
+            [lines.unigram, "word frequency<br>alone =", "frequency<br>="]] },
         { name: "nsp_loss", title: "Next sentence: loss", colour: "--series-2",
-          lines: [[lines.coin, "tossing a coin: ln 2", "ln 2"]] },
+          lines: [[lines.coin, "tossing a coin<br>ln 2 =", "a coin<br>ln 2 ="]] },
       ];
+    const held = scored(data.validations);
     const traces = [], annotations = [], shapes = [];
     plots.forEach((plot, i) => {
       const axis = i ? "y2" : "y", hue = colour(plot.colour), format = plot.share ? ".1%" : ".3f";
@@ -73,11 +88,12 @@
         { ...shared, name: "smoothed", x: thinned.x, y: thinned.smoothed, mode: "lines",
           line: { color: hue, width: 2.5 }, showlegend: false,
           hovertemplate: `%{y:${format}}<extra>training, smoothed</extra>` },
-        { ...shared, name: "validation", x: data.validations.map((v) => v[clock]),
-          y: data.validations.map((v) => v[plot.name]), mode: "markers", showlegend: false,
-          marker: { color: colour("--bd-paper"), size: 8, line: { color: hue, width: 2 } },
-          hovertemplate: `%{y:${format}}<extra>held-out text</extra>` });
-      let side = { x: 1, xanchor: "right" };
+        ...held.map(({ events, whole: all, pairs }) => ({
+          ...shared, name: all ? "at the end" : "held out", x: events.map((v) => v[clock]),
+          y: events.map((v) => v[plot.name]), mode: "markers", showlegend: false,
+          marker: { color: all ? hue : colour("--bd-paper"), size: all ? 10 : 8,
+            symbol: all ? "diamond" : "circle", line: { color: hue, width: 2 } },
+          hovertemplate: `%{y:${format}}<extra>${pairs}</extra>` })));
       for (const [value, long, short] of plot.lines) {
         if (value === undefined || value === null) continue;
         shapes.push({ type: "line", xref: "x domain", yref: axis, x0: 0, x1: 1, y0: value, y1: value,
@@ -86,25 +102,24 @@
         traces.push({ ...shared, x: [end], y: [value], mode: "markers", hoverinfo: "skip",
           marker: { opacity: 0 }, showlegend: false });
         const number = plot.share ? `${(value * 100).toFixed(0)}%` : value.toFixed(2);
-        // Where the curve is not: it begins high at the left, and a single line has its words
-        // beside the title.
-        const place = plot.lines.length === 1
-          ? { xref: "x domain", yref: `${axis} domain`, x: 1, y: 1.03, xanchor: "right" }
-          : { xref: "x domain", yref: axis, y: value, ...side };
-        side = { x: 0.01, xanchor: "left" };
-        annotations.push({ ...place, yanchor: "bottom", showarrow: false,
-          text: `${plot.lines.length === 1 ? "– – " : ""}${narrow ? short : long} = ${number}`,
-          font: { size: 11, color: faint } });
+        // In the margin, where no curve can ever cross the words.
+        annotations.push({ xref: "x domain", yref: axis, x: 1, xshift: 6, xanchor: "left",
+          y: value, yanchor: "middle", align: "left", showarrow: false,
+          text: `${narrow ? short : long} ${number}`, font: { size: 11, color: faint } });
       }
       annotations.push({ xref: "paper", yref: `${axis} domain`, x: 0, y: 1.03, xanchor: "left",
         yanchor: "bottom", text: `<b>${plot.title}</b>`, showarrow: false,
         font: { size: 13, color: text } });
     });
+    annotations.push({ xref: "x domain", yref: "y domain", y: 1.03, yanchor: "bottom",
+      ...(narrow ? { x: 0, xanchor: "left", yshift: 18 } : { x: 1, xanchor: "right" }), showarrow: false, font: { size: 11, color: faint },
+      text: held.map(({ whole: all, pairs }) => `${all ? "◆" : "○"} ${pairs}`).join("   ") });
     const y = { gridcolor: grid, zeroline: false, linecolor: grid, automargin: false,
       tickfont: { size: 11 }, fixedrange: false };
     const share = plots[1].share ? { tickformat: ".0%" } : {};
     const layout = {
-      width: width || undefined, height: narrow ? 460 : 500, margin: { l: 48, r: 12, t: 34, b: 42 },
+      width: width || undefined, height: narrow ? 480 : 500,
+      margin: { l: narrow ? 40 : 48, r: narrow ? 74 : 108, t: narrow ? 52 : 34, b: 42 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 12, color: text },
       hovermode: "x unified", hoverdistance: -1, uirevision: `${run} ${clock}`, annotations, shapes,
