@@ -23,6 +23,7 @@ from bert_demo.config import (
     TrainingConfig,
     settings_of,
 )
+from bert_demo.interop.known import KNOWN_MODELS
 
 
 class _Parser(argparse.ArgumentParser):
@@ -124,9 +125,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     one = command("import-hf", "Make a checkpoint from a BERT of Hugging Face's.")
-    one.add_argument(
-        "source", metavar="REPO_OR_FOLDER", help="google-bert/bert-base-uncased, or a folder"
-    )
+    one.add_argument("source", metavar="REPO_OR_FOLDER", help="Any BERT of the Hub, or a folder")
+    one.epilog = f"Known to work: {'; '.join(model.title for model in KNOWN_MODELS)}."
     _add_out(one)
     _add_overwrite(one)
 

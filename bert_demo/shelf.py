@@ -54,6 +54,11 @@ class Entry:
         return name if name in CORPORA else None
 
     @property
+    def kind(self) -> str:
+        """Its task in a word: "pretrained"."""
+        return TASK_WORDS[self.task]
+
+    @property
     def size(self) -> str:
         """Its shape in words: "2 layers of 128, 0.7 million parameters"."""
         layers = self.config.num_hidden_layers
@@ -105,16 +110,19 @@ class Entry:
 
 
 class ModelShelf:
-    """Every model in two folders; the ones last used stay loaded. Safe to use from threads.
+    """Every model in these folders; the ones last used stay loaded. Safe to use from threads.
 
     Args:
-        checkpoints: models that come along or were imported; their ids are "bundled/<name>".
+        checkpoints: models that come along; their ids are "bundled/<name>".
         runs: runs, whose ids are "run/<name>". The model is `runs/name/model`, beside a
             `run.json` that may give its title, or `runs/name` itself.
+        imported: models of the world outside, whose ids are "imported/<name>".
     """
 
-    def __init__(self, checkpoints: Path, runs: Path) -> None:
+    def __init__(self, checkpoints: Path, runs: Path, imported: Path | None = None) -> None:
         self._folders = {"bundled": Path(checkpoints), "run": Path(runs)}
+        if imported is not None:
+            self._folders["imported"] = Path(imported)
         self._described: dict[Path, tuple[tuple[int, ...], Entry | None]] = {}
         self._loaded: OrderedDict[str, tuple[object, Checkpoint]] = OrderedDict()
         self._lock = threading.Lock()
@@ -237,6 +245,8 @@ def _describe(model_id: str, folder: Path, run: Path, changed: float) -> Entry |
         model = BertModel(config, stored["task"])
     parameters = sum(value.numel() for value in model.parameters())
     title = model_id.split("/")[1]
+    if model_id.startswith("imported/"):
+        title = str(stored["about"].get("source", title))
     try:
         given = json.loads(run.read_text(encoding="utf-8")).get("title")
     except (OSError, ValueError, AttributeError):

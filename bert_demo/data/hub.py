@@ -7,6 +7,7 @@ server accepts and says nothing, and without end where every transfer of a large
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,12 +58,18 @@ class _Progress(tqdm):
     """The client's progress bar, which also ends a transfer that starts again and again."""
 
     restarts = 0
+    told: Callable[[int, int], None] | None = None
+    """Is told the bytes that are here, and of how many."""
+    here: int | None = None  # counted here too, for a bar that is not shown counts nothing
 
     def update(self, n: float | None = 1) -> bool | None:
         if n is not None and n < 0:  # the client takes back what a broken transfer had brought
             self.restarts += 1
             if self.restarts > _RESTARTS:
                 raise _BreakingError
+        self.here = int(self.n or 0 if self.here is None else self.here) + int(n or 0)
+        if self.told is not None:
+            self.told(self.here, int(self.total or 0))
         shown: bool | None = super().update(n)
         return shown
 
@@ -92,10 +99,12 @@ def fetch(
     revision: str | None,
     damaged: Path | None,
     max_bytes: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Bring a file from the Hub into its cache, in the place of a damaged copy if there is one.
 
-    A file of more than `max_bytes` is not begun.
+    A file of more than `max_bytes` is not begun. `progress` is told the bytes that are here, and of
+    how many.
 
     Raises:
         HubError: with the reason.
@@ -107,6 +116,7 @@ def fetch(
     size = _ask(url, repo_id, filename, revision)
     if max_bytes is not None and size > max_bytes:
         raise HubError(f"it is larger than {max_bytes:,} bytes ({size:,})")
+    told = {"told": None if progress is None else staticmethod(progress)}
     try:
         if damaged is not None:
             # The client alone would write the new file and leave the old link to the damaged one.
@@ -118,7 +128,7 @@ def fetch(
             revision=revision,
             etag_timeout=ANSWER_SECONDS,
             force_download=damaged is not None,
-            tqdm_class=_Progress,
+            tqdm_class=type("_ToldProgress", (_Progress,), told),
         )
     except _BreakingError:
         raise HubError("the connection to the Hub broke again and again") from None

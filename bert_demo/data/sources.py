@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -141,6 +141,7 @@ def locate(
     repo_type: str = "dataset",
     offline: bool | None = None,
     max_bytes: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Located:
     """Find one file of a Hub repository: mirror, then the Hub's cache, then the Hub.
 
@@ -151,6 +152,7 @@ def locate(
         repo_type: "dataset" or "model".
         offline: True never touches the network; None lets HF_HUB_OFFLINE decide.
         max_bytes: a larger file is not downloaded.
+        progress: told the bytes that are here, and of how many, while one is downloaded.
 
     Raises:
         ValueError: a name that no repository or file can have.
@@ -186,6 +188,7 @@ def locate(
                 revision=revision,
                 damaged=file if fault is not None else None,
                 max_bytes=max_bytes,
+                progress=progress,
             )
         except hub.HubError as failure:
             if failure.again and attempt == 1:

@@ -18,7 +18,7 @@ from torch import Tensor
 from bert_demo import checkpoint, wordpiece
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.interop import names
-from bert_demo.interop.model_files import ModelFiles
+from bert_demo.interop.model_files import ModelFiles, Progress
 from bert_demo.tokenizer import UNK, Tokenizer
 
 # What `transformers` assumes where config.json says nothing.
@@ -56,7 +56,14 @@ _ENCODER = ("embeddings.", "encoder.", "pooler.")
 _SEED = 0  # the same import always gives the same checkpoint, new weights included
 
 
-def import_hf(source: str | Path, out: str | Path, *, overwrite: bool = False) -> dict[str, Any]:
+def import_hf(
+    source: str | Path,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    only_hub: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
     """Make a checkpoint in `out` from a BERT of Hugging Face's.
 
     The task follows from the heads that the file has: a masked-LM head makes it "pretraining",
@@ -66,6 +73,8 @@ def import_hf(source: str | Path, out: str | Path, *, overwrite: bool = False) -
     Args:
         source: a folder, or a repository of the Hub ("google-bert/bert-base-uncased").
         overwrite: replace a checkpoint that is in `out` already.
+        only_hub: `source` is a repository even where a folder has its name.
+        progress: told what is being done, perhaps from another thread.
 
     Returns:
         What was found, as JSON has it: the model's sizes, `task`, `parameters`,
@@ -77,11 +86,13 @@ def import_hf(source: str | Path, out: str | Path, *, overwrite: bool = False) -
             missing, damaged or dangerous; a folder that cannot be written.
     """
     checkpoint.check_writable(out, overwrite=overwrite)
-    files = ModelFiles(source)
+    files = ModelFiles(source, progress, only_hub=only_hub)
     theirs = files.json("config.json")
     _check_kind(theirs, files.name)
     tokenizer = _tokenizer(files)
     state = names.modern(files.weights())
+    if progress is not None:
+        progress("Making the checkpoint", None)
     labels = _label_order(theirs) if "classifier.weight" in state else None
     task = _task(state, labels)
     config = _config(theirs, state, task, files.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from torch import Tensor
 
 from bert_demo.data.sources import CorpusUnavailable, NotInRepository, locate
 from bert_demo.interop import untrusted
+
+Progress = Callable[[str, float | None], None]
+"""Is told what is being done, and which part of it is done where that is known."""
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _TEXT_BYTES = 64 << 20  # the largest vocabularies take a tenth
@@ -23,11 +27,18 @@ class ModelFiles:
     mirror, the Hub's cache, the Hub.
     """
 
-    def __init__(self, source: str | Path) -> None:
+    def __init__(
+        self,
+        source: str | Path,
+        progress: Progress | None = None,
+        *,
+        only_hub: bool = False,
+    ) -> None:
         """Raises `ValueError` if `source` is neither a folder nor a repository's name."""
         try:
             folder = Path(source).expanduser()
-            is_folder, exists = folder.is_dir(), folder.exists()
+            exists = not only_hub and folder.exists()
+            is_folder = exists and folder.is_dir()
         except (OSError, RuntimeError, ValueError) as error:  # a null byte, no home
             raise ValueError(f"{str(source)!r} is not a folder or a repository's name.") from error
         if exists and not is_folder:
@@ -39,6 +50,7 @@ class ModelFiles:
         """The repository, or the folder's own name."""
         self.revision: str | None = None
         """The Hub's commit, where it is known."""
+        self._progress = progress
 
     def find(self, name: str) -> Path | None:
         """The file, or None if this model has none of this name."""
@@ -46,7 +58,13 @@ class ModelFiles:
             path = self._folder / name
             return path if path.is_file() else None
         try:
-            found = locate(self.name, name, repo_type="model", max_bytes=untrusted.MAX_BYTES)
+            found = locate(
+                self.name,
+                name,
+                repo_type="model",
+                max_bytes=untrusted.MAX_BYTES,
+                progress=None if self._progress is None else self._fetching(name),
+            )
         except NotInRepository:
             return None
         except CorpusUnavailable:
@@ -60,6 +78,15 @@ class ModelFiles:
             self._folder = found.path.parent
         self.revision = found.revision or self.revision
         return found.path
+
+    def _fetching(self, name: str) -> Callable[[int, int], None]:
+        def tell(here: int, size: int) -> None:
+            assert self._progress is not None
+            share = here / size if size else None
+            of = f" of {size / 1e6:.1f}" if size else ""
+            self._progress(f"Fetching {name}: {here / 1e6:.1f}{of} MB", share)
+
+        return tell
 
     def need(self, *names: str) -> Path:
         """The first of these files that there is; `ValueError` if there is none of them."""

@@ -21,6 +21,7 @@ from gradio.events import api as endpoint
 
 from bert_demo import contexts, predict
 from bert_demo.config import RunConfig, TrainingConfig, run_config, settings_of
+from bert_demo.model import TASKS
 from bert_demo.runs.record import Run
 from bert_demo.ui.context import AppContext, answered
 from bert_demo.ui.zerogpu import ZeroGpuQueue
@@ -105,8 +106,8 @@ class Api:
 
     def list_models(self, task: str = "") -> list[Answer]:
         """The models at hand, or those of a task: id, title, task, parameters, corpus, score."""
-        if task not in ("", "pretraining", "nli"):
-            raise ValueError(f"task is {task!r}; it must be pretraining, nli or empty for all.")
+        if task not in ("", *TASKS):
+            raise ValueError(f"task is {task!r}; it must be one of {', '.join(TASKS)}, or empty.")
         return [
             {
                 "id": entry.id,

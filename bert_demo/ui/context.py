@@ -21,11 +21,12 @@ from bert_demo.capacity import (
     text_facts,
 )
 from bert_demo.config import RunConfig
+from bert_demo.interop.importer import Importer
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import RunStore
 from bert_demo.shelf import ModelShelf
 from bert_demo.speed import measured_speed
-from bert_demo.ui.hosting import make_queue, on_zerogpu
+from bert_demo.ui.hosting import make_queue, on_zerogpu, serves_others
 from bert_demo.ui.settings import AppSettings
 from bert_demo.ui.share import ShareLink
 
@@ -49,7 +50,8 @@ class AppContext:
         folder = settings.data_dir / "runs"
         self.store = RunStore(folder, admin_token=self.admin_token)
         self.queue = make_queue(self.store, max_run_seconds=settings.max_run_seconds)
-        self.shelf = ModelShelf(settings.checkpoints_dir, self.store.root)
+        self.imports = Importer(settings.data_dir / "models")
+        self.shelf = ModelShelf(settings.checkpoints_dir, self.store.root, self.imports.folder)
         self.share = ShareLink()
         self._browser: gr.BrowserState | None = None
         self.speed: Speed | None = None
@@ -85,6 +87,15 @@ class AppContext:
             {"token": "", "admin": ""}, storage_key=_STORAGE_KEY, secret=secret
         )
         return self._browser
+
+    @property
+    def is_public(self) -> bool:
+        """Whether others than the owner of this computer can open the page."""
+        return serves_others(self.settings.host, self.settings.share, self.settings.root_path)
+
+    def may_fetch(self, browser: Any) -> bool:
+        """Whether this browser may fill the disk with models: anybody at home, else the teacher."""
+        return not self.is_public or self.store.is_admin(token_of(browser))
 
     def estimate(self, run: RunConfig) -> Estimate:
         """What `run` would take here; raises `ValueError` for a run that can start nowhere."""

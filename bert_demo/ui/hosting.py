@@ -38,6 +38,18 @@ def claim_gpus(environ: Mapping[str, str] = os.environ) -> None:
         import spaces  # noqa: F401
 
 
+def serves_others(
+    host: str | None,
+    share: bool,
+    root_path: str | None,
+    environ: Mapping[str, str] = os.environ,
+) -> bool:
+    """Whether people on other computers can open the page."""
+    host = host or environ.get("GRADIO_SERVER_NAME")
+    at_home = host in (None, "localhost", "::1") or str(host).startswith("127.")
+    return on_space(environ) or share or root_path is not None or not at_home
+
+
 def is_lasting(folder: Path) -> bool:
     """Whether a folder lies on a disk of its own, as a bucket mounted into a Space does."""
     folder = folder.absolute()

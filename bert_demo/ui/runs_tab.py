@@ -15,6 +15,7 @@ from bert_demo.runs.record import Run
 from bert_demo.ui import assets
 from bert_demo.ui.context import answered, own_token, token_of
 from bert_demo.ui.downloads import pack_metrics, pack_model
+from bert_demo.ui.hub_models import create_hub_models
 from bert_demo.ui.run_views import MOST_CHOSEN, best, compare, rows
 from bert_demo.ui.view import View, in_words, text, view, view_part
 
@@ -102,6 +103,7 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
             trigger_mode="once",
             **quiet,
         ).then(overlay, [listed, by], curves, **quiet)
+        create_hub_models(context, tab)
     return tab
 
 

@@ -34,7 +34,7 @@ class AppSettings:
         None, "the teacher's secret, which may stop and delete every run; left out, drawn at start"
     )
     data_dir: Path = _flag(  # noqa: RUF009
-        Path(), "folder that is to keep the runs, in a folder runs of its own"
+        Path(), "folder that is to keep the runs and the fetched models, in folders of their own"
     )
     checkpoints_dir: Path = _flag(  # noqa: RUF009
         _CHECKPOINTS, "folder of the models that come along"

@@ -191,7 +191,7 @@ def _to_stage(tab_id: str) -> str:
 
 def starting_points(context: AppContext, chosen: Any) -> Any:
     """The dropdown of checkpoints to fine-tune, the newest first, keeping what was chosen."""
-    entries = context.shelf.entries("pretraining")
+    entries = [*context.shelf.entries("pretraining"), *context.shelf.entries("encoder")]
     ids = [entry.id for entry in entries]
     value = chosen if chosen in ids else (ids[0] if ids else None)
     return gr.Dropdown(choices=[(entry.choice, entry.id) for entry in entries], value=value)

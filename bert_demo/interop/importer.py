@@ -1,0 +1,62 @@
+"""Models of the Hub, brought one at a time into a folder that the page's shelf lists."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bert_demo.interop.model_files import Progress
+
+_REPO = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+_LONGEST = 96
+
+
+class Importer:
+    """Fetches a BERT and makes it a checkpoint in `folder`, under a name of its own."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._busy = threading.Lock()
+        self._what = ""
+
+    def bring(self, typed: Any, progress: Progress | None = None) -> str:
+        """Import a repository of the Hub; returns the name of its folder.
+
+        `typed` is what a person typed: "owner/name" or the address of the model's page. Never a
+        folder of this computer, for whoever types may be far from it.
+
+        Raises:
+            ValueError: not a repository's name; here already; another import is going on; and all
+                that `import_hf` raises.
+        """
+        repo = repo_id(typed)
+        name = repo.replace("/", "--")
+        if (self.folder / name).exists():
+            raise ValueError(f"{repo} is here already; find it in the menus of models.")
+        if not self._busy.acquire(blocking=False):
+            raise ValueError(f"{self._what} is being fetched right now; try again when it is here.")
+        try:
+            self._what = repo
+            from bert_demo.interop.hugging_face import import_hf
+
+            import_hf(repo, self.folder / name, only_hub=True, progress=progress)
+        finally:
+            self._busy.release()
+        return name
+
+
+def repo_id(typed: Any) -> str:
+    """ "owner/name" from what a person typed or pasted; `ValueError` if it cannot be one."""
+    words = typed.strip() if isinstance(typed, str) else ""
+    if "://" in words:
+        words = "/".join(urlsplit(words).path.strip("/").split("/")[:2])
+    if len(words) > _LONGEST or ".." in words or "--" in words or not _REPO.fullmatch(words):
+        shown = repr(typed)[:_LONGEST]
+        raise ValueError(
+            f"{shown} is not a repository's name; it must be owner/name, such as "
+            f"google-bert/bert-base-uncased."
+        )
+    return words
