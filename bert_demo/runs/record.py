@@ -57,6 +57,8 @@ class Status:
     """When a worker last took it."""
     ended: float | None = None
     worker_pid: int | None = None
+    device_memory_bytes: int | None = None
+    """The most that training has held on its GPU; None where it computes in the machine's own."""
     scores: dict[str, Any] = field(default_factory=dict)
     """On all held-out text, once it is over."""
 

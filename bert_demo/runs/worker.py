@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import json
 import os
 import queue
@@ -93,6 +92,8 @@ def warm_up() -> str:
 
 def work(root: Path, run_id: str, app_gone: Callable[[], bool], answer: Answer) -> None:
     """Train one run to its end, whatever the end is; never raises."""
+    from bert_demo.device import release_memory
+
     message = ""
     state = "failed"
     try:
@@ -110,7 +111,7 @@ def work(root: Path, run_id: str, app_gone: Callable[[], bool], answer: Answer) 
     except Exception as error:
         state, message = "failed", _sentence(error)
         traceback.print_exc()
-    gc.collect()  # the next run wants the memory
+    release_memory()  # the next run wants it
     answer({"run": run_id, "state": state, "message": message})
 
 
@@ -123,6 +124,7 @@ def _train(run: Run, app_gone: Callable[[], bool], answer: Answer) -> Status:
         started=time.time(),
         ended=None,
         worker_pid=os.getpid(),
+        device_memory_bytes=None,
     )
     write_status(run.folder, status)
     answer({"run": run.id, "state": "running", "message": status.message})
@@ -139,10 +141,14 @@ def _train(run: Run, app_gone: Callable[[], bool], answer: Answer) -> Status:
 
 def _follow(run: Run, status: Status, app_gone: Callable[[], bool]) -> Iterator[Status]:
     """Run the loop; yield the status after each event, the last of which is final."""
+    import torch
+
+    from bert_demo.device import peak_memory_bytes
     from bert_demo.runs.probes import film_frame
     from bert_demo.training import train
 
     assert run.config is not None
+    device = "cpu"
     events = train(
         run.config,
         run.model,
@@ -155,6 +161,7 @@ def _follow(run: Run, status: Status, app_gone: Callable[[], bool]) -> Iterator[
     for event in events:
         kind = event["event"]
         if kind == "start":
+            device = event["device"]
             status = replace(status, message=event["source"], step=event["step"])
         elif kind == "step":
             names = ("step", "seconds", "seconds_left")
@@ -170,6 +177,9 @@ def _follow(run: Run, status: Status, app_gone: Callable[[], bool]) -> Iterator[
             yield status
             return
         if time.monotonic() - written >= _STATUS_SECONDS:
+            if device != "cpu":
+                held_there = peak_memory_bytes(torch.device(device))
+                status = replace(status, device_memory_bytes=held_there)
             write_status(run.folder, status)
             written = time.monotonic()
         yield status

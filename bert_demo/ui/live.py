@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 
 from bert_demo.runs.queue import Place
-from bert_demo.runs.record import TRAINING, Run
+from bert_demo.runs.record import TRAINING, Run, Status
 from bert_demo.ui import assets
 from bert_demo.ui.context import AppContext
 
@@ -128,7 +128,7 @@ def _status(context: AppContext, run: Run) -> dict[str, Any]:
         "task": "pretraining" if run.config is None else run.config.task,
         "message": message,
         "place": None if place is None else place.position,
-        "memory": _memory(status.worker_pid) if status.state in TRAINING else None,
+        "memory": _memory(status) if status.state in TRAINING else None,
     }
 
 
@@ -142,8 +142,11 @@ def _waiting(context: AppContext, place: Place) -> str:
     return f"Place {place.position} in the queue, about {words} to wait."
 
 
-def _memory(pid: int | None) -> int | None:
-    """What the training process holds now, in bytes, where the system tells."""
+def _memory(status: Status) -> int | None:
+    """What training holds, in bytes: on its GPU, else in its process, where the system tells."""
+    if status.device_memory_bytes is not None:
+        return status.device_memory_bytes
+    pid = status.worker_pid
     if pid is None or sys.platform != "linux":
         return None
     try:
