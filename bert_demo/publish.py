@@ -108,7 +108,7 @@ def publish(folder: str | Path, repo_id: str, *, public: bool = False) -> Publis
             other = None if sizes.keys() <= _MADE_BY_THE_HUB else _other(repo_id, revision, sizes)
             if other is not None:
                 raise HubFailure(
-                    f"{repo_id} is there already and is {other}, which is not replaced; choose "
+                    f"{repo_id} is there already and is {other}; it is not replaced, so choose "
                     "another name."
                 )
             ours = {name for name in sizes if name == NUMBERS or name.startswith(f"{EXPORT}/")}

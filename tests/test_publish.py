@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.utils._http
 import pytest
@@ -18,12 +20,15 @@ from huggingface_hub import constants
 
 from bert_demo import checkpoint, hub_words, kernels
 from bert_demo.cli import main
-from bert_demo.config import BertConfig
+from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.interop.hugging_face import import_hf
 from bert_demo.model import BertModel
 from bert_demo.publish import fetch, publish
 from bert_demo.sharing import model_name, without_paths
 from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
+from bert_demo.ui.context import AppContext
+from bert_demo.ui.publish_part import published
+from bert_demo.ui.settings import AppSettings
 
 # How the Hub's client sends a large file without Xet is old-fashioned; that is its own affair.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -390,3 +395,67 @@ def test_paths_of_this_computer_are_left_out() -> None:
     assert "Users" not in windows["about"]["source"]
     assert without_paths({"about": 3}) == {"about": 3} and without_paths({}) == {}
     assert model_name("/a/b/") == "b"
+
+
+@pytest.fixture
+def page(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppContext:
+    """The page of somebody at home, with a finished run, one in training and one without model."""
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    settings = AppSettings(data_dir=tmp_path / "page", checkpoints_dir=tmp_path / "none")
+    context = AppContext(settings)
+    config = RunConfig(training=TrainingConfig(steps=1))
+    for title in ("done", "learning", "empty"):
+        run = context.store.create(config, "somebody", title)
+        if title != "empty":
+            shutil.copytree(model / "model", run.model)
+        state = "running" if title == "learning" else "completed"
+        context.store.set_status(run.id, state=state)
+    return context
+
+
+def ticked(page: AppContext, *titles: str) -> list[str]:
+    return [run.id for run in page.store.list() if run.title in titles]
+
+
+def test_the_teacher_publishes_from_the_page(hub: WritableHub, page: AppContext) -> None:
+    teacher = {"token": "t", "admin": page.admin_token}
+    shown = published(page, ticked(page, "done"), " crane ", False, teacher)
+    assert "'done' is on the Hub, and you alone can see it" in shown["spoken"]
+    assert shown["blocks"][-1] == {"kind": "link", "url": f"{hub.url}/ada/crane"}
+    assert hub.holds("ada/crane").keys() >= FILES
+    shown = published(page, ticked(page, "done"), "ada/open", True, teacher)
+    assert "everybody can see it" in shown["spoken"]
+
+
+@pytest.mark.parametrize(
+    ("titles", "repo", "words"),
+    [
+        ((), "crane", "Tick the one run"),
+        (("done", "empty"), "crane", "Tick the one run"),
+        (("done",), "  ", "a name first"),
+        (("done",), None, "a name first"),
+        (("done",), "a b", "must look like owner/name"),
+        (("empty",), "crane", "'empty' has no model yet"),
+        (("learning",), "crane", "'learning' is still learning"),
+    ],
+)
+def test_the_page_refuses_in_words(
+    hub: WritableHub, page: AppContext, titles: tuple[str, ...], repo: Any, words: str
+) -> None:
+    teacher = {"token": "t", "admin": page.admin_token}
+    with pytest.raises(ValueError, match=words):
+        published(page, ticked(page, *titles), repo, False, teacher)
+    assert hub.sent_to == []
+
+
+def test_the_login_of_the_host_is_for_the_teacher_alone(
+    hub: WritableHub, page: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for browser in (None, {"token": "somebody", "admin": ""}, {"token": "x", "admin": "guess"}):
+        with pytest.raises(ValueError, match="Only the teacher can publish"):
+            published(page, ticked(page, "done"), "crane", False, browser)
+    monkeypatch.setenv("SPACE_ID", "ada/space")
+    with pytest.raises(ValueError, match="A Space publishes nothing"):
+        teacher = {"token": "t", "admin": page.admin_token}
+        published(page, ticked(page, "done"), "crane", False, teacher)
+    assert hub.sent_to == []

@@ -162,7 +162,7 @@ def test_long_runs_are_thinned_to_what_can_be_seen(context: AppContext) -> None:
 
 @pytest.mark.parametrize("shown", [None, {}, {"chosen": "x"}, {"chosen": [1, None, {}]}, []])
 def test_nothing_ticked_says_what_to_do(context: AppContext, shown: Any) -> None:
-    chosen = runs_tab.chosen_ids(shown)
+    chosen = run_views.chosen_ids(shown)
     assert chosen == []
     assert "Tick runs" in runs_tab.side_by_side(context, chosen, None)["blocks"][0]["text"]
 

@@ -52,6 +52,14 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return listed
 
 
+def chosen_ids(shown: Any) -> list[str]:
+    """The runs that are ticked in a list that came from a browser."""
+    chosen = shown.get("chosen") if isinstance(shown, dict) else None
+    if not isinstance(chosen, list):
+        return []
+    return list(dict.fromkeys(name for name in chosen if isinstance(name, str)))
+
+
 def compare(store: RunStore, runs: Sequence[Run], by: str) -> list[Block]:
     """Curves of the chosen runs over "step" or "seconds", and how their settings differ."""
     blocks: list[Block] = []

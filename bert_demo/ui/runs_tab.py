@@ -16,7 +16,8 @@ from bert_demo.ui import assets
 from bert_demo.ui.context import answered, own_token, token_of
 from bert_demo.ui.downloads import pack_metrics, pack_model
 from bert_demo.ui.hub_models import create_hub_models
-from bert_demo.ui.run_views import MOST_CHOSEN, best, compare, rows
+from bert_demo.ui.publish_part import create_publish_part
+from bert_demo.ui.run_views import MOST_CHOSEN, best, chosen_ids, compare, rows
 from bert_demo.ui.view import View, in_words, text, view, view_part
 
 if TYPE_CHECKING:
@@ -103,16 +104,9 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
             trigger_mode="once",
             **quiet,
         ).then(overlay, [listed, by], curves, **quiet)
+        create_publish_part(context, tab, listed)
         create_hub_models(context, tab)
     return tab
-
-
-def chosen_ids(shown: Any) -> list[str]:
-    """The runs that are ticked in a list that came from a browser."""
-    chosen = shown.get("chosen") if isinstance(shown, dict) else None
-    if not isinstance(chosen, list):
-        return []
-    return list(dict.fromkeys(name for name in chosen if isinstance(name, str)))
 
 
 def listing(context: AppContext, chosen: list[str], browser: Any) -> dict[str, Any]:

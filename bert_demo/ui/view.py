@@ -73,6 +73,11 @@ def chart(key: str, figure: Mapping[str, Any], label: str, height: int) -> Block
     return {"kind": "chart", "key": key, "figure": figure, "label": label, "height": height}
 
 
+def link(url: str) -> Block:
+    """A web address to click."""
+    return {"kind": "link", "url": url}
+
+
 def details(summary: str, *blocks: Block, is_open: bool = False) -> Block:
     """Blocks that a click on the summary shows."""
     return {"kind": "details", "summary": summary, "blocks": list(blocks), "open": is_open}

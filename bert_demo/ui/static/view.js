@@ -139,6 +139,14 @@
     return box;
   };
 
+  const link = (block) => {
+    const node = element("a", "bv-text bv-link", block.url);
+    if (/^https?:\/\//.test(block.url)) node.href = block.url;
+    node.target = "_blank";
+    node.rel = "noopener";
+    return node;
+  };
+
   const build = (block, pool, pick) => {
     switch (block.kind) {
       case "heading":
@@ -151,6 +159,8 @@
         return bars(block);
       case "chart":
         return chart(block, pool);
+      case "link":
+        return link(block);
       case "details":
         return details(block, pool, pick);
       case "columns":

@@ -1,0 +1,113 @@
+"""The part "Publish to the Hugging Face Hub" of the tab Runs.
+
+It publishes with the login of the computer that serves the page. So it is for the teacher alone,
+and not there at all on a Space, whose login is for other things.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from bert_demo.runs.record import TRAINING
+from bert_demo.ui.context import token_of
+from bert_demo.ui.hosting import on_space
+from bert_demo.ui.run_views import chosen_ids
+from bert_demo.ui.view import View, in_words, link, text, view, view_part
+
+if TYPE_CHECKING:
+    from bert_demo.ui.context import AppContext
+
+_INTRODUCTION = """
+Makes a repository on the Hub of the model of one run, with its card and its numbers, so that others
+can use it. It goes there under the login of the computer that serves this page, which is made once
+by `hf auth login`.
+"""
+_TEACHERS = (
+    "Only the teacher can publish from here, because it happens under the login of the computer "
+    "that serves this page: open the address that the terminal prints under \u201cFor the "
+    "teacher\u201d."
+)
+_PRIVATE, _PUBLIC = "only me", "everybody"
+
+
+def create_publish_part(context: AppContext, tab: gr.Tab, listed: gr.HTML) -> None:
+    """The part, closed at first; `listed` is the list of runs in `tab`."""
+
+    @in_words
+    def send(shown: Any, repo: Any, whom: Any, browser: Any) -> View:
+        return published(context, chosen_ids(shown), repo, whom == _PUBLIC, browser)
+
+    with gr.Accordion("Publish to the Hugging Face Hub", open=False, visible=False) as part:
+        refusal = gr.Markdown(_TEACHERS)
+        with gr.Column(visible=False) as form:
+            gr.Markdown(_INTRODUCTION)
+            with gr.Row():
+                repo = gr.Textbox(
+                    label="Repository",
+                    info="Your name on the Hub and the model's: ada/crane",
+                    max_length=96,
+                )
+                whom = gr.Radio(
+                    [_PRIVATE, _PUBLIC],
+                    value=_PRIVATE,
+                    label="Who can see it",
+                    info="A repository that is there already keeps what it is",
+                )
+            go = gr.Button("Publish", variant="primary")
+            told = view_part(min_height=70, elem_id="published")
+    quiet: dict[str, Any] = {"api_visibility": "private"}
+
+    def fit(browser: Any) -> tuple[Any, ...]:
+        teacher = is_teacher(context, browser)
+        there = not on_space() and (teacher or not context.is_public)
+        return (
+            gr.Accordion(visible=there),
+            gr.Markdown(visible=not teacher),
+            gr.Column(visible=teacher),
+        )
+
+    tab.select(
+        fit,
+        context.browser,
+        [part, refusal, form],
+        show_progress="hidden",
+        concurrency_limit=None,
+        **quiet,
+    )
+    inputs = [listed, repo, whom, context.browser]
+    go.click(send, inputs, told, trigger_mode="once", concurrency_limit=1, **quiet)
+
+
+def is_teacher(context: AppContext, browser: Any) -> bool:
+    """Whether this browser came by the teacher's address."""
+    return context.store.is_admin(token_of(browser))
+
+
+def published(
+    context: AppContext, chosen: list[str], repo: Any, public: bool, browser: Any
+) -> View:
+    """Publish the model of the one ticked run, for a browser that may."""
+    if on_space():
+        raise ValueError(
+            "A Space publishes nothing: download the model, and publish it from your own computer."
+        )
+    if not is_teacher(context, browser):
+        raise ValueError(_TEACHERS)
+    if len(chosen) != 1:
+        raise ValueError("Tick the one run in the list above whose model is to be published.")
+    if not isinstance(repo, str) or not repo.strip():
+        raise ValueError("Give the repository a name first, such as ada/crane.")
+    run = context.store.get(chosen[0])
+    if not run.has_model:
+        raise ValueError(f"The run {run.title!r} has no model yet.")
+    if run.status.state in TRAINING:
+        raise ValueError(f"The run {run.title!r} is still learning; publish it when it has ended.")
+    # Imported here because the Hub's client takes its time, and a page that starts needs none.
+    from bert_demo.publish import publish
+
+    done = publish(run.model, repo.strip(), public=public)
+    whom = "you alone can see it" if done.private else "everybody can see it"
+    words = f"The model of {run.title!r} is on the Hub, and {whom}."
+    return view(text(words, "strong"), link(done.url), spoken=words)
