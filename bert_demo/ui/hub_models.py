@@ -8,7 +8,7 @@ import gradio as gr
 
 from bert_demo.interop.known import KNOWN_MODELS
 from bert_demo.shelf import Entry
-from bert_demo.ui.view import View, in_words, table, text, view, view_part
+from bert_demo.ui.view import View, in_words, text, view, view_part
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
@@ -40,7 +40,7 @@ def create_hub_models(context: AppContext, tab: gr.Tab) -> None:
             allow_custom_value=True,
         )
         fetch = gr.Button("Fetch", variant="primary")
-        shown = view_part(min_height=90, elem_id="hub-models")
+        shown = view_part(min_height=130, elem_id="hub-models")
     quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
     tab.select(lambda: listing(context), None, shown, show_progress="hidden", **quiet)
     fetch.click(bring, [repo, context.browser], shown, trigger_mode="once", **quiet)
@@ -67,14 +67,13 @@ def listing(context: AppContext, first: str = "") -> View:
     if not entries:
         blocks.append(text("No model has been fetched yet.", "muted"))
     else:
-        columns = ["Model", "Kind", "Size", "Not in the file, so untrained"]
-        rows = [[e.title, e.kind, e.size, _untrained(e)] for e in entries]
-        blocks.append(table("Fetched so far", columns, rows))
+        blocks.append(text("Fetched so far:", "muted"))
+        blocks += [text(_line(entry)) for entry in entries]
     return view(*blocks, spoken=first)
 
 
-def _untrained(entry: Entry) -> str:
-    parts = entry.about.get("untrained_heads")
-    if not isinstance(parts, list):
-        return ""
-    return ", ".join(_NEW.get(str(part), str(part)) for part in parts)
+def _line(entry: Entry) -> str:
+    new = entry.about.get("untrained_heads")
+    parts = [_NEW.get(str(part), str(part)) for part in new] if isinstance(new, list) else []
+    untrained = f" Not in the file, so untrained: {', '.join(parts)}." if parts else ""
+    return f"{entry.title}: {entry.kind}, {entry.size}.{untrained}"
