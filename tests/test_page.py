@@ -3,156 +3,33 @@
 from __future__ import annotations
 
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import Visitor, badge, chromium, fetch, press, served, stop_after, visit, wait_for
 
 pytest.importorskip("gradio")
 
 from bert_demo.ui import assets
 
-ROOT = Path(__file__).resolve().parents[1]
+__all__ = ["chromium", "visit"]
 PANEL = "#live-pretrain"
 NODE = "document.querySelector('#live-pretrain .bd-plot')"
-# The browser itself would ask its maker for updates.
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page, served by app.py with runs of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("page")
-    command = [sys.executable, "app.py", "--port", str(port), "--data-dir", str(folder)]
-    command += ["--checkpoints-dir", str(folder / "none"), "--admin-token", "teacher's secret"]
-    url = f"http://127.0.0.1:{port}/"
-    with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT) as server,
-    ):
-        try:
-            fetch(url, server)
-            yield url
-        finally:
-            server.send_signal(signal.SIGTERM)
-            try:
-                server.wait(30)
-            except subprocess.TimeoutExpired:
-                server.kill()
-    assert server.returncode == 0, (folder / "log").read_text()
-    assert "Traceback" not in (folder / "log").read_text()
-
-
-def fetch(address: str, server: subprocess.Popen[bytes] | None = None) -> str:
-    """The page's text, as soon as the server answers."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + 60
-    while True:
-        try:
-            with opener.open(address, timeout=10) as answer:
-                text: str = answer.read().decode()
-            return text
-        except OSError:
-            assert server is not None and server.poll() is None, "the server ended"
-            assert time.monotonic() < end, "no answer in 60 seconds"
-            time.sleep(0.2)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A headless Chromium; skips where there is none."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    with api.sync_playwright() as play:
-        if path is None and not Path(play.chromium.executable_path).exists():
-            pytest.skip("no Chromium was found")
-        browser = play.chromium.launch(executable_path=path, args=QUIET)
-        yield browser
-        browser.close()
-
-
-class Visitor:
-    """A browser of its own that notes what went wrong and where it asked."""
-
-    def __init__(self, chromium: Any, **options: Any) -> None:
-        self.context = chromium.new_context(**options)
-        self.page = self.context.new_page()
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", self._heard)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.set_default_timeout(60_000)
-
-    def _heard(self, message: Any) -> None:
-        if message.type == "error":
-            self.complaints.append(message.text)
-
-    def open(self, address: str) -> Any:
-        self.page.goto(address)
-        self.page.get_by_role("button", name="Start", exact=True).first.wait_for()
-        return self.page
-
-
-@pytest.fixture
-def visit(chromium: Any, address: str) -> Iterator[Callable[..., Visitor]]:
-    """Visitors, at whose end nothing may have gone wrong or have left this machine."""
-    visitors: list[Visitor] = []
-
-    def make(**options: Any) -> Visitor:
-        visitors.append(Visitor(chromium, **options))
-        return visitors[-1]
-
-    yield make
-    for visitor in visitors:
-        visitor.context.close()
-        assert visitor.complaints == []
-        local = (address, "data:", "blob:")
-        assert [url for url in visitor.asked if not url.startswith(local)] == []
-
-
-def wait_for(page: Any, condition: str) -> None:
-    page.wait_for_function(condition)
-
-
-def badge(page: Any, words: str, panel: str = PANEL) -> None:
-    wait_for(page, f"document.querySelector('{panel} .bd-badge').textContent === '{words}'")
+    """The page, with no runs yet."""
+    with served(tmp_path_factory.mktemp("page")) as url:
+        yield url
 
 
 def points(page: Any) -> int:
     found: int = page.evaluate(f"{NODE}.data[1].x.length")
     return found
-
-
-def press(page: Any, name: str) -> None:
-    page.locator(f"button:visible:text-is('{name}')").first.click()
-
-
-def stop_after(page: Any, panel: str, number: int, unit: str) -> None:
-    tab = page.locator(f"[role=tabpanel]:has({panel})")
-    tab.get_by_label("Stop after").fill(str(number))
-    tab.get_by_label("Unit").click()
-    page.get_by_role("option", name=unit).click()
 
 
 def test_nothing_is_fetched_from_elsewhere(address: str) -> None:
@@ -222,17 +99,17 @@ def test_a_run_is_watched_left_found_and_stopped(
     page.goto(address)
     wait_for(page, f"{NODE} && {NODE}.data && {NODE}.data[1].x.length > {before}")
     assert page.url.endswith(f"run={run}")
-    badge(page, "training")
+    badge(page, "training", PANEL)
 
     # Pause, go on, stop; the stranger sees it too.
     press(page, "Pause")
-    badge(page, "paused")
+    badge(page, "paused", PANEL)
     paused = points(page)
     press(page, "Go on")
     wait_for(page, f"{NODE}.data[1].x.length > {paused}")
     press(page, "Stop")
-    badge(page, "stopped")
-    badge(other, "stopped")
+    badge(page, "stopped", PANEL)
+    badge(other, "stopped", PANEL)
 
     # What it learnt can be fine-tuned at once.
     page.get_by_role("tab", name="Fine-tune").click()
@@ -248,13 +125,13 @@ def test_the_teachers_link_gives_the_buttons(visit: Callable[..., Visitor], addr
     page = owner.open(address)
     stop_after(page, PANEL, 200, "seconds")
     press(page, "Start")
-    badge(page, "training")
+    badge(page, "training", PANEL)
     run = page.url.partition("run=")[2]
     teacher = visit().open(f"{address}?run={run}&admin=teacher%27s%20secret")
     teacher.locator("button:visible:text-is('Stop')").wait_for()
     assert "secret" not in teacher.url
     press(teacher, "Stop")
-    badge(page, "stopped")
+    badge(page, "stopped", PANEL)
 
 
 def test_what_cannot_fit_is_refused_in_place(visit: Callable[..., Visitor], address: str) -> None:
@@ -272,12 +149,10 @@ def test_every_tab_fits_a_phone(visit: Callable[..., Visitor], address: str, sch
     page = visit(**options).open(address)
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", dark)[:3])) < 200) == (scheme == "dark")
-    hidden = page.locator(".overflow-dropdown button")
-    for name in [*page.get_by_role("tab").all_inner_texts(), *hidden.all_text_contents()]:
-        if not page.get_by_role("tab", name=name).is_visible():
-            page.get_by_label("More tabs").click()
-            hidden.get_by_text(name).click()
-        else:
-            page.get_by_role("tab", name=name).click()
+    names = page.get_by_role("tab").all_inner_texts()
+    assert names[0] == "Pretrain" and names[-1] == "Runs"
+    assert not page.get_by_label("More tabs").count(), "no tab hides in a menu"
+    for name in names:
+        page.get_by_role("tab", name=name).click()
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name

@@ -39,7 +39,8 @@ def build_app(context: AppContext) -> gr.Blocks:
         for notice in notices(context.settings.data_dir, context.settings.max_run_seconds):
             gr.Markdown(notice, elem_classes="bd-notice")
         create_share_banner(page, context.share)
-        with gr.Tabs() as tabs:
+        # In two rows on a phone: Gradio's own menu of tabs that do not fit hides most of them.
+        with gr.Tabs(overflow_behavior="wrap") as tabs:
             pretrain = create_pretrain_tab(context)
             finetune = create_finetune_tab(context)
             create_words_tab(context)
