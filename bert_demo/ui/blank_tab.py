@@ -27,6 +27,7 @@ EXAMPLES = (
 MOST_WORDS = 20
 _MOST_LETTERS = 2000
 _MASK = re.compile(r"<mask>|\[mask\]", re.IGNORECASE)
+_GAP = re.compile(rf"(\s*)({_MASK.pattern})", re.IGNORECASE)
 
 
 def fill_blanks(shelf: ModelShelf, model: str | None, words: str, top: float) -> View:
@@ -42,8 +43,7 @@ def fill_blanks(shelf: ModelShelf, model: str | None, words: str, top: float) ->
     entry = shelf.entry(model)
     loaded = shelf.load(model)
     found = fill_mask(loaded.model, loaded.tokenizer, words, int(top))
-    best = iter([blank[0][0] for blank in found])
-    filled = _MASK.sub(lambda gap: next(best, gap[0]), words.strip())
+    filled = _filled(words.strip(), [blank[0][0] for blank in found])
     parts = [
         [bars(f"Blank {number}" if len(found) > 1 else "The blank", dict(blank))]
         for number, blank in enumerate(found, 1)
@@ -54,6 +54,10 @@ def fill_blanks(shelf: ModelShelf, model: str | None, words: str, top: float) ->
     if unknown:
         listed = ", ".join(unknown[:8]) + (" and others" if len(unknown) > 8 else "")
         remarks.append(text(f"Unknown to this model, which reads <unk> instead: {listed}."))
+    if any(word.startswith("##") for blank in found for word, _ in blank):
+        remarks.append(
+            text("What begins with ## is a piece that goes on the word before it.", "muted")
+        )
     if len(found) > 1:
         remarks.append(
             text(
@@ -64,6 +68,17 @@ def fill_blanks(shelf: ModelShelf, model: str | None, words: str, top: float) ->
         )
     source = text(f"Filled by {entry.title}, {entry.origin}. {entry.score}", "muted")
     return view(text(filled, "strong"), *rows, *remarks, source, spoken=filled)
+
+
+def _filled(words: str, best: list[str]) -> str:
+    """The text with a word in each blank; a piece such as "##s" joins the word before it."""
+    left = iter(best)
+
+    def fill(gap: re.Match[str]) -> str:
+        word = next(left, gap[2])
+        return word.removeprefix("##") if word.startswith("##") else gap[1] + word
+
+    return _GAP.sub(fill, words)
 
 
 def create_blank_tab(context: AppContext) -> gr.Tab:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -41,6 +42,20 @@ def offer(
     return entries, [name for name in listed if name in ids] or ids[:1]
 
 
+def choices(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+    """Lines of a menu with the ids that they stand for; no two lines are alike."""
+    lines = [entry.choice for entry in entries]
+    return [
+        (f"{line} {own_name(entry)}" if lines.count(line) > 1 else line, entry.id)
+        for line, entry in zip(lines, entries, strict=True)
+    ]
+
+
+def own_name(entry: Entry) -> str:
+    """What tells a model from others of the same title: its folder's name."""
+    return entry.id.partition("/")[2]
+
+
 class ModelMenu:
     """A dropdown of the shelf's models of a task, or of all, and what to show without any.
 
@@ -65,7 +80,7 @@ class ModelMenu:
     def dropdown(self) -> gr.Dropdown:
         """The menu itself."""
         self._models = gr.Dropdown(
-            self._choices(self.entries),
+            choices(self.entries),
             value=self._value(self._selected),
             multiselect=self._several,
             max_choices=MOST_SIDE_BY_SIDE if self._several else None,
@@ -82,7 +97,7 @@ class ModelMenu:
             entries, selected = offer(self._shelf, self._task, chosen, run, seen)
             found = f"run/{run}" in selected
             return (
-                gr.Dropdown(self._choices(entries), value=self._value(selected)),
+                gr.Dropdown(choices(entries), value=self._value(selected)),
                 run if found else seen,
                 gr.Column(visible=not entries),
                 gr.Row(visible=bool(entries)),
@@ -97,9 +112,6 @@ class ModelMenu:
             api_visibility="private",
             concurrency_limit=None,
         )
-
-    def _choices(self, entries: list[Entry]) -> list[tuple[str, str]]:
-        return [(entry.choice, entry.id) for entry in entries]
 
     def _value(self, selected: list[str]) -> Any:
         return selected if self._several else next(iter(selected), None)

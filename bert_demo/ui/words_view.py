@@ -14,7 +14,7 @@ from bert_demo.explain import Separation, plane, sense_separation, word_count
 from bert_demo.predict import encode_ids, unknown_words
 from bert_demo.shelf import Entry, ModelShelf
 from bert_demo.ui import figures
-from bert_demo.ui.model_menu import MOST_SIDE_BY_SIDE
+from bert_demo.ui.model_menu import MOST_SIDE_BY_SIDE, own_name
 from bert_demo.ui.view import (
     Block,
     View,
@@ -113,15 +113,17 @@ def show_contexts(
         raise ValueError(f"Choose one to {MOST_SIDE_BY_SIDE} models.")
     texts, senses = read_rows(rows)
     shown: list[_Shown] = []
+    titles = [shelf.entry(name).title for name in names]
     for number, name in enumerate(names):
         entry = shelf.entry(name)
-        shown.append(_show(entry.title, entry, shelf.load(name), word, texts, senses, layer))
+        title = entry.title
+        if titles.count(title) > 1:
+            title += f" {own_name(entry)}"
+        shown.append(_show(title, entry, shelf.load(name), word, texts, senses, layer))
         if untrained and number == 0:
             twin = shelf.twin(name)
             shown.append(
-                _show(
-                    f"{entry.title}, untrained", entry, twin, word, texts, senses, layer, twin=True
-                )
+                _show(f"{title}, untrained", entry, twin, word, texts, senses, layer, twin=True)
             )
     groups = senses if colour == BY_SENSE else [str(i + 1) for i in range(len(texts))]
     parts = [_column(i, one, senses, groups, likeness) for i, one in enumerate(shown)]
@@ -221,18 +223,26 @@ def _remarks(shown: list[_Shown], word: str, texts: list[str]) -> list[Block]:
         tokenizer = one.loaded.tokenizer
         counted = word_count(word, tokenizer, one.entry.task, one.entry.corpus)
         unknown = unknown_words(tokenizer, word)
-        if unknown:
+        ids = tokenizer.encode(word, allow_mask=False)
+        if set(ids) == {tokenizer.unk_id}:
             words = f"{one.title} does not know {word!r} and reads <unk> in its place."
         elif counted is None:
             words = f"How often {one.title} met {word!r} in training is not known here."
         else:
+            units = "words" if tokenizer.kind == "word" else "pieces of words"
             words = (
                 f"{one.title} met {word!r} {counted.count:,} "
-                f"{'time' if counted.count == 1 else 'times'} among the {counted.tokens:,} words "
-                f"of its training text, {counted.corpus}."
+                f"{'time' if counted.count == 1 else 'times'} among the {counted.tokens:,} "
+                f"{units} of its training text, {counted.corpus}."
+            )
+        if len(ids) > 1:
+            words += (
+                f" It reads the word in {len(ids)} pieces, {' '.join(tokenizer.tokens(ids))}; what "
+                "you see is the mean of their vectors."
             )
         others = unknown_words(tokenizer, *(re.sub(r"(?i)<sep>|\[sep\]", " ", t) for t in texts))
-        others = [other for other in others if other not in unknown]
+        known_already = {other.casefold() for other in unknown}
+        others = [other for other in others if other.casefold() not in known_already]
         if others:
             listed = ", ".join(others[:8]) + (" and others" if len(others) > 8 else "")
             words += f" Unknown to it: {listed}."
