@@ -7,7 +7,7 @@ PYTHON ?=
 ARGS ?=
 BENCH := .bench
 
-.PHONY: app test lint bench space-check clean
+.PHONY: app test lint bench checkpoints space-check clean
 .DELETE_ON_ERROR:
 
 app: $(VENV)/app.installed
@@ -23,6 +23,9 @@ lint: $(VENV)/dev.installed
 
 bench: $(VENV)/dev.installed $(BENCH)/d2l
 	@$(BIN)/python -m bench.compare --d2l $(BENCH)/d2l $(ARGS)
+
+checkpoints: $(VENV)/app.installed
+	@PYTHON=$(BIN)/python checkpoints/rebuild.sh
 
 space-check: $(VENV)/app.installed
 	@$(BIN)/python -m bert_demo.ui.space_check

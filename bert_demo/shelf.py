@@ -129,11 +129,14 @@ class ModelShelf:
         self._loading = threading.Lock()
 
     def entries(self, task: str | None = None) -> list[Entry]:
-        """The models of a task, or all; those that came along first, the newest of a kind first."""
+        """The models of a task, or all: those that came along by name, then the newest first."""
         found: list[Entry] = []
         for kind, folder in self._folders.items():
             of_kind = [entry for name in _names(folder) if (entry := self._entry(kind, name))]
-            found += sorted(of_kind, key=lambda entry: (-entry.changed, entry.id))
+            of_kind.sort(key=lambda entry: entry.id)
+            if kind != "bundled":  # whose files are as old as the copy of this project
+                of_kind.sort(key=lambda entry: -entry.changed)
+            found += of_kind
         return [entry for entry in found if task in (None, entry.task)]
 
     def entry(self, model_id: str) -> Entry:

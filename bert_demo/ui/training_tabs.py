@@ -18,6 +18,7 @@ from bert_demo.ui import assets, forms
 from bert_demo.ui.context import AppContext, answered, own_token, token_of
 from bert_demo.ui.hosting import train_after
 from bert_demo.ui.live import live_panel
+from bert_demo.ui.model_menu import choices
 
 _WATCHING = "You are watching; only who started this run can stop it."
 _MEASURING_SECONDS = 5
@@ -194,7 +195,7 @@ def starting_points(context: AppContext, chosen: Any) -> Any:
     entries = [*context.shelf.entries("pretraining"), *context.shelf.entries("encoder")]
     ids = [entry.id for entry in entries]
     value = chosen if chosen in ids else (ids[0] if ids else None)
-    return gr.Dropdown(choices=[(entry.choice, entry.id) for entry in entries], value=value)
+    return gr.Dropdown(choices=choices(entries), value=value)
 
 
 def resolve(context: AppContext, task: str, values: Mapping[str, Any]) -> RunConfig:

@@ -1,0 +1,81 @@
+"""The models that come along: small files, true cards, sensible answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bert_demo import checkpoint, predict
+from bert_demo.contexts import compare
+from bert_demo.data.crane_world import SENSES
+from bert_demo.data.prepare import prepare_nli
+from bert_demo.explain import sense_separation
+from bert_demo.shelf import ModelShelf
+
+FOLDER = Path(__file__).resolve().parents[1] / "checkpoints"
+MODELS = ("bert-small", "bert-small-snli", "crane-world")
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> ModelShelf:
+    return ModelShelf(FOLDER, tmp_path_factory.mktemp("runs"))
+
+
+def test_each_is_on_the_shelf_with_its_card(shelf: ModelShelf) -> None:
+    assert [entry.id for entry in shelf.entries()] == [f"bundled/{name}" for name in MODELS]
+    for name in MODELS:
+        files = list((FOLDER / name).iterdir())
+        assert all(file.stat().st_size < 10_000_000 for file in files)
+        card = (FOLDER / name / "README.md").read_text(encoding="utf-8")
+        for part in ("## Data", "## Training", "python -m bert_demo", "## Scores", "## Curve"):
+            assert part in card, (name, part)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("two dogs are <mask> in the grass .", "playing"),
+        ("a man is riding a <mask> on the street .", "bike"),
+        ("the film was <mask> by john smith", "directed"),
+    ],
+)
+def test_blanks_get_words_that_fit(shelf: ModelShelf, text: str, word: str) -> None:
+    model, tokenizer, _ = shelf.load("bundled/bert-small")
+    guesses = [guess for guess, _ in predict.fill_mask(model, tokenizer, text, 5)[0]]
+    assert word in guesses
+
+
+def test_verdicts(shelf: ModelShelf) -> None:
+    model, tokenizer, _ = shelf.load("bundled/bert-small-snli")
+    premise = "A man is playing a guitar on stage."
+    hypotheses = {
+        "A man is playing an instrument.": "entailment",
+        "The man is famous.": "neutral",
+        "The man is asleep.": "contradiction",
+    }
+    for hypothesis, label in hypotheses.items():
+        assert predict.classify(model, tokenizer, premise, hypothesis).label == label
+
+
+def test_the_accuracy_on_the_card_is_the_accuracy(shelf: ModelShelf, real_data: Path) -> None:
+    entry = shelf.entry("bundled/bert-small-snli")
+    assert entry.accuracy is not None
+    accuracy, n, split = entry.accuracy
+    assert (split, n) == ("test", 9824) and accuracy >= 0.786
+    model, tokenizer, _ = shelf.load(entry.id)
+    data, _ = prepare_nli("snli", "test", tokenizer)
+    # Stored in half precision, and computed in fp32 here.
+    assert predict.evaluate(model, tokenizer, data)["accuracy"] == pytest.approx(accuracy, abs=2e-3)
+
+
+def test_the_senses_of_crane_are_apart(shelf: ModelShelf) -> None:
+    contexts = [(text, sense) for sense, texts in SENSES["crane"].items() for text in texts]
+
+    def separation(model: checkpoint.Checkpoint) -> float:
+        compared = compare(model.model, model.tokenizer, "crane", [text for text, _ in contexts])
+        return sense_separation(compared.vectors, [sense for _, sense in contexts]).difference
+
+    trained = separation(shelf.load("bundled/crane-world"))
+    assert trained > 0.3
+    assert trained > 1.5 * separation(shelf.twin("bundled/crane-world"))
