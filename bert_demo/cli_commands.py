@@ -320,14 +320,15 @@ def prepare(flags: Namespace) -> int:
     from bert_demo.data.sources import CorpusUnavailable
 
     failed = False
+    judged = {"wikitext-2": "snli", "crane-world": "crane-world"}
     for text in PRETRAINING_CORPORA:
-        pairs = text if text in NLI_CORPORA else "snli"
         try:
             _, tokenizer, report = prepare_text(text)
             _report(flags, report)
             _report(flags, prepare_text(text, "validation", tokenizer=tokenizer)[2])
-            for split in ("train", "validation", "test"):
-                _report(flags, prepare_nli(pairs, split, tokenizer)[1])
+            if text in judged:
+                for split in ("train", "validation", "test"):
+                    _report(flags, prepare_nli(judged[text], split, tokenizer)[1])
         except CorpusUnavailable as error:
             failed = True
             note(str(error))

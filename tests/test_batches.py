@@ -154,6 +154,7 @@ def test_nli_pairs_keep_their_labels(tokenizer: Tokenizer) -> None:
         hypothesis_ids=np.arange(100, 113),
         hypothesis_offsets=np.concatenate([[0], np.cumsum(hypotheses)]),
         labels=np.array([2, 0, 1], dtype=np.int8),
+        targets=None,
     )
     settings: dict[str, Any] = {"batch_size": 3, "truncation": "longest_first", "seed": 0}
     batches = NliBatches(data, tokenizer, max_length=12, **settings)

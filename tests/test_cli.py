@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 import bert_demo
 from bert_demo import cli, cli_commands, cli_output, training
 from bert_demo.checkpoint import save
-from bert_demo.config import LABELS, BertConfig
+from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA, BertConfig
 from bert_demo.model import BertModel
 from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
 
@@ -666,10 +666,8 @@ def test_prepare_and_doctor(run: Run, real_data: Path) -> None:
     assert (code, err) == (0, "")
     reports = [json.loads(line) for line in text.splitlines()]
     assert {(r["corpus"], r["split"]) for r in reports} == {
-        ("wikitext-2", "train"),
-        ("wikitext-2", "validation"),
-        *((corpus, s) for corpus in ("snli",) for s in ("train", "validation", "test")),
-        *(("crane-world", s) for s in ("train", "validation", "test")),
+        *((text, s) for text in PRETRAINING_CORPORA for s in ("train", "validation")),
+        *((pairs, s) for pairs in NLI_CORPORA for s in ("train", "validation", "test")),
     }
     code, text, _ = run("prepare")
     assert code == 0
