@@ -29,7 +29,7 @@ once bert-small pretrain --corpus wikitext-2-snli --vocabulary wordpiece --wordp
   --learning-rate 0.004 --epochs 2.5
 once bert-small-snli finetune --from "$work/bert-small" --corpus snli \
   --teacher "$work/minilm-snli" --new-pairs 200000 --dropout 0.05 --epochs 2
-once crane-world pretrain --corpus crane-world --model tiny --steps 600
+once bert-crane-world pretrain --corpus crane-world --model tiny --steps 600
 
 bundle() {
   local name=$1
@@ -45,4 +45,4 @@ bundle bert-small-snli \
 (Apache 2.0), fine-tuned on the same 99,890 pairs, test accuracy 0.858; it judged these and \
 200,000 new pairs of their sentences, and the student learnt its probabilities. Nothing was \
 chosen by the test split."
-bundle crane-world
+bundle bert-crane-world

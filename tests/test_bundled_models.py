@@ -14,7 +14,7 @@ from bert_demo.explain import sense_separation
 from bert_demo.shelf import ModelShelf
 
 FOLDER = Path(__file__).resolve().parents[1] / "checkpoints"
-MODELS = ("bert-small", "bert-small-snli", "crane-world")
+MODELS = ("bert-crane-world", "bert-small", "bert-small-snli")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,6 @@ def test_the_senses_of_crane_are_apart(shelf: ModelShelf) -> None:
         compared = compare(model.model, model.tokenizer, "crane", [text for text, _ in contexts])
         return sense_separation(compared.vectors, [sense for _, sense in contexts]).difference
 
-    trained = separation(shelf.load("bundled/crane-world"))
+    trained = separation(shelf.load("bundled/bert-crane-world"))
     assert trained > 0.3
-    assert trained > 1.5 * separation(shelf.twin("bundled/crane-world"))
+    assert trained > 1.5 * separation(shelf.twin("bundled/bert-crane-world"))

@@ -81,7 +81,7 @@ CORPORA: Mapping[str, CorpusSpec] = {
         CorpusSpec("snli", "SNLI", "CC BY-SA 4.0", "stanfordnlp/snli", _parquet("plain_text")),
         CorpusSpec(
             "wikitext-2-snli",
-            "WikiText-2 with SNLI's sentences",
+            "WikiText-2 + SNLI",
             "CC BY-SA 3.0 and 4.0",
             parts=("wikitext-2", "snli"),
         ),
