@@ -273,6 +273,14 @@ def _machine(found: dict[str, Any], rounds: int, load: float) -> list[str]:
     return lines
 
 
+def _measured_otherwise(path: Path) -> str:
+    """What the file says of other measurements, which stays."""
+    if not path.is_file():
+        return ""
+    _, heading, rest = path.read_text(encoding="utf-8").partition("\n## Models\n")
+    return heading + rest
+
+
 def _processor() -> str:
     about = Path("/proc/cpuinfo")
     if about.is_file():
@@ -305,7 +313,8 @@ def main() -> None:
         found = run_rounds(bench, chosen.only or list(TITLES), chosen.rounds)
         recipes = ("d2l", "recommended") if chosen.learn_seconds else ()
         learnt = [learning(bench, recipe, chosen.learn_seconds) for recipe in recipes]
-    chosen.out.write_text(report(found, learnt, chosen.rounds, load), encoding="utf-8")
+    text = report(found, learnt, chosen.rounds, load)
+    chosen.out.write_text(text + _measured_otherwise(chosen.out), encoding="utf-8")
     print(f"Written to {chosen.out}.")
 
 

@@ -99,14 +99,28 @@ class Entry:
                 return ""
             accuracy, n, split = self.accuracy
             return f"{split.capitalize()} accuracy {accuracy:.1%} on {n:,} pairs."
-        loss = _inside(self.about, "scores", "mlm_loss")
-        return f"Validation masked-LM loss {loss:.2f}." if isinstance(loss, float) else ""
+        loss = self._loss
+        return "" if loss is None else f"Validation masked-LM loss {loss:.2f}."
 
     @property
     def choice(self) -> str:
-        """One short line for a menu."""
-        corpus = "" if self.corpus is None else f", {CORPORA[self.corpus].title}"
-        return f"{self.title} ({TASK_WORDS[self.task]}{corpus})"
+        """One short line for a menu: "crane (pretrained, Crane World, loss 1.34, 0.7 M)"."""
+        facts = [TASK_WORDS[self.task]]
+        if self.corpus is not None:
+            facts.append(CORPORA[self.corpus].title)
+        if self.accuracy is not None:
+            facts.append(f"{self.accuracy[0]:.1%}")
+        elif self._loss is not None:
+            facts.append(f"loss {self._loss:.2f}")
+        millions = self.parameters / 1e6
+        facts.append(f"{millions:,.{0 if millions >= 10 else 1}f} M")
+        return f"{self.title} ({', '.join(facts)})"
+
+    @property
+    def _loss(self) -> float | None:
+        """The masked-LM loss when it was last measured."""
+        loss = _inside(self.about, "scores", "mlm_loss")
+        return loss if isinstance(loss, float) else None
 
 
 class ModelShelf:

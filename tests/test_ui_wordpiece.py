@@ -78,10 +78,10 @@ def test_a_piece_joins_the_word_before_it(
 def test_models_of_one_title_are_told_apart(shelf: ModelShelf) -> None:
     lines = choices(shelf.entries())
     assert sorted(lines) == [
-        ("tiny (pretrained, Crane World) one", "run/one"),
-        ("tiny (pretrained, Crane World) two", "run/two"),
+        ("tiny (pretrained, Crane World, 0.0 M) one", "run/one"),
+        ("tiny (pretrained, Crane World, 0.0 M) two", "run/two"),
     ]
-    assert choices(shelf.entries()[:1])[0][0] == "tiny (pretrained, Crane World)"
+    assert choices(shelf.entries()[:1])[0][0] == "tiny (pretrained, Crane World, 0.0 M)"
     shown = show_contexts(shelf, ["run/one", "run/two"], "craning", ROWS, 1, untrained=False)
     columns = next(block for block in shown["blocks"] if block["kind"] == "columns")
     assert [part[0]["text"] for part in columns["parts"]] == ["tiny one", "tiny two"]
