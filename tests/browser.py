@@ -46,7 +46,9 @@ def served(folder: Path) -> Iterator[str]:
             fetch(url, server)
             yield url
         finally:
-            server.send_signal(signal.SIGTERM)
+            # Impatient people ask more than once, and in two ways.
+            for number in (signal.SIGINT, signal.SIGTERM) * 5:
+                server.send_signal(number)
             try:
                 server.wait(30)
             except subprocess.TimeoutExpired:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
+import time
 from typing import Any
 
 from bert_demo.ui import assets
@@ -21,7 +21,7 @@ def launch(settings: AppSettings) -> None:
 
     Raises `ValueError` with a sentence where the page cannot be started.
     """
-    ended = _asked_to_end()
+    asked = _requests_to_end()
     context = AppContext(settings)
     context.start()
     try:
@@ -30,9 +30,8 @@ def launch(settings: AppSettings) -> None:
             prevent_thread_lock=True, quiet=True, **launch_options(settings)
         )
         _announce(settings, context, local_url, share_url)
-        # In short waits, as Windows hears Ctrl-C only between them.
-        while not ended.wait(0.5):
-            pass
+        while not asked:
+            time.sleep(0.2)
         print("Ending: runs in training are saved and can go on next time.", flush=True)
         page.close(verbose=False)
     except OSError as error:
@@ -84,9 +83,13 @@ def _announce(
     print("Ctrl-C ends it.\n", flush=True)
 
 
-def _asked_to_end() -> threading.Event:
-    """An event that Ctrl-C and a polite kill set, from now on."""
-    ended = threading.Event()
+def _requests_to_end() -> list[int]:
+    """The signals of Ctrl-C and of a polite kill that come from now on.
+
+    A list, not a `threading.Event`: a second signal may come while the first is being handled, and
+    would then wait for the event's lock, which the first holds, for ever.
+    """
+    asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    return ended
+        signal.signal(number, lambda number, _: asked.append(number))
+    return asked
