@@ -18,7 +18,6 @@ import torch
 from bert_demo import checkpoint
 from bert_demo.config import LABELS
 from bert_demo.data.arrays import Entry, cached, file_identity
-from bert_demo.data.batches import NliBatches
 from bert_demo.data.pairings import pair_anew
 from bert_demo.data.prepare import (
     SourceReport,
@@ -30,7 +29,7 @@ from bert_demo.data.prepare import (
 from bert_demo.data.snli import NliTexts, concatenated
 from bert_demo.device import fast_bf16
 from bert_demo.lanes import Lanes
-from bert_demo.predict import nli_logits
+from bert_demo.predict import nli_logits, whole_pairs
 from bert_demo.tokenizer import Tokenizer
 
 _TEMPERATURE = 2.0
@@ -82,16 +81,9 @@ def taught_pairs(
 
 def _judge(teacher: Path, texts: NliTexts, device: torch.device) -> npt.NDArray[np.float32]:
     """(N, 3): the teacher's logits, computed in lanes and, where that is faster, in bf16."""
-    model, tokenizer, config = checkpoint.load(teacher)
+    model, tokenizer, _ = checkpoint.load(teacher)
     model.to(device)
-    batches = NliBatches(
-        tokenize_nli(texts, tokenizer),
-        tokenizer,
-        batch_size=1,
-        max_length=config.max_position_embeddings,
-        truncation="longest_first",
-        seed=0,
-    )
+    batches = whole_pairs(model, tokenizer, tokenize_nli(texts, tokenizer))
     logits = np.empty((len(texts), len(LABELS)), dtype=np.float32)
     lanes = Lanes(device, sum(p.numel() for p in model.parameters()))
 

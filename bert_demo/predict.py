@@ -189,10 +189,7 @@ def evaluate(
     if not len(data.labels):
         raise ValueError("There are no labelled pairs to evaluate on.")
     begin = time.perf_counter()
-    longest = model.config.max_position_embeddings
-    batches = NliBatches(
-        data, tokenizer, batch_size=1, max_length=longest, truncation=truncation, seed=0
-    )
+    batches = whole_pairs(model, tokenizer, data, truncation=truncation)
     count = len(data.labels)
     said = nli_logits(model, batches, np.arange(count)).argmax(-1)
     cell = np.asarray(data.labels, dtype=np.int64) * len(LABELS) + said
@@ -208,6 +205,20 @@ def evaluate(
         "seconds": seconds,
         "examples_per_second": count / seconds,
     }
+
+
+def whole_pairs(
+    model: BertModel,
+    tokenizer: Tokenizer,
+    data: TokenizedNli,
+    *,
+    truncation: str = "longest_first",
+) -> NliBatches:
+    """The pairs of `data` as long as the model reads them, to be asked for by `nli_logits`."""
+    longest = model.config.max_position_embeddings
+    return NliBatches(
+        data, tokenizer, batch_size=1, max_length=longest, truncation=truncation, seed=0
+    )
 
 
 def nli_logits(

@@ -62,16 +62,15 @@ class Entry:
     def size(self) -> str:
         """Its shape in words: "2 layers of 128, 0.7 million parameters"."""
         layers = self.config.num_hidden_layers
-        millions = self.parameters / 1e6
         return (
             f"{layers} {'layer' if layers == 1 else 'layers'} of {self.config.hidden_size}, "
-            f"{millions:,.{0 if millions >= 10 else 1}f} million parameters"
+            f"{self._millions} million parameters"
         )
 
     @property
     def origin(self) -> str:
         """What was done to it: "pretrained on Crane World, 84 steps"."""
-        words = TASK_WORDS[self.task]
+        words = self.kind
         if self.corpus is not None:
             words += f" on {CORPORA[self.corpus].title}"
         elif isinstance(self.about.get("imported"), str):
@@ -105,16 +104,21 @@ class Entry:
     @property
     def choice(self) -> str:
         """One short line for a menu: "crane (pretrained, Crane World, loss 1.34, 0.7 M)"."""
-        facts = [TASK_WORDS[self.task]]
+        facts = [self.kind]
         if self.corpus is not None:
             facts.append(CORPORA[self.corpus].title)
         if self.accuracy is not None:
             facts.append(f"{self.accuracy[0]:.1%}")
         elif self._loss is not None:
             facts.append(f"loss {self._loss:.2f}")
-        millions = self.parameters / 1e6
-        facts.append(f"{millions:,.{0 if millions >= 10 else 1}f} M")
+        facts.append(f"{self._millions} M")
         return f"{self.title} ({', '.join(facts)})"
+
+    @property
+    def _millions(self) -> str:
+        """How many million parameters it has, to two digits or the whole number."""
+        millions = self.parameters / 1e6
+        return f"{millions:,.{0 if millions >= 10 else 1}f}"
 
     @property
     def _loss(self) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from intruder import Intruder
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -448,16 +449,6 @@ def test_a_source_that_is_no_model_gets_a_sentence(tmp_path: Path) -> None:
     assert "config.json" in complaint(tmp_path / "empty", tmp_path)
     for name in ("./nothing", "a/b/c", "", "a\0b", "~nobody/x"):
         assert "repository's name" in complaint(name or "!", tmp_path)
-
-
-class Intruder:
-    """Runs a program when it is unpickled by anything but a careful reader."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return Path.write_text, (self.path, "you have been visited")
 
 
 @pytest.mark.parametrize("modern", [True, False])

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from intruder import Intruder
 from torch import Tensor, nn
 
 from bert_demo import checkpoint
@@ -287,16 +288,6 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
     content[entry + 8] |= 1  # the flag of the first member in the list of contents
     source.write_bytes(content)
     assert "encrypted" in complaint(source, tmp_path / "out")
-
-
-class Intruder:
-    """Runs a program when it is unpickled by anything but a careful reader."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return Path.write_text, (self.path, "you have been visited")
 
 
 @pytest.mark.parametrize("modern", [True, False])
