@@ -9,8 +9,9 @@ import gradio as gr
 
 from bert_demo.predict import fill_mask, unknown_words
 from bert_demo.shelf import ModelShelf
+from bert_demo.ui.language import say, translate
 from bert_demo.ui.model_menu import ModelMenu
-from bert_demo.ui.view import View, bars, columns, in_words, reveal, text, view, view_part
+from bert_demo.ui.view import View, bars, columns, few, in_words, reveal, text, view, view_part
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
@@ -45,29 +46,41 @@ def fill_blanks(shelf: ModelShelf, model: str | None, words: str, top: float) ->
     found = fill_mask(loaded.model, loaded.tokenizer, words, int(top))
     filled = _filled(words.strip(), [blank[0][0] for blank in found])
     parts = [
-        [bars(f"Blank {number}" if len(found) > 1 else "The blank", dict(blank))]
-        for number, blank in enumerate(found, 1)
+        [bars(say("Blank {n}", n=place) if len(found) > 1 else say("The blank"), dict(blank))]
+        for place, blank in enumerate(found, 1)
     ]
     rows = [columns(*parts[i : i + 3]) for i in range(0, len(parts), 3)]
     remarks = []
     unknown = unknown_words(loaded.tokenizer, _MASK.sub(" ", words))
     if unknown:
-        listed = ", ".join(unknown[:8]) + (" and others" if len(unknown) > 8 else "")
-        remarks.append(text(f"Unknown to this model, which reads <unk> instead: {listed}."))
+        remarks.append(
+            text(
+                say(
+                    "Unknown to this model, which reads <unk> instead: {words}.", words=few(unknown)
+                )
+            )
+        )
     if any(word.startswith("##") for blank in found for word, _ in blank):
         remarks.append(
-            text("What begins with ## is a piece that goes on the word before it.", "muted")
+            text(say("What begins with ## is a piece that goes on the word before it."), "muted")
         )
     if len(found) > 1:
         remarks.append(
             text(
-                "Each blank is filled by itself: the model does not know what it put into the "
-                "others, so together the words need not make sense.",
+                say(
+                    "Each blank is filled by itself: the model does not know what it put into the "
+                    "others, so together the words need not make sense."
+                ),
                 "muted",
             )
         )
-    source = text(f"Filled by {entry.title}, {entry.origin}. {entry.score}", "muted")
-    return view(text(filled, "strong"), *rows, *remarks, source, spoken=filled)
+    source = say(
+        "Filled by {model}, {origin}. {score}",
+        model=entry.title,
+        origin=translate(entry.origin),
+        score=translate(entry.score),
+    )
+    return view(text(filled, "strong"), *rows, *remarks, text(source, "muted"), spoken=filled)
 
 
 def _filled(words: str, best: list[str]) -> str:
@@ -86,7 +99,7 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
     shelf = context.shelf
     menu = ModelMenu(shelf, "pretraining")
     show = in_words(lambda *values: fill_blanks(shelf, *values))
-    tab = gr.Tab("Fill in the blank", id="blank")
+    tab = gr.Tab(say("Fill in the blank"), id="blank")
     with tab:
         menu.notice()
         with gr.Row(visible=bool(menu.entries)) as body:
@@ -94,19 +107,19 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
                 model = menu.dropdown()
                 words = gr.Textbox(
                     EXAMPLES[0],
-                    label="Text",
-                    info="Write <mask> where a word is missing",
+                    label=say("Text"),
+                    info=say("Write <mask> where a word is missing"),
                     lines=2,
                     max_length=_MOST_LETTERS,
                 )
                 with gr.Row():
-                    blank = gr.Button("Add a blank", min_width=110)
-                    go = gr.Button("Fill in", variant="primary", min_width=110)
-                top = gr.Slider(1, MOST_WORDS, 8, step=1, label="Words for each blank")
+                    blank = gr.Button(say("Add a blank"), min_width=110)
+                    go = gr.Button(say("Fill in"), variant="primary", min_width=110)
+                top = gr.Slider(1, MOST_WORDS, 8, step=1, label=say("Words for each blank"))
                 examples = gr.Dataset(
                     components=[words],
                     samples=[[example] for example in EXAMPLES],
-                    label="Examples to click",
+                    label=say("Examples to click"),
                     samples_per_page=len(EXAMPLES),
                 )
             with gr.Column(scale=3, elem_classes="bd-stage"):

@@ -26,6 +26,7 @@ from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import RunStore
 from bert_demo.shelf import ModelShelf
 from bert_demo.speed import measured_speed
+from bert_demo.ui import language
 from bert_demo.ui.hosting import make_queue, on_zerogpu, serves_others
 from bert_demo.ui.settings import AppSettings
 from bert_demo.ui.share import ShareLink
@@ -45,6 +46,7 @@ class AppContext:
     """
 
     def __init__(self, settings: AppSettings) -> None:
+        language.use(settings.language)
         self.settings = settings
         self.admin_token = settings.admin_token or secrets.token_urlsafe(12)
         folder = settings.data_dir / "runs"
@@ -159,13 +161,17 @@ def answered(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*arguments)
         except ValueError as error:
-            raise gr.Error(str(error), duration=12, print_exception=False) from error
+            raise gr.Error(
+                language.translate(str(error)), duration=12, print_exception=False
+            ) from error
         except gr.Error:
             raise
         except Exception as error:
             log.exception("A handler of the page failed")
             raise gr.Error(
-                "Something went wrong here, and it was written to the log; try again.",
+                language.say(
+                    "Something went wrong here, and it was written to the log; try again."
+                ),
                 print_exception=False,
             ) from error
 

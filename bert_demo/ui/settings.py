@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bert_demo.ui import language
+
 _PREFIX = "BERT_DEMO_"
 _CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
@@ -40,12 +42,16 @@ class AppSettings:
         _CHECKPOINTS, "folder of the models that come along"
     )
     max_run_seconds: float | None = _flag(None, "longest run that anybody may start", low=1)
+    language: str = _flag(language.SOURCE, "language of the page, such as zh")
     root_path: str | None = _flag(None, "path that a proxy serves the page under, such as /bert")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             object.__setattr__(self, field.name, _checked(field, value))
+        if self.language not in language.available():
+            wanted = ", ".join(language.available())
+            raise ValueError(f"language is {self.language!r}; it must be one of: {wanted}.")
         if self.admin_token is not None and len(self.admin_token) < 8:
             raise ValueError("admin_token is too short; it must have at least 8 characters.")
 

@@ -13,12 +13,14 @@ from typing import Any
 import gradio as gr
 
 from bert_demo.ui import assets
+from bert_demo.ui.language import listed, say, translate
 
 Block = dict[str, Any]
 View = dict[str, Any]
 
 _LOG = logging.getLogger(__name__)
 _MOST_ROWS = 500
+_MOST_WORDS = 8
 
 
 def view(*blocks: Block, spoken: str = "") -> View:
@@ -88,6 +90,13 @@ def columns(*parts: Sequence[Block]) -> Block:
     return {"kind": "columns", "parts": [list(part) for part in parts]}
 
 
+def few(words: Sequence[str]) -> str:
+    """The first of many words, one after the other."""
+    if len(words) <= _MOST_WORDS:
+        return listed(words)
+    return say("{words} and others", words=listed(words[:_MOST_WORDS]))
+
+
 def sentence(words: str) -> View:
     """What went wrong, in place of a result."""
     return view(text(words, "alert"), spoken=words)
@@ -101,10 +110,12 @@ def in_words(handler: Callable[..., View]) -> Callable[..., View]:
         try:
             return handler(*args, **kwargs)
         except ValueError as error:
-            return sentence(str(error))
+            return sentence(translate(str(error)))
         except Exception:
             _LOG.exception("%s failed", handler.__name__)
-            return sentence("That did not work, for a reason that is the page's own; it is logged.")
+            return sentence(
+                say("That did not work, for a reason that is the page's own; it is logged.")
+            )
 
     return wrapped
 
