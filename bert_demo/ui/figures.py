@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bert_demo.ui.language import say
+
 Figure = dict[str, Any]
 
 # Okabe and Ito (2008), without the yellow that white paper swallows.
@@ -52,7 +54,7 @@ def heat_map(similarities: npt.ArrayLike, contexts: Sequence[str]) -> Figure:
         "ygap": 1,
         # The browser makes the n x n hover texts of these: sent, they would be most of the page.
         "pairs": [f"{i}. {plain(words)}" for i, words in enumerate(contexts, 1)],
-        "hovertemplate": "%{text}<br>cosine %{z:.3f}<extra></extra>",
+        "hovertemplate": "%{text}<br>" + say("cosine") + " %{z:.3f}<extra></extra>",
         "colorbar": {"thickness": 10, "tickvals": [-1, -0.5, 0, 0.5, 1], "outlinewidth": 0},
     }
     if count <= _MOST_NUMBERS:
@@ -87,7 +89,7 @@ def word_map(
                 "type": "scatter",
                 # More numbers than that hide each other; the pointer still shows them.
                 "mode": "markers+text" if len(contexts) <= _MOST_LABELS else "markers",
-                "name": plain(group, 24) or "no sense",
+                "name": plain(group, 24) or say("no sense"),
                 "x": places[chosen, 0].tolist(),
                 "y": places[chosen, 1].tolist(),
                 "text": [str(i + 1) for i in chosen],
@@ -118,10 +120,10 @@ def word_map(
 def _axis_words(shares: npt.NDArray[np.float64], count: int) -> tuple[str, str]:
     """What stands along the axes of a map of `count` vectors."""
     if not shares.any():
-        return "the vectors do not differ", ""
+        return say("the vectors do not differ"), ""
     if count == 2:
-        return "two vectors always lie on one line", ""
-    return f"{shares[0]:.0%} of the variance", f"{shares[1]:.0%}"
+        return say("two vectors always lie on one line"), ""
+    return say("{share} of the variance", share=f"{shares[0]:.0%}"), f"{shares[1]:.0%}"
 
 
 def _layout() -> Figure:

@@ -20,10 +20,11 @@ from bert_demo.config import (
     settings_of,
 )
 from bert_demo.data.sources import CORPORA
+from bert_demo.ui.language import later, number, say, translate
 
 Values = dict[str, Any]
 
-BUDGETS = {"budget_seconds": "seconds", "steps": "steps", "epochs": "passes"}
+BUDGETS = {"budget_seconds": later("seconds"), "steps": later("steps"), "epochs": later("passes")}
 """The limits of which the form asks for one, in words."""
 BUDGET_KIND, BUDGET = "budget_kind", "budget"
 
@@ -40,70 +41,87 @@ _NOT_ASKED = {
 }
 _WORDS = {
     "size": {
-        "tiny": "tiny: 2 layers of 128",
-        "small": "small: 2 layers of 256",
-        "base": "base: 12 layers of 768",
-        "large": "large: 24 layers of 1024",
+        "tiny": later("tiny: 2 layers of 128"),
+        "small": later("small: 2 layers of 256"),
+        "base": later("base: 12 layers of 768"),
+        "large": later("large: 24 layers of 1024"),
     },
-    "recipe": {"recommended": "recommended", "d2l": "the book's"},
-    "vocabulary": {"word": "whole words", "wordpiece": "pieces of words"},
-    "truncation": {"longest_first": "from the longer text", "ratio": "keeping the ratio"},
+    "recipe": {"recommended": later("recommended"), "d2l": later("the book's")},
+    "vocabulary": {"word": later("whole words"), "wordpiece": later("pieces of words")},
+    "truncation": {
+        "longest_first": later("from the longer text"),
+        "ratio": later("keeping the ratio"),
+    },
 }
 _LABELS = {
-    "size": "Model",
-    "start_from": "Start from",
-    "hidden_size": "Width",
-    "num_hidden_layers": "Layers",
-    "num_attention_heads": "Attention heads",
-    "intermediate_size": "Feed-forward width",
-    "max_length": "Longest pair, in tokens",
-    "wordpieces": "Number of pieces",
-    "save_every_seconds": "Seconds between saves",
-    "validate_every_steps": "Steps between validations",
-    "gradient_accumulation_steps": "Parts of a step's batch",
+    "corpus": later("Corpus"),
+    "recipe": later("Recipe"),
+    "vocabulary": later("Vocabulary"),
+    "dropout": later("Dropout"),
+    "batch_size": later("Batch size"),
+    "max_length": later("Longest pair, in tokens"),
+    "truncation": later("Truncation"),
+    "learning_rate": later("Learning rate"),
+    "seed": later("Seed"),
+    "device": later("Device"),
+    "precision": later("Precision"),
+    "size": later("Model"),
+    "start_from": later("Start from"),
+    "hidden_size": later("Width"),
+    "num_hidden_layers": later("Layers"),
+    "num_attention_heads": later("Attention heads"),
+    "intermediate_size": later("Feed-forward width"),
+    "wordpieces": later("Number of pieces"),
+    "save_every_seconds": later("Seconds between saves"),
+    "validate_every_steps": later("Steps between validations"),
+    "gradient_accumulation_steps": later("Parts of a step's batch"),
 }
 
-_SIZES_OWN = "the model's own"
+_RECIPES_OWN = later("the recipe's own")
+_SIZES_OWN = later("the model's own")
 _OWN = {
     "hidden_size": _SIZES_OWN,
     "num_hidden_layers": _SIZES_OWN,
     "num_attention_heads": _SIZES_OWN,
     "intermediate_size": _SIZES_OWN,
-    "validate_every_steps": "about twenty in a run",
+    "validate_every_steps": later("about twenty in a run"),
 }
+_HALF_A_MINUTE = later("30 seconds on this machine")
+_BOOKS = later("The book's run")
+_GOOD = later("As good as it gets in 5 minutes")
 _BOOK = {"recipe": "d2l", "learning_rate": None, "seed": 0}
 PRESETS: dict[str, dict[str, Values]] = {
     "pretraining": {
-        "30 seconds on this machine": {
+        _HALF_A_MINUTE: {
             "corpus": "crane-world",
             BUDGET_KIND: "budget_seconds",
             BUDGET: 30,
         },
-        "The book's run": {
+        _BOOKS: {
             **_BOOK,
             "corpus": "wikitext-2",
             BUDGET_KIND: "steps",
             BUDGET: 50,
         },
-        "As good as it gets in 5 minutes": {
+        _GOOD: {
             BUDGET_KIND: "budget_seconds",
             BUDGET: 300,
         },
     },
     "nli": {
-        "30 seconds on this machine": {
+        _HALF_A_MINUTE: {
             "corpus": "crane-world",
             BUDGET_KIND: "budget_seconds",
             BUDGET: 30,
         },
-        "The book's run": {
+        _BOOKS: {
             **_BOOK,
             "corpus": "snli",
             BUDGET_KIND: "epochs",
             BUDGET: 5,
             "max_length": 128,
         },
-        "As good as it gets in 5 minutes": {
+        _GOOD: {
             "corpus": "snli",
             BUDGET_KIND: "budget_seconds",
             BUDGET: 300,
@@ -161,15 +179,16 @@ def read(task: str, values: Mapping[str, Any]) -> RunConfig:
 def field(task: str, name: str, value: Any) -> gr.components.Component:
     """The component that asks for one setting."""
     if name == BUDGET_KIND:
-        units = [(words, key) for key, words in BUDGETS.items()]
-        return gr.Dropdown(units, value=value, label="Unit", filterable=False, min_width=120)
+        units = [(say(words), key) for key, words in BUDGETS.items()]
+        return gr.Dropdown(units, value=value, label=say("Unit"), filterable=False, min_width=120)
     if name == BUDGET:
-        return gr.Number(value, label="Stop after", minimum=0, min_width=90)
+        return gr.Number(value, label=say("Stop after"), minimum=0, min_width=90)
     item = (_RUN | _TRAINING)[name]
-    label, hint = _label(name), f"{item.hint}.{_range(item)}"
+    label, hint = say(_LABELS[name]), _hint(item)
     choices = _choices(task, item)
     if name == "start_from":
-        return gr.Dropdown([], value=value, label=label, info="A pretrained model from the shelf.")
+        info = say("A pretrained model from the shelf.")
+        return gr.Dropdown([], value=value, label=label, info=info)
     if choices is not None:
         return gr.Dropdown(choices, value=value, label=label, info=hint, filterable=False)
     if item.type is bool:
@@ -177,7 +196,7 @@ def field(task: str, name: str, value: Any) -> gr.components.Component:
     if item.optional or item.default is None:
         # A number field shows an empty value as 0, which would be another setting.
         return gr.Textbox(
-            value or "", label=label, info=hint, placeholder=_OWN.get(name, "the recipe's own")
+            value or "", label=label, info=hint, placeholder=say(_OWN.get(name, _RECIPES_OWN))
         )
     return gr.Number(value, label=label, info=hint, step=1 if item.type is int else 0.001)
 
@@ -186,22 +205,23 @@ def _choices(task: str, item: Setting) -> list[tuple[str, str]] | None:
     if item.name == "corpus":
         corpora: Sequence[str] = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
         fetched = {name for name, spec in CORPORA.items() if spec.repo_id or spec.parts}
-        built_in = {name: "" if name in fetched else ", built in" for name in corpora}
-        return [(f"{CORPORA[name].title}{built_in[name]}", name) for name in corpora]
+        titles = {name: CORPORA[name].title for name in corpora}
+        return [
+            (title if name in fetched else say("{corpus}, built in", corpus=title), name)
+            for name, title in titles.items()
+        ]
     if item.choices is None:
         return None
     words = _WORDS.get(item.name, {})
-    return [(words.get(choice, choice), choice) for choice in item.choices]
+    return [(say(words.get(choice, choice)), choice) for choice in item.choices]
 
 
-def _label(name: str) -> str:
-    return _LABELS.get(name, name.replace("_", " ").capitalize())
-
-
-def _range(item: Setting) -> str:
+def _hint(item: Setting) -> str:
+    hint = translate(item.hint)
     if item.type is bool or item.low is None or item.high is None:
-        return ""
-    return f" From {item.low:,} to {item.high:,}."
+        return say("{hint}.", hint=hint)
+    low, high = (number(end) if isinstance(end, int) else end for end in (item.low, item.high))
+    return say("{hint}. From {low} to {high}.", hint=hint, low=low, high=high)
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.store import RunStore
+from bert_demo.ui.language import say
 from bert_demo.ui.zerogpu import ZeroGpuQueue, longest_run
 
 if TYPE_CHECKING:
@@ -63,16 +64,21 @@ def notices(
     found = []
     if on_zerogpu(environ):
         found.append(
-            f"This Space has a GPU only while a run's own request is open (ZeroGPU). A run takes "
-            f"at most {longest_run(max_run_seconds):g} seconds and counts against your own daily "
-            f"GPU quota: about 2 minutes for a visitor, 5 with a free account. Keep the page open "
-            f"until your run has begun. Runs cannot be started through the API here."
+            say(
+                "This Space has a GPU only while a run's own request is open (ZeroGPU). A run "
+                "takes at most {seconds} seconds and counts against your own daily GPU quota: "
+                "about 2 minutes for a visitor, 5 with a free account. Keep the page open until "
+                "your run has begun. Runs cannot be started through the API here.",
+                seconds=f"{longest_run(max_run_seconds):g}",
+            )
         )
     if on_space(environ) and not is_lasting(data_dir):
         found.append(
-            "The disk of this Space does not last: at its next restart every run is gone. Download "
-            "what you want to keep. (The Space's owner can mount a bucket and name its folder in "
-            "BERT_DEMO_DATA_DIR.)"
+            say(
+                "The disk of this Space does not last: at its next restart every run is gone. "
+                "Download what you want to keep. (The Space's owner can mount a bucket and name "
+                "its folder in BERT_DEMO_DATA_DIR.)"
+            )
         )
     return found
 

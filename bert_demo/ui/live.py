@@ -17,6 +17,7 @@ from bert_demo.runs.queue import Place
 from bert_demo.runs.record import TRAINING, Run, Status
 from bert_demo.ui import assets
 from bert_demo.ui.context import AppContext
+from bert_demo.ui.language import say, translate
 
 _COLUMNS = (
     "step",
@@ -40,9 +41,10 @@ _TEMPLATE = """
 """
 
 
-def live_panel(context: AppContext, title: str, text: str, elem_id: str) -> gr.HTML:
+def live_panel(context: AppContext, text: str, elem_id: str) -> gr.HTML:
     """The panel that shows a run; its value is {"run": id or None, "others": [{id, title}]}.
 
+    `text` is what to do where there is no run.
     It fires `state` whenever the run has come to another state.
     """
 
@@ -51,7 +53,7 @@ def live_panel(context: AppContext, title: str, text: str, elem_id: str) -> gr.H
 
     return gr.HTML(
         {"run": None, "others": []},
-        html_template=_TEMPLATE.format(title=title, text=text),
+        html_template=_TEMPLATE.format(title=say("Nothing is training here yet"), text=text),
         js_on_load=assets.when_loaded(
             "live(element, props, server, () => trigger('state'), watch)"
         ),
@@ -70,16 +72,17 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
         run = context.store.get(request.get("run", ""))
         events, cursor = context.store.events(run.id, after if isinstance(after, int) else 0)
     except ValueError as error:
-        return {"error": str(error)}
+        return {"error": translate(str(error))}
     # The state is read after the events: a run said to be over has all its events in the answer.
     run = context.store.get(run.id)
     rewind = bool(events) and events[0]["event"] == "rewind"
-    frames = _thin(_of(events, "probe"), _MOST_FRAMES)
+    frames = [_spoken(frame) for frame in _thin(_of(events, "probe"), _MOST_FRAMES)]
+    start = next(iter(reversed(_of(events, "start"))), None)
     steps = _thin(_of(events, "step"), _MOST_POINTS)
     return {
         "after": cursor,
         "rewind": rewind,
-        "start": next(iter(reversed(_of(events, "start"))), None),
+        "start": start and start | {"source": translate(start.get("source", ""))},
         "end": _end(events),
         "steps": _columns(steps),
         "validations": _of(events, "validation"),
@@ -90,6 +93,15 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
 
 def _of(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [event for event in events if event["event"] == kind]
+
+
+def _spoken(frame: dict[str, Any]) -> dict[str, Any]:
+    """A frame of the film with the senses' names in the page's language."""
+    likeness = frame.get("similarities")
+    if not likeness:
+        return frame
+    senses = [translate(sense) for sense in likeness["senses"]]
+    return frame | {"similarities": likeness | {"senses": senses}}
 
 
 def _end(events: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -116,7 +128,7 @@ def _short(value: Any) -> Any:
 
 
 def _status(context: AppContext, run: Run) -> dict[str, Any]:
-    status, place, message = run.status, None, run.status.message
+    status, place, message = run.status, None, translate(run.status.message)
     if status.state == "queued":
         place = context.queue.place(run.id)
         message = _waiting(context, place)
@@ -134,12 +146,16 @@ def _status(context: AppContext, run: Run) -> dict[str, Any]:
 
 def _waiting(context: AppContext, place: Place) -> str:
     if context.queue.problem:
-        return context.queue.problem
+        return translate(context.queue.problem)
     if place.position <= 1:
-        return "Next in the queue." if context.queue.ready else "The training process warms up."
+        ready = context.queue.ready
+        return say("Next in the queue.") if ready else say("The training process warms up.")
     wait = place.expected_wait_seconds
-    words = f"{wait:.0f} seconds" if wait < 120 else f"{wait / 60:.0f} minutes"
-    return f"Place {place.position} in the queue, about {words} to wait."
+    if wait < 120:
+        words = say("about {n} seconds", n=f"{wait:.0f}")
+    else:
+        words = say("about {n} minutes", n=f"{wait / 60:.0f}")
+    return say("Place {n} in the queue, {wait} to wait.", n=place.position, wait=words)
 
 
 def _memory(status: Status) -> int | None:

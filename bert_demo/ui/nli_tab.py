@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.ui.context import answered
+from bert_demo.ui.language import say
 from bert_demo.ui.model_menu import ModelMenu
 from bert_demo.ui.nli_view import EXAMPLES, judge, judgement_view, picked, remember
 from bert_demo.ui.view import View, in_words, reveal, view_part
@@ -36,30 +37,34 @@ def create_nli_tab(context: AppContext) -> gr.Tab:
     def pick(history: History, event: gr.EventData) -> tuple[str, str]:
         return picked(history, getattr(event, "row", None))
 
-    tab = gr.Tab("Premise and hypothesis", id="nli")
+    tab = gr.Tab(say("Premise and hypothesis"), id="nli")
     with tab:
         menu.notice()
         with gr.Row(visible=bool(menu.entries)) as body:
             with gr.Column(scale=1, elem_classes="bd-form"):
                 model = menu.dropdown()
                 premise = gr.Textbox(
-                    EXAMPLES[0][0], label="Premise", info="Taken as true", lines=2, max_length=2000
+                    EXAMPLES[0][0],
+                    label=say("Premise"),
+                    info=say("Taken as true"),
+                    lines=2,
+                    max_length=2000,
                 )
                 hypothesis = gr.Textbox(
                     EXAMPLES[0][1],
-                    label="Hypothesis",
-                    info="Does it follow?",
+                    label=say("Hypothesis"),
+                    info=say("Does it follow?"),
                     lines=2,
                     max_length=2000,
                 )
                 with gr.Row():
-                    swap = gr.Button("Swap", min_width=90)
-                    go = gr.Button("Judge", variant="primary", min_width=120)
+                    swap = gr.Button(say("Swap"), min_width=90)
+                    go = gr.Button(say("Judge"), variant="primary", min_width=120)
                 examples = gr.Dataset(
                     components=[premise, hypothesis],
                     samples=[list(pair) for pair in EXAMPLES],
                     sample_labels=[f"{first} \u2192 {second}" for first, second in EXAMPLES],
-                    label="Examples to click",
+                    label=say("Examples to click"),
                     samples_per_page=len(EXAMPLES),
                 )
             with gr.Column(scale=3, elem_classes="bd-stage"):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from bert_demo.predict import Verdict, classify_all, unknown_words
 from bert_demo.shelf import Entry, ModelShelf
 from bert_demo.ui.figures import SERIES
-from bert_demo.ui.view import Block, View, bars, columns, heading, table, text, view
+from bert_demo.ui.language import later, number, say, translate
+from bert_demo.ui.view import Block, View, bars, columns, few, heading, table, text, view
 
 EXAMPLES = (
     ("a man is playing a guitar", "a man is making music"),
@@ -23,10 +24,17 @@ EXAMPLES = (
 """Pairs to begin with; the last is the book's own."""
 
 _SENTENCES = {
-    "entailment": "It follows: if the premise is true, so is the hypothesis.",
-    "neutral": "It is left open: the premise does not say whether the hypothesis is true.",
-    "contradiction": "It is contradicted: if the premise is true, the hypothesis is false.",
+    "entailment": later("It follows: if the premise is true, so is the hypothesis."),
+    "neutral": later("It is left open: the premise does not say whether the hypothesis is true."),
+    "contradiction": later("It is contradicted: if the premise is true, the hypothesis is false."),
 }
+_COLUMNS = (
+    later("Premise"),
+    later("Hypothesis"),
+    later("Verdict"),
+    later("Sure"),
+    later("Model"),
+)
 _COLOURS = (SERIES[2], SERIES[0], SERIES[1])
 _MOST_LETTERS = 2000
 _MOST_HISTORY = 50
@@ -68,32 +76,38 @@ def judge(shelf: ModelShelf, model: str | None, premise: str, hypothesis: str) -
 
 def judgement_view(found: Judgement, history: Sequence[Sequence[str]]) -> View:
     """The verdict in words and bars, its checks, and what was tried before."""
-    words = _SENTENCES[found.verdict.label]
+    words = say(_SENTENCES[found.verdict.label])
+    judge = say(
+        "Judged by {model}, {origin}. {score}",
+        model=found.entry.title,
+        origin=translate(found.entry.origin),
+        score=translate(found.entry.score),
+    )
     blocks: list[Block] = [
         text(words, "strong"),
-        bars("How sure the model is", found.verdict.probabilities, _COLOURS),
+        _shares(say("How sure the model is"), found.verdict),
         *_remarks(found),
         columns(
             [
-                heading("The premise left empty"),
+                heading(say("The premise left empty")),
                 text(_guess(found), "muted"),
-                bars("The hypothesis alone", found.alone.probabilities, _COLOURS),
+                _shares(say("The hypothesis alone"), found.alone),
             ],
             [
-                heading("The other way round"),
-                text(_SENTENCES[found.swapped.label], "muted"),
-                bars("Premise and hypothesis swapped", found.swapped.probabilities, _COLOURS),
+                heading(say("The other way round")),
+                text(say(_SENTENCES[found.swapped.label]), "muted"),
+                _shares(say("Premise and hypothesis swapped"), found.swapped),
             ],
         ),
-        text(f"Judged by {found.entry.title}, {found.entry.origin}. {found.entry.score}", "muted"),
+        text(judge, "muted"),
     ]
     if history:
-        names = ["Premise", "Hypothesis", "Verdict", "Sure", "Model"]
+        names = [say(name) for name in _COLUMNS]
         blocks.append(
             table(
-                "Tried so far, the latest first; a click judges a pair again",
+                say("Tried so far, the latest first; a click judges a pair again"),
                 names,
-                history,
+                [[*row[:2], translate(row[2]), *row[3:]] for row in history],
                 numbers=(3,),
                 picks=True,
             )
@@ -116,30 +130,42 @@ def picked(history: Sequence[Sequence[str]], row: object) -> tuple[str, str]:
     return premise, hypothesis
 
 
+def _shares(title: str, verdict: Verdict) -> Block:
+    shares = {translate(label): share for label, share in verdict.probabilities.items()}
+    return bars(title, shares, _COLOURS)
+
+
 def _guess(found: Judgement) -> str:
     """What the verdict without a premise tells of the verdict with it."""
     if found.alone.label == found.verdict.label:
-        start = f"With no premise the model says {found.alone.label} too"
-        rest = "so its verdict may be a guess from the hypothesis' words"
+        words = say(
+            "With no premise the model says {label} too, so its verdict may be a guess from the "
+            "hypothesis' words.",
+            label=translate(found.alone.label),
+        )
     else:
-        start = f"With no premise the model would say {found.alone.label}"
-        rest = "so the premise made the difference"
-    return (
-        f"{start}, {rest}. In SNLI such guesses are right two times in three "
-        "(Gururangan et al. 2018)."
-    )
+        words = say(
+            "With no premise the model would say {label}, so the premise made the difference.",
+            label=translate(found.alone.label),
+        )
+    source = say("In SNLI such guesses are right two times in three (Gururangan et al. 2018).")
+    return f"{words} {source}"
 
 
 def _remarks(found: Judgement) -> list[Block]:
     remarks = []
     if found.unknown:
-        listed = ", ".join(found.unknown[:8]) + (" and others" if len(found.unknown) > 8 else "")
-        remarks.append(text(f"Unknown to this model, which reads <unk> instead: {listed}."))
+        words = few(found.unknown)
+        remarks.append(
+            text(say("Unknown to this model, which reads <unk> instead: {words}.", words=words))
+        )
     if found.verdict.truncated:
         remarks.append(
             text(
-                f"The pair is longer than the model reads; its last {found.verdict.truncated:,} "
-                "tokens were cut off."
+                say(
+                    "The pair is longer than the model reads; its last {n} tokens were cut off.",
+                    n=number(found.verdict.truncated),
+                )
             )
         )
     return remarks

@@ -13,18 +13,14 @@ from bert_demo.ui.api import add_api
 from bert_demo.ui.blank_tab import create_blank_tab
 from bert_demo.ui.context import AppContext, own_token
 from bert_demo.ui.hosting import notices
+from bert_demo.ui.language import say
 from bert_demo.ui.nli_tab import create_nli_tab
 from bert_demo.ui.runs_tab import create_runs_tab
 from bert_demo.ui.share import create_share_banner
 from bert_demo.ui.training_tabs import create_finetune_tab, create_pretrain_tab, starting_points
 from bert_demo.ui.words_tab import create_words_tab
 
-_HEADER = """
-# bert_demo
-
-A BERT that you train, look into and argue with.
-After [Dive into Deep Learning](https://d2l.ai), 15.8 to 15.10 and 16.7.
-"""
+_BOOK = "[Dive into Deep Learning](https://d2l.ai)"
 _MOST_OTHERS = 5
 _MOST_WAITING = 500
 
@@ -35,7 +31,7 @@ def build_app(context: AppContext) -> gr.Blocks:
     with page:
         browser = context.make_browser_state()
         address = gr.Textbox("", visible=False)
-        gr.Markdown(_HEADER, elem_classes="bd-lead")
+        gr.Markdown(_header(), elem_classes="bd-lead")
         for notice in notices(context.settings.data_dir, context.settings.max_run_seconds):
             gr.Markdown(notice, elem_classes="bd-notice")
         create_share_banner(page, context.share)
@@ -73,6 +69,12 @@ def build_app(context: AppContext) -> gr.Blocks:
     # On ZeroGPU gradio lets only one event wait unless it is told how many may.
     page.queue(max_size=_MOST_WAITING)
     return page
+
+
+def _header() -> str:
+    what = say("A BERT that you train, look into and argue with.")
+    source = say("After {book}, 15.8 to 15.10 and 16.7.", book=_BOOK)
+    return f"# bert_demo\n\n{what}\n{source}\n"
 
 
 def arrive(context: AppContext, stored: Any, search: Any) -> tuple[dict[str, str], Run | None]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bert_demo.runs.record import Run
 from bert_demo.ui.figures import Figure, plain
+from bert_demo.ui.language import later, listed, say
 from bert_demo.ui.run_facts import baseline_of, corpus_of
 from bert_demo.ui.theme import SERIES
 
@@ -32,12 +33,12 @@ class Curve:
 
 CURVES = {
     "pretraining": (
-        Curve("mlm_loss", "Masked-LM loss (nats)", "unigram", "word frequency"),
-        Curve("nsp_loss", "Next-sentence loss (nats)", "coin", "a coin"),
+        Curve("mlm_loss", later("Masked-LM loss (nats)"), "unigram", later("word frequency")),
+        Curve("nsp_loss", later("Next-sentence loss (nats)"), "coin", later("a coin")),
     ),
     "nli": (
-        Curve("loss", "Loss (nats)", "uniform", "three equal guesses"),
-        Curve("accuracy", "Accuracy", "chance", "chance"),
+        Curve("loss", later("Loss (nats)"), "uniform", later("three equal guesses")),
+        Curve("accuracy", later("Accuracy"), "chance", later("chance")),
     ),
 }
 
@@ -55,6 +56,8 @@ def overlay(
     """
     traces: list[dict[str, Any]] = []
     baselines: dict[float, list[str]] = {}
+    clock = say("step") if by == "step" else say("seconds of training")
+    held_out = say("held out")
     for place, run in zip(places, runs, strict=True):
         name = plain(f"{place + 1}. {run.title}", 32)
         colour = _COLOURS[place % len(_COLOURS)]
@@ -70,7 +73,7 @@ def overlay(
                 "x": [steps[i][by] for i in kept],
                 "y": [float(f"{smoothed[i]:.5g}") for i in kept],
                 "line": {"color": colour, "width": 2, "dash": _DASHES[place % len(_DASHES)]},
-                "hovertemplate": "%{y:.3f} at %{x}<extra>" + name + "</extra>",
+                "hovertemplate": "%{y:.3f} (" + clock + " %{x})<extra>" + name + "</extra>",
             }
         )
         # Of two scores at one step the later one, at the end of a run, is on more text.
@@ -91,14 +94,19 @@ def overlay(
                 "x": [e[by] for e in scored],
                 "y": [float(f"{e[curve.name]:.5g}") for e in scored],
                 "marker": {"color": colour, "size": 8, "symbol": "diamond"},
-                "hovertemplate": "%{y:.3f} held out, at %{x}<extra>" + name + "</extra>",
+                "hovertemplate": "%{y:.3f} "
+                + held_out
+                + " ("
+                + clock
+                + " %{x})<extra>"
+                + name
+                + "</extra>",
             }
         )
         baseline = baseline_of(run, curve.baseline)
         if baseline is not None:
             baselines.setdefault(round(baseline, 3), []).append(corpus_of(run))
     axis = {"gridcolor": _LINES, "zeroline": False, "automargin": True}
-    title = "step" if by == "step" else "seconds of training"
     return {
         "data": traces,
         "layout": {
@@ -108,7 +116,7 @@ def overlay(
             "margin": {"l": 46, "r": 12, "t": 8, "b": 40},
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
             "hoverlabel": {"align": "left"},
-            "xaxis": {**axis, "title": {"text": title, "standoff": 6}, "rangemode": "tozero"},
+            "xaxis": {**axis, "title": {"text": clock, "standoff": 6}, "rangemode": "tozero"},
             "yaxis": {**axis, **({"tickformat": ".0%"} if curve.name == "accuracy" else {})},
             "shapes": [_line(value) for value in baselines],
             "annotations": [
@@ -151,14 +159,13 @@ def _line(value: float) -> dict[str, Any]:
 
 
 def _note(value: float, words: str, corpora: list[str], lines: int) -> dict[str, Any]:
-    where = f", {', '.join(corpora)}" if lines > 1 else ""
     return {
         "xref": "paper",
         "x": 1,
         "xanchor": "right",
         "y": value,
         "yanchor": "bottom",
-        "text": f"{words}{where}",
+        "text": listed([say(words), *(corpora if lines > 1 else [])]),
         "showarrow": False,
         "font": {"size": 12, "color": _SOFT},
     }

@@ -10,6 +10,9 @@ from typing import Any
 from bert_demo.data.sources import CORPORA
 from bert_demo.runs.record import CHECKPOINT, Run, read_json
 from bert_demo.sharing import model_name
+from bert_demo.ui.language import later, say
+
+_ON_TEST, _ON_VALIDATION = later("on the test split"), later("on the validation split")
 
 
 def task_of(run: Run) -> str:
@@ -47,17 +50,18 @@ def result_of(run: Run) -> tuple[float, str, str] | None:
     scores = run.status.scores
     if task_of(run) == "nli":
         test = scores.get("test")
-        split, found = ("test", test) if isinstance(test, dict) else ("validation", scores)
+        where, found = (_ON_TEST, test) if isinstance(test, dict) else (_ON_VALIDATION, scores)
         accuracy = found.get("accuracy")
         if not isinstance(accuracy, float):
             return None
-        return accuracy, f"{accuracy:.1%} right", f"on the {split} split"
+        return accuracy, say("{share} right", share=f"{accuracy:.1%}"), say(where)
     loss, baseline = scores.get("mlm_loss"), baseline_of(run, "unigram")
     if not isinstance(loss, float):
         return None
+    words = say("loss {n}", n=f"{loss:.2f}")
     if baseline is None:
-        return -loss, f"loss {loss:.2f}", ""
-    return baseline - loss, f"loss {loss:.2f}", _against(baseline - loss)
+        return -loss, words, ""
+    return baseline - loss, words, _against(baseline - loss)
 
 
 def score_of(run: Run) -> float | None:
@@ -100,5 +104,7 @@ def _read(path: Path, changed: int, size: int) -> dict[str, Any] | None:
 
 
 def _against(gain: float) -> str:
-    side = "below" if gain >= 0 else "above"
-    return f"{abs(gain):.2f} {side} word frequency"
+    words = f"{abs(gain):.2f}"
+    if gain >= 0:
+        return say("{n} below word frequency", n=words)
+    return say("{n} above word frequency", n=words)

@@ -14,15 +14,23 @@ from urllib.parse import urlsplit
 import gradio as gr
 import segno
 
+from bert_demo.ui.language import later, say
+
 ADVICE = (
-    "Look whether this machine is online, and try again: the service that gives such links is free "
-    "and not always there.",
-    "A firewall may be in the way, or the program that Gradio fetches for the link the first time; "
-    "another network, such as a phone's hotspot, often has neither trouble.",
-    "Without any link: start with --host 0.0.0.0 and let the class, in the same Wi-Fi, open "
-    "http://ADDRESS:PORT with this machine's own address and the port of this page.",
+    later(
+        "Look whether this machine is online, and try again: the service that gives such links is "
+        "free and not always there."
+    ),
+    later(
+        "A firewall may be in the way, or the program that Gradio fetches for the link the first "
+        "time; another network, such as a phone's hotspot, often has neither trouble."
+    ),
+    later(
+        "Without any link: start with --host 0.0.0.0 and let the class, in the same Wi-Fi, open "
+        "http://ADDRESS:PORT with this machine's own address and the port of this page."
+    ),
 )
-"""What to try when there is no public link, one sentence each."""
+"""What to try when there is no public link, one sentence each; the terminal has it in English."""
 
 
 @dataclass
@@ -64,10 +72,11 @@ def banner(link: ShareLink, host: str = "") -> str:
     if not link.wanted:
         return ""
     if link.url is None:
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in ADVICE)
+        items = "".join(f"<li>{html.escape(say(line))}</li>" for line in ADVICE)
+        title = html.escape(say("There is no public link."))
         return (
             '<section class="bd-share bd-share-bad" role="alert"><p class="bd-share-title">'
-            f"There is no public link.</p><ul>{items}</ul></section>"
+            f"{title}</p><ul>{items}</ul></section>"
         )
     if host.partition(":")[0] == urlsplit(link.url).hostname:
         return ""
@@ -77,10 +86,11 @@ def banner(link: ShareLink, host: str = "") -> str:
     code = segno.make(link.url, error="m").svg_inline(
         scale=6, border=4, light="#fff", omitsize=True, svgclass=None, lineclass=None
     )
+    summary, label = say("Join this page"), say("QR code of {url}", url=link.url)
     return (
-        '<details class="bd-share" open=""><summary>Join this page</summary>'
+        f'<details class="bd-share" open=""><summary>{html.escape(summary)}</summary>'
         f'<div class="bd-share-body"><div class="bd-share-code" role="img" '
-        f'aria-label="QR code of {url}">{code}</div>'
+        f'aria-label="{html.escape(label)}">{code}</div>'
         f'<a class="bd-share-link" href="{url}">{shown}</a></div></details>'
     )
 

@@ -17,23 +17,27 @@ from bert_demo.runs.record import RESUMABLE, TRAINING, Run
 from bert_demo.ui import assets, forms
 from bert_demo.ui.context import AppContext, answered, own_token, token_of
 from bert_demo.ui.hosting import train_after
+from bert_demo.ui.language import later, number, say, translate
 from bert_demo.ui.live import live_panel
 from bert_demo.ui.model_menu import choices
 
-_WATCHING = "You are watching; only who started this run can stop it."
+_WATCHING = later("You are watching; only who started this run can stop it.")
 _MEASURING_SECONDS = 5
-_WORDS = {
-    "pretraining": (
-        "Nothing is training here yet",
-        "Press Start. In half a minute a small BERT learns words from the text around them,"
-        "<br>and you watch its curves and its guesses change.",
+_EMPTY = {
+    "pretraining": later(
+        "Press Start. In half a minute a small BERT learns words from the text around them, and "
+        "you watch its curves and its guesses change."
     ),
-    "nli": (
-        "Nothing is training here yet",
-        "Choose a pretrained model and press Start. It learns to judge<br>whether a hypothesis "
-        "follows from a premise.",
+    "nli": later(
+        "Choose a pretrained model and press Start. It learns to judge whether a hypothesis "
+        "follows from a premise."
     ),
 }
+_UNITS = (
+    (86400, later("about {n} days")),
+    (3600, later("about {n} hours")),
+    (60, later("about {n} minutes")),
+)
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,12 @@ class TrainingTab:
 
 def create_pretrain_tab(context: AppContext) -> TrainingTab:
     """Train a new model on text."""
-    return _training_tab(context, "pretraining", "Pretrain", "pretrain")
+    return _training_tab(context, "pretraining", say("Pretrain"), "pretrain")
 
 
 def create_finetune_tab(context: AppContext) -> TrainingTab:
     """Train a checkpoint to judge pairs of sentences."""
-    return _training_tab(context, "nli", "Fine-tune", "finetune")
+    return _training_tab(context, "nli", say("Fine-tune"), "finetune")
 
 
 def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> TrainingTab:
@@ -62,7 +66,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
     with gr.Tab(label, id=tab_id) as tab, gr.Row():
         with gr.Column(scale=1, elem_classes="bd-form"):
             with gr.Column(elem_classes="bd-presets"):
-                presets = [gr.Button(name, size="sm") for name in forms.PRESETS[task]]
+                presets = [(name, gr.Button(say(name), size="sm")) for name in forms.PRESETS[task]]
             *first, budget, kind = forms.first_names(task)
             for name in first:
                 fields[name] = forms.field(task, name, values[name])
@@ -75,14 +79,14 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
                 js_on_load=assets.when_loaded("estimate(element.firstElementChild, props, watch)"),
                 apply_default_css=False,
             )
-            start = gr.Button("Start", variant="primary", size="lg")
-            with gr.Accordion("More settings", open=False):
+            start = gr.Button(say("Start"), variant="primary", size="lg")
+            with gr.Accordion(say("More settings"), open=False):
                 for name in names:
                     if name not in fields:
                         fields[name] = forms.field(task, name, values[name])
-            with gr.Accordion("The same from a shell", open=False):
+            with gr.Accordion(say("The same from a shell"), open=False):
                 command = gr.Textbox(
-                    label="Command",
+                    label=say("Command"),
                     lines=3,
                     interactive=False,
                     buttons=["copy"],
@@ -90,11 +94,11 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
                 )
         with gr.Column(scale=3, elem_classes="bd-stage"):
             with gr.Row(elem_classes="bd-controls"):
-                pause = gr.Button("Pause", size="sm", visible=False)
-                resume = gr.Button("Go on", size="sm", visible=False)
-                stop = gr.Button("Stop", size="sm", variant="stop", visible=False)
+                pause = gr.Button(say("Pause"), size="sm", visible=False)
+                resume = gr.Button(say("Go on"), size="sm", visible=False)
+                stop = gr.Button(say("Stop"), size="sm", variant="stop", visible=False)
                 whose = gr.Markdown("", elem_classes="bd-note")
-            live = live_panel(context, *_WORDS[task], elem_id=f"live-{tab_id}")
+            live = live_panel(context, say(_EMPTY[task]), elem_id=f"live-{tab_id}")
         # The machine is being measured at first; until that is done, ask for the time again.
         timer = gr.Timer(_MEASURING_SECONDS, active=context.measuring)
         run_id = gr.State("")
@@ -124,9 +128,9 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         trigger_mode="always_last",
         **quiet,
     )
-    for button in presets:
+    for preset, button in presets:
 
-        def choose(*given: Any, name: str = button.value) -> list[Any]:
+        def choose(*given: Any, name: str = preset) -> list[Any]:
             chosen = forms.preset(task, name, dict(zip(names, given, strict=True)))
             return ["" if chosen[n] is None else chosen[n] for n in names]
 
@@ -221,9 +225,9 @@ def foretell(
         run = resolve(context, task, values)
         expected = context.estimate(run)
     except (ValueError, OSError) as error:
-        return {"refusal": str(error)}, ""
+        return {"refusal": translate(str(error))}, ""
     command = command_line(run, f"checkpoints{os.sep}my-{task}")
-    refusal = expected.refusal or over_limit(context, run) or ""
+    refusal = translate(expected.refusal or "") or over_limit(context, run) or ""
     return {"facts": facts(expected), "refusal": refusal}, command
 
 
@@ -231,24 +235,30 @@ def over_limit(context: AppContext, run: RunConfig) -> str | None:
     """Why the run may not be started here, or None."""
     limit = context.settings.max_run_seconds
     if limit is not None and (run.training.budget_seconds or 0) > limit:
-        return f"A run may take at most {limit:g} seconds here."
+        return say("A run may take at most {seconds} seconds here.", seconds=f"{limit:g}")
     return None
 
 
 def facts(expected: Estimate) -> list[list[str]]:
     """An estimate in words, line by line."""
-    lines = [["Parameters", f"{expected.parameters:,}"]]
-    memory = f"about {_bytes(expected.memory_bytes)} of {_bytes(expected.machine_bytes)} here"
-    lines.append(["Memory", memory])
+    lines = [[say("Parameters"), number(expected.parameters)]]
+    needed, there = _bytes(expected.memory_bytes), _bytes(expected.machine_bytes)
+    lines.append([say("Memory"), say("about {needed} of {there} here", needed=needed, there=there)])
     if expected.seconds is None:
-        lines.append(["Time", "not known until this machine is measured"])
+        lines.append([say("Time"), say("not known until this machine is measured")])
     else:
-        lines.append(["Time", f"about {_duration(expected.seconds)}"])
+        lines.append([say("Time"), _duration(expected.seconds)])
     if expected.steps is not None and expected.passes is not None:
-        passes = f"{expected.passes:.2g} passes" if expected.passes < 10 else "many passes"
-        lines.append(["Work", f"about {_rounded(expected.steps)} steps, {passes} over the text"])
+        steps = _rounded(expected.steps)
+        if expected.passes < 10:
+            passes = f"{expected.passes:.2g}"
+            work = say("about {n} steps, {passes} passes over the text", n=steps, passes=passes)
+        else:
+            work = say("about {n} steps, many passes over the text", n=steps)
+        lines.append([say("Work"), work])
     if expected.pairs_per_second is not None:
-        lines.append(["Speed", f"about {_rounded(expected.pairs_per_second)} pairs a second"])
+        speed = say("about {n} pairs a second", n=_rounded(expected.pairs_per_second))
+        lines.append([say("Speed"), speed])
     return lines
 
 
@@ -258,7 +268,14 @@ def start_run(context: AppContext, task: str, values: Mapping[str, Any], browser
     expected = context.estimate(run)
     if expected.refusal is not None:
         raise ValueError(expected.refusal)
-    return context.queue.submit(run, own_token(browser), estimate_seconds=expected.seconds)
+    return context.queue.submit(run, own_token(browser), title_of(run), expected.seconds)
+
+
+def title_of(run: RunConfig) -> str:
+    """What a new run is called, in the page's language; it is its name from then on."""
+    if run.task == "nli":
+        return say("fine-tuned on {corpus}", corpus=run.corpus)
+    return say("{size} on {corpus}", size=run.size, corpus=run.corpus)
 
 
 def request(context: AppContext, shown: Any, action: str, browser: Any) -> str:
@@ -288,7 +305,7 @@ def controls(context: AppContext, shown: Any, browser: Any) -> tuple[Any, ...]:
         gr.Button(visible=mine and state == "running"),
         gr.Button(visible=mine and state in RESUMABLE and run.folder != run.model),
         gr.Button(visible=mine and state in ("queued", *TRAINING, "paused")),
-        "" if mine or state == "completed" else _WATCHING,
+        "" if mine or state == "completed" else say(_WATCHING),
     )
 
 
@@ -297,14 +314,14 @@ def _bytes(count: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+    for size, words in _UNITS:
         if seconds >= 2 * size:
-            return f"{seconds / size:,.0f} {unit}"
-    return f"{max(1, round(seconds))} seconds"
+            return say(words, n=number(round(seconds / size)))
+    return say("about {n} seconds", n=max(1, round(seconds)))
 
 
-def _rounded(number: float) -> str:
+def _rounded(value: float) -> str:
     """Two digits that can be relied on."""
-    number = max(1, round(number))
-    digits = 10 ** max(0, len(str(number)) - 2)
-    return f"{round(number / digits) * digits:,}"
+    value = max(1, round(value))
+    digits = 10 ** max(0, len(str(value)) - 2)
+    return number(round(value / digits) * digits)

@@ -14,6 +14,7 @@ from bert_demo.explain import Separation, plane, sense_separation, word_count
 from bert_demo.predict import encode_ids, unknown_words
 from bert_demo.shelf import Entry, ModelShelf
 from bert_demo.ui import figures
+from bert_demo.ui.language import later, number, say, translate
 from bert_demo.ui.model_menu import MOST_SIDE_BY_SIDE, own_name
 from bert_demo.ui.view import (
     Block,
@@ -21,6 +22,7 @@ from bert_demo.ui.view import (
     chart,
     columns,
     details,
+    few,
     heading,
     table,
     text,
@@ -29,25 +31,42 @@ from bert_demo.ui.view import (
 
 Row = dict[str, str]
 
-BOOK = "The book's two"
+BOOK = later("The book's two")
 _BOOK_ROWS = (
     ("a crane is flying", "bird"),
     ("a crane driver came <sep> he just left", "machine"),
 )
-RAW, CENTRED = "raw", "mean subtracted"
-BY_CONTEXT, BY_SENSE = "context", "sense"
+RAW, CENTRED = later("raw"), later("mean subtracted")
+BY_CONTEXT, BY_SENSE = later("context"), later("sense")
+_COLUMNS = (
+    later("Model"),
+    later("Same sense"),
+    later("Different senses"),
+    later("Separation"),
+    later("By chance"),
+)
 _MOST_CONTEXTS, _MOST_LETTERS = 100, 2000
 
-_DROPOUT = (
+_DROPOUT = later(
     "Dropout is off here. With it on, as it is in the book's own run, the same sentence read "
     "twice gives two different vectors, so a difference between two sentences would prove nothing."
 )
-_WHAT_COUNTS = (
+_WHAT_COUNTS = later(
     "That the numbers differ between contexts proves nothing either: an untrained model gives "
     "different ones too. What shows meaning is that contexts of the same sense are closer to each "
     "other than to those of another sense, more so than in the untrained model. An untrained model "
     "separates a little where the same words stand around the word, or it stands at the same place."
 )
+
+
+_MET = {
+    "word": later(
+        "{model} met {word} {times} among the {all} words of its training text, {corpus}."
+    ),
+    "wordpiece": later(
+        "{model} met {word} {times} among the {all} pieces of words of its training text, {corpus}."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -70,11 +89,14 @@ def ready_made() -> list[str]:
 def contexts_of(name: str) -> tuple[str, list[Row]]:
     """A word and its contexts, by a name from `ready_made`."""
     if name == BOOK:
-        return "crane", [{"text": words, "sense": sense} for words, sense in _BOOK_ROWS]
+        return "crane", [_row_of(words, sense) for words, sense in _BOOK_ROWS]
     if name not in SENSES:
         raise ValueError(f"There are no ready-made contexts named {name!r}.")
-    rows = [{"text": t, "sense": s} for s, texts in SENSES[name].items() for t in texts]
-    return name, rows
+    return name, [_row_of(words, s) for s, texts in SENSES[name].items() for words in texts]
+
+
+def _row_of(words: str, sense: str) -> Row:
+    return {"text": words, "sense": translate(sense)}
 
 
 def read_rows(rows: Any) -> tuple[list[str], list[str]]:
@@ -114,24 +136,33 @@ def show_contexts(
     texts, senses = read_rows(rows)
     shown: list[_Shown] = []
     titles = [shelf.entry(name).title for name in names]
-    for number, name in enumerate(names):
+    for place, name in enumerate(names):
         entry = shelf.entry(name)
         title = entry.title
         if titles.count(title) > 1:
             title += f" {own_name(entry)}"
         shown.append(_show(title, entry, shelf.load(name), word, texts, senses, layer))
-        if untrained and number == 0:
+        if untrained and place == 0:
             twin = shelf.twin(name)
             shown.append(
-                _show(f"{title}, untrained", entry, twin, word, texts, senses, layer, twin=True)
+                _show(
+                    say("{model}, untrained", model=title),
+                    entry,
+                    twin,
+                    word,
+                    texts,
+                    senses,
+                    layer,
+                    twin=True,
+                )
             )
     groups = senses if colour == BY_SENSE else [str(i + 1) for i in range(len(texts))]
     parts = [_column(i, one, senses, groups, likeness) for i, one in enumerate(shown)]
     summary = _summary(shelf, names, shown, word, texts, senses, layer)
     remarks = _remarks(shown, word, texts)
-    notes = [text(words, "muted") for words in (_DROPOUT, _WHAT_COUNTS)]
+    notes = [text(say(words), "muted") for words in (_DROPOUT, _WHAT_COUNTS)]
     numbers = details(
-        "Shapes and first three numbers, as in the book",
+        say("Shapes and first three numbers, as in the book"),
         _numbers(shown, texts),
         is_open=len(texts) <= 4,
     )
@@ -173,12 +204,15 @@ def _summary(
     senses: list[str],
     layer: float,
 ) -> list[Block]:
+    quoted = repr(shown[0].comparison.word)
     if shown[0].separation is None:
         return [
-            heading(f"{shown[0].comparison.word!r} in {len(texts)} contexts"),
+            heading(say("{word} in {n} contexts", word=quoted, n=len(texts))),
             text(
-                "Give the contexts senses, two or more for at least one of them, to see whether "
-                "the model keeps the senses apart."
+                say(
+                    "Give the contexts senses, two or more for at least one of them, to see "
+                    "whether the model keeps the senses apart."
+                )
             ),
         ]
     rows = []
@@ -189,14 +223,16 @@ def _summary(
         if twin is None:
             entry = shelf.entry(name)
             twin = _show("", entry, shelf.twin(name), word, texts, senses, layer, twin=True)
-        rows.append(["the same, untrained", *_row(twin.separation)])
+        rows.append([say("the same, untrained"), *_row(twin.separation)])
     difference = shown[0].separation.difference
     return [
-        heading(f"{shown[0].comparison.word!r}: sense separation {_signed(difference)}"),
+        heading(say("{word}: sense separation {n}", word=quoted, n=_signed(difference))),
         table(
-            "Mean cosine of two contexts, the mean vector subtracted. By chance: how often senses "
-            "dealt out at random separate as well",
-            ["Model", "Same sense", "Different senses", "Separation", "By chance"],
+            say(
+                "Mean cosine of two contexts, the mean vector subtracted. By chance: how often "
+                "senses dealt out at random separate as well"
+            ),
+            [say(name) for name in _COLUMNS],
             rows,
             numbers=(1, 2, 3, 4),
         ),
@@ -207,7 +243,7 @@ def _row(found: Separation | None) -> list[str]:
     if found is None:
         return [""] * 4
     numbers = [_signed(value) for value in (found.within, found.between, found.difference)]
-    return [*numbers, "under 1%" if found.chance < 0.01 else f"{found.chance:.0%}"]
+    return [*numbers, say("under 1%") if found.chance < 0.01 else f"{found.chance:.0%}"]
 
 
 def _signed(value: float) -> str:
@@ -225,33 +261,48 @@ def _remarks(shown: list[_Shown], word: str, texts: list[str]) -> list[Block]:
         unknown = unknown_words(tokenizer, word)
         ids = tokenizer.encode(word, allow_mask=False)
         if set(ids) == {tokenizer.unk_id}:
-            words = f"{one.title} does not know {word!r} and reads <unk> in its place."
-        elif counted is None:
-            words = f"How often {one.title} met {word!r} in training is not known here."
-        else:
-            units = "words" if tokenizer.kind == "word" else "pieces of words"
-            words = (
-                f"{one.title} met {word!r} {counted.count:,} "
-                f"{'time' if counted.count == 1 else 'times'} among the {counted.tokens:,} "
-                f"{units} of its training text, {counted.corpus}."
+            words = say(
+                "{model} does not know {word} and reads <unk> in its place.",
+                model=one.title,
+                word=repr(word),
             )
+        elif counted is None:
+            words = say(
+                "How often {model} met {word} in training is not known here.",
+                model=one.title,
+                word=repr(word),
+            )
+        else:
+            often = number(counted.count)
+            words = say(
+                _MET[tokenizer.kind],
+                model=one.title,
+                word=repr(word),
+                times=say("once") if counted.count == 1 else say("{n} times", n=often),
+                all=number(counted.tokens),
+                corpus=counted.corpus,
+            )
+        remarks = [words]
         if len(ids) > 1:
-            words += (
-                f" It reads the word in {len(ids)} pieces, {' '.join(tokenizer.tokens(ids))}; what "
-                "you see is the mean of their vectors."
+            remarks.append(
+                say(
+                    "It reads the word in {n} pieces, {pieces}; what you see is the mean of their "
+                    "vectors.",
+                    n=len(ids),
+                    pieces=" ".join(tokenizer.tokens(ids)),
+                )
             )
         others = unknown_words(tokenizer, *(re.sub(r"(?i)<sep>|\[sep\]", " ", t) for t in texts))
         known_already = {other.casefold() for other in unknown}
         others = [other for other in others if other.casefold() not in known_already]
         if others:
-            listed = ", ".join(others[:8]) + (" and others" if len(others) > 8 else "")
-            words += f" Unknown to it: {listed}."
-        found.append(text(words))
+            remarks.append(say("Unknown to it: {words}.", words=few(others)))
+        found.append(text(" ".join(remarks)))
     return found
 
 
 def _column(
-    number: int, one: _Shown, senses: list[str], groups: list[str], likeness: str
+    place: int, one: _Shown, senses: list[str], groups: list[str], likeness: str
 ) -> list[Block]:
     comparison = one.comparison
     depth = one.loaded.config.num_hidden_layers
@@ -259,24 +310,27 @@ def _column(
     centred = likeness == CENTRED
     similar = comparison.centred if centred else comparison.similarities
     points, shares = plane(comparison.vectors.numpy())
-    where = (
-        "embeddings, before any context"
-        if comparison.layer == 0
-        else f"layer {comparison.layer} of {depth}"
-    )
-    origin = "random weights" if one.untrained else one.entry.origin
-    what = "Cosines with the mean vector subtracted" if centred else "Cosines of the vectors"
+    if comparison.layer == 0:
+        where = say("embeddings, before any context")
+    else:
+        where = say("layer {n} of {all}", n=comparison.layer, all=depth)
+    origin = say("random weights") if one.untrained else translate(one.entry.origin)
+    if centred:
+        what = say("Cosines with the mean vector subtracted")
+    else:
+        what = say("Cosines of the vectors")
     blocks = [
         heading(one.title),
         text(f"{origin}; {where}", "muted"),
-        chart(f"likeness-{number}", figures.heat_map(similar.numpy(), texts), what, 300),
+        chart(f"likeness-{place}", figures.heat_map(similar.numpy(), texts), what, 300),
     ]
     if centred and len(texts) == 2:
-        blocks.append(text("Two vectors always lie opposite each other about their mean.", "muted"))
+        words = say("Two vectors always lie opposite each other about their mean.")
+        blocks.append(text(words, "muted"))
     figure = figures.word_map(points, shares, texts, groups)
     return [
         *blocks,
-        chart(f"map-{number}", figure, "The vectors, seen where they differ most", 320),
+        chart(f"map-{place}", figure, say("The vectors, seen where they differ most"), 320),
     ]
 
 
@@ -292,11 +346,12 @@ def _numbers(shown: list[_Shown], texts: list[str]) -> Block:
             numbers = ", ".join(f"{x:.4f}" for x in one.comparison.vectors[i, :3].tolist())
             row += [f"(1, {length}, {config.hidden_size})", f"[{numbers}]"]
         rows.append(row)
-    names = ["", "Context"]
+    names = ["", say("Context")]
     for one in shown:
-        names += [f"{one.title}: shape", "first three numbers"]
-    caption = (
+        names += [say("{model}: shape", model=one.title), say("first three numbers")]
+    caption = say(
         "Shape: texts, tokens with <cls> and <sep>, numbers a token; then the first three numbers "
-        f"of {shown[0].comparison.word!r}"
+        "of {word}",
+        word=repr(shown[0].comparison.word),
     )
     return table(caption, names, rows, numbers=range(2, len(names)))
