@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bert_demo import kernels
+from bert_demo.attention import attention, chosen_attention, padded_attention
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.packing import PackedBatch
 
@@ -68,22 +69,21 @@ class EncoderLayer(nn.Module):
         self, x: Tensor, batch: PackedBatch, positions: Tensor | None, need_weights: bool
     ) -> tuple[Tensor, list[Tensor]]:
         config = self.config
-        qkv = self.qkv(x)  # (T, 3 H)
+        heads = config.num_attention_heads
+        dropped = config.attention_probs_dropout_prob, self.training
         weights: list[Tensor] = []
         if need_weights:
-            mixed, weights = kernels.padded_attention(
-                qkv, batch.groups, config.num_attention_heads, need_weights=True
-            )
+            mixed, weights = padded_attention(self.qkv(x), batch.groups, heads, need_weights=True)
+        elif positions is None:
+            mixed = attention(self.qkv(x), batch.groups, heads, *dropped)
         else:
-            mixed = kernels.attention(
-                qkv,
-                batch.groups,
-                config.num_attention_heads,
-                config.attention_probs_dropout_prob,
-                self.training,
-            )
-        if positions is not None:
-            mixed, x = mixed[positions], x[positions]
+            parts = [x.shape[1], 2 * x.shape[1]]
+            ask, tell = self.qkv.weight.split(parts)
+            ask_bias, tell_bias = self.qkv.bias.split(parts)
+            keys_values = F.linear(x, tell, tell_bias)
+            x = F.pad(x[positions], (0, 0, 0, kernels.steady(len(positions)) - len(positions)))
+            queries = F.linear(x, ask, ask_bias)
+            mixed = chosen_attention(queries, keys_values, positions, batch.groups, heads, *dropped)
         x = self.attention_norm(x + self._drop(self.attention_output(mixed)))
         inner = _activation(config, self.intermediate(x))
         return self.output_norm(x + self._drop(self.output(inner))), weights
@@ -168,14 +168,12 @@ class BertModel(nn.Module):
         """Hidden states of the last layer.
 
         positions: (M,) int64, the tokens whose vectors are wanted; the last layer computes its
-        feed-forward net for those alone. Returns (M, H), or (T, H) without positions.
+        queries and feed-forward net for those alone. Returns (M, H), or (T, H) without positions.
         """
         x = self.embeddings(batch)
         tokens = len(x)
         wanted = tokens if positions is None else len(positions)
         x = F.pad(x, (0, 0, 0, kernels.steady(tokens) - tokens))
-        if positions is not None:
-            positions = F.pad(positions, (0, kernels.steady(wanted) - wanted))
         last = len(self.layers) - 1
         for number, layer in enumerate(self.layers):
             x, _ = layer(x, batch, positions if number == last else None, False)

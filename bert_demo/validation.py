@@ -26,14 +26,14 @@ def batch_losses(model: BertModel, batch: TrainingBatch) -> Tensor:
         logits = model.nli_logits(model(batch.packed, cls)).float()
         masked = logits.new_zeros(())
     else:
-        count = steady(len(batch.mlm_positions))
-        masked_positions = F.pad(batch.mlm_positions, (0, count - len(batch.mlm_positions)))
-        vectors = model(batch.packed, torch.cat([masked_positions, cls]))
-        masked = model.mlm.loss_sum(vectors[:count], batch.mlm_labels)
+        count = len(batch.mlm_positions)
+        vectors = model(batch.packed, torch.cat([batch.mlm_positions, cls]))
+        wanted = F.pad(vectors[:count], (0, 0, 0, steady(count) - count))
+        masked = model.mlm.loss_sum(wanted, batch.mlm_labels)
         logits = model.nsp_logits(vectors[count:]).float()
     # Against probabilities: a student's loss (Hinton et al. 2015).
-    wanted = batch.labels if batch.targets is None else batch.targets
-    pair = F.cross_entropy(logits, wanted, reduction="sum")
+    answers = batch.labels if batch.targets is None else batch.targets
+    pair = F.cross_entropy(logits, answers, reduction="sum")
     right = (logits.detach().argmax(1) == batch.labels).sum()
     return torch.stack([masked.float(), pair, right.float()])
 

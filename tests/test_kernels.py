@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo import kernels
+from bert_demo import attention, kernels
 
 GROUPS = ((3, 1), (2, 5), (1, 6), (4, 9))
 TOKENS = sum(count * length for count, length in GROUPS)
@@ -54,19 +54,40 @@ def test_attention_equals_the_formula_and_its_gradient(heads: int, hidden: int) 
     (expected_grad,) = torch.autograd.grad((expected * weight).sum(), exact)
     for name in ("grouped", "padded"):
         if name == "grouped":
-            out = kernels.attention(qkv, GROUPS, heads, 0.5, training=False)
+            out = attention.attention(qkv, GROUPS, heads, 0.5, training=False)
         else:
-            out, weights = kernels.padded_attention(qkv, GROUPS, heads)
+            out, weights = attention.padded_attention(qkv, GROUPS, heads)
             assert weights == []
         (grad,) = torch.autograd.grad((out * weight).sum(), qkv)
         torch.testing.assert_close(out.double(), expected, atol=2e-6, rtol=1e-5)
         torch.testing.assert_close(grad.double(), expected_grad, atol=5e-6, rtol=1e-4)
 
 
+@SHAPES
+@pytest.mark.parametrize(
+    "asked",
+    [[0, 1, 2, 3, 8, 13, 19, 28, 37, 46], [54, 20, 3, 19, 4, 21, 47], [5]],
+    ids=["one each", "in any order", "one sequence alone"],
+)
+def test_chosen_queries_get_what_all_would(heads: int, hidden: int, asked: list[int]) -> None:
+    qkv, positions = random_qkv(hidden), torch.tensor(asked)
+    weight = torch.randn(len(asked), hidden, generator=torch.Generator().manual_seed(2))
+    expected = attention.attention(qkv, GROUPS, heads, 0.5, training=False)[positions]
+    (expected_grad,) = torch.autograd.grad((expected * weight).sum(), qkv)
+    rows = torch.cat([qkv[positions, :hidden], torch.full((3, hidden), 7.0)])  # three are padding
+    out = attention.chosen_attention(
+        rows, qkv[:, hidden:], positions, GROUPS, heads, 0.5, training=False
+    )
+    assert out.shape == rows.shape
+    torch.testing.assert_close(out[: len(asked)], expected)
+    (grad,) = torch.autograd.grad((out[: len(asked)] * weight).sum(), qkv)
+    torch.testing.assert_close(grad, expected_grad, atol=5e-6, rtol=1e-4)
+
+
 def test_attention_weights_belong_to_the_values_that_were_mixed() -> None:
     hidden, heads = 12, 3
     qkv = random_qkv(hidden).detach()
-    out, weights = kernels.padded_attention(qkv, GROUPS, heads, need_weights=True)
+    out, weights = attention.padded_attention(qkv, GROUPS, heads, need_weights=True)
     lengths = [length for count, length in GROUPS for _ in range(count)]
     assert [tuple(w.shape) for w in weights] == [(heads, n, n) for n in lengths]
     values = qkv[:, 2 * hidden :].split(lengths)
@@ -79,7 +100,7 @@ def test_attention_weights_belong_to_the_values_that_were_mixed() -> None:
 def test_attention_keeps_the_type_it_is_given() -> None:
     qkv = random_qkv(8).detach()
     low = qkv.bfloat16().requires_grad_()
-    out = kernels.attention(low, GROUPS, 2, 0.0, training=True)
+    out = attention.attention(low, GROUPS, 2, 0.0, training=True)
     out.float().sum().backward()
     assert out.dtype == torch.bfloat16
     assert low.grad is not None and low.grad.dtype == torch.bfloat16
@@ -90,8 +111,8 @@ def test_attention_keeps_the_type_it_is_given() -> None:
 def test_attention_dropout_is_right_on_average() -> None:
     kernels.seed_noise(3)
     qkv = random_qkv(8).detach()
-    exact = kernels.attention(qkv, GROUPS, 2, 0.3, training=False)
-    draws = [kernels.attention(qkv, GROUPS, 2, 0.3, training=True) for _ in range(600)]
+    exact = attention.attention(qkv, GROUPS, 2, 0.3, training=False)
+    draws = [attention.attention(qkv, GROUPS, 2, 0.3, training=True) for _ in range(600)]
     stacked = torch.stack(draws)
     assert not torch.equal(draws[0], draws[1])
     error = (stacked.mean(0) - exact).abs() / (stacked.std(0) / 600**0.5 + 1e-6)
@@ -104,7 +125,7 @@ def test_attention_dropout_has_the_gradient_of_the_draw_it_made() -> None:
 
     def dropped(qkv: Tensor) -> Tensor:
         kernels.seed_noise(11)
-        return (kernels.attention(qkv, GROUPS, 2, 0.4, training=True) * weight).sum()
+        return (attention.attention(qkv, GROUPS, 2, 0.4, training=True) * weight).sum()
 
     by_backward, by_differences = directional_derivatives(dropped, random_qkv(8))
     assert by_backward == pytest.approx(by_differences, rel=2e-3)

@@ -1,0 +1,279 @@
+"""Self-attention within packed sequences.
+
+Letters: T tokens, H hidden size, h heads, d = H / h, n sequences of one length L, M tokens
+that ask.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bert_demo.kernels import keep_mask, round_up
+
+Groups = tuple[tuple[int, int], ...]
+_BLOCK_TOKENS = 512
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """Rows `start` to `end`, those of n sequences, padded to n by L slots."""
+
+    start: int
+    end: int
+    count: int
+    length: int
+    places: Tensor | None
+    """(end - start,) int64: where these rows stand among the n L slots; None if they fill them."""
+
+    def spread(self, rows: Tensor, parts: int, heads: int) -> Tensor:
+        """These rows of all (..., parts H), as fp32 (parts, n h, L, d); zero where no row is."""
+        slots, size = rows[self.start : self.end], rows.shape[1] // parts // heads
+        if self.places is not None:
+            empty = rows.new_zeros(self.count * self.length, rows.shape[1])
+            slots = empty.index_copy_(0, self.places, slots)
+        block = slots.view(self.count, self.length, parts, heads, size).permute(2, 0, 3, 1, 4)
+        block = block.to(torch.float32, memory_format=torch.contiguous_format)
+        return block.reshape(parts, self.count * heads, self.length, size)
+
+    def gather(self, block: Tensor, heads: int, out: Tensor) -> None:
+        """The way back: (parts, n h, L, d) into these rows of `out` (..., parts H)."""
+        slots = block.unflatten(1, (self.count, heads)).permute(1, 3, 0, 2, 4)
+        slots = slots.to(out.dtype, memory_format=torch.contiguous_format)
+        slots = slots.reshape(-1, out.shape[1])
+        if self.places is not None:
+            slots = slots.index_select(0, self.places)
+        out[self.start : self.end] = slots
+
+
+@dataclass(frozen=True)
+class _Bucket:
+    """Neighbouring sequences of nearly one length, computed as one dense block."""
+
+    keys: _Slots
+    queries: _Slots
+    empty: Tensor | None
+    """(n, 1, 1, L) bool: key slots that hold no token."""
+    cells: int
+    """Attention weights of one head up to and with this bucket."""
+
+    def of(self, buffer: Tensor, heads: int) -> Tensor:
+        """This bucket's part (n h, queries, keys) of a buffer for all."""
+        n, rows, columns = self.keys.count, self.queries.length, self.keys.length
+        part = buffer[heads * (self.cells - n * rows * columns) : heads * self.cells]
+        return part.view(n * heads, rows, columns)
+
+
+@lru_cache(maxsize=16)
+def _buckets(groups: Groups) -> tuple[_Bucket, ...]:
+    """One block for each length, but small blocks joined if at most a seventh is padding.
+
+    A block of some hundred tokens stays in the processor's cache from the first product to
+    the last; much smaller ones cost more in calls than in arithmetic.
+    """
+    joined: list[list[tuple[int, int]]] = []
+    slots = tokens = 0
+    for count, length in groups:
+        sequences = sum(n for n, _ in joined[-1]) if joined else 0
+        slots, tokens = (sequences + count) * length, tokens + count * length
+        enough = joined and tokens - count * length >= _BLOCK_TOKENS
+        if not joined or enough or slots * 6 > tokens * 7:
+            joined.append([])
+            tokens = count * length
+        joined[-1].append((count, length))
+    buckets = []
+    start = cells = 0
+    for runs in joined:
+        lengths = np.repeat([length for _, length in runs], [count for count, _ in runs])
+        end, longest = start + int(lengths.sum()), int(lengths[-1])
+        places = empty = None
+        if len(runs) > 1:
+            taken = torch.arange(longest) < torch.from_numpy(lengths)[:, None]
+            places, empty = taken.view(-1).nonzero().view(-1), ~taken[:, None, None, :]
+        keys = _Slots(start, end, len(lengths), longest, places)
+        cells += keys.count * longest**2
+        buckets.append(_Bucket(keys, keys, empty, cells))
+        start = end
+    return tuple(buckets)
+
+
+def _asking(groups: Groups, positions: Tensor) -> tuple[tuple[_Bucket, ...], Tensor]:
+    """The buckets when only the tokens at `positions` (M,) ask, and these in ascending order.
+
+    Returns the buckets with those queries, and (M,) int64: which position is the first, ...
+    """
+    lengths = np.repeat([length for _, length in groups], [count for count, _ in groups])
+    ends = np.cumsum(lengths)
+    order = np.argsort(positions.numpy(), kind="stable")
+    sequence = np.searchsorted(ends, positions.numpy()[order], side="right")
+    asked = np.bincount(sequence, minlength=len(lengths))
+    before = np.cumsum(asked) - asked
+    place = np.arange(len(order)) - before[sequence]
+    buckets = []
+    first = cells = 0  # sequences and cells so far
+    for bucket in _buckets(groups):
+        count = bucket.keys.count
+        own = asked[first : first + count]
+        most, begin, total = int(own.max()), int(before[first]), int(own.sum())
+        slots = (sequence[begin : begin + total] - first) * most + place[begin : begin + total]
+        full = total == most * count
+        places = None if full else torch.from_numpy(slots)
+        cells += count * most * bucket.keys.length
+        queries = _Slots(begin, begin + total, count, most, places)
+        buckets.append(_Bucket(bucket.keys, queries, bucket.empty, cells))
+        first += count
+    return tuple(buckets), torch.from_numpy(order)
+
+
+class _BucketedAttention(torch.autograd.Function):
+    """Attention on a CPU, one dense block for each bucket of lengths.
+
+    In fp32 whatever comes in: the blocks are too small for the bf16 units to win, and the
+    copy that reorders the heads converts for nothing.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        asking: Tensor | None,
+        rows: Tensor,
+        buckets: tuple[_Bucket, ...],
+        heads: int,
+        rate: float,
+    ) -> Tensor:
+        """asking: (M or more, H), with keys and values in rows (T, 2 H); or None and (T, 3 H)."""
+        parts = 3 if asking is None else 2
+        hidden = rows.shape[1] // parts
+        scale = {"beta": 0, "alpha": (hidden // heads) ** -0.5}
+        out = rows.new_empty(len(rows if asking is None else asking), hidden)
+        out[buckets[-1].queries.end :] = 0
+        # One buffer for the weights of all blocks: many small ones that stay until the backward
+        # pass would leave gaps of all sizes in the memory.
+        kept = rows.new_empty(heads * round_up(buckets[-1].cells, 4096), dtype=torch.float32)
+        mask, factor = keep_mask(kept.shape, rate) if rate else (kept, 1.0)
+        blocks = []
+        for bucket in buckets:
+            block = bucket.keys.spread(rows, parts, heads)
+            q = block[0] if asking is None else bucket.queries.spread(asking, 1, heads)[0]
+            k, v = block[-2:].unbind(0)
+            blocks += [q, k, v]
+            scores = bucket.of(kept, heads)
+            torch.baddbmm(scores, q, k.transpose(1, 2), **scale, out=scores)
+            if bucket.empty is not None:
+                by_sequence = scores.unflatten(0, (bucket.keys.count, heads))
+                by_sequence.masked_fill_(bucket.empty, -math.inf)
+            weights = used = torch.softmax(scores, -1, out=scores)
+            if rate:
+                used = weights * bucket.of(mask, heads)
+                v = v.mul(factor)
+            bucket.queries.gather(torch.bmm(used, v)[None], heads, out)
+        ctx.save_for_backward(kept, mask, *blocks)
+        ctx.buckets, ctx.heads, ctx.rate, ctx.factor = buckets, heads, rate, factor
+        ctx.parts, ctx.shape = parts, rows.shape
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None, None, None]:
+        heads, parts = ctx.heads, ctx.parts
+        scale = {"beta": 0, "alpha": (grad.shape[1] // heads) ** -0.5}
+        grad_rows = grad.new_empty(ctx.shape)
+        grad_rows[ctx.buckets[-1].keys.end :] = 0
+        grad_asking = None if parts == 3 else torch.empty_like(grad)
+        kept, mask, *blocks = ctx.saved_tensors
+        for number, bucket in enumerate(ctx.buckets):
+            q, k, v = blocks[3 * number : 3 * number + 3]
+            # Zero where there is no token, so that nothing flows back from there.
+            (out,) = bucket.queries.spread(grad, 1, heads)
+            grads = k.new_empty(parts, *k.shape)
+            grad_q = torch.empty_like(q) if parts == 2 else grads[0]
+            grad_k, grad_v = grads[-2:].unbind(0)
+            weights = used = bucket.of(kept, heads)
+            if ctx.rate:
+                used = weights * bucket.of(mask, heads)
+                out = out.mul(ctx.factor)
+            grad_weights = torch.bmm(out, v.transpose(1, 2))
+            if ctx.rate:
+                grad_weights.mul_(bucket.of(mask, heads))
+            torch.bmm(used.transpose(1, 2), out, out=grad_v)
+            # d softmax: w * (g - sum(g * w))
+            inner = (grad_weights * weights).sum(-1, keepdim=True)
+            scores = grad_weights.sub_(inner).mul_(weights)
+            torch.baddbmm(grad_q, scores, k, **scale, out=grad_q)
+            torch.baddbmm(grad_k, scores.transpose(1, 2), q, **scale, out=grad_k)
+            bucket.keys.gather(grads, heads, grad_rows)
+            if grad_asking is not None:
+                bucket.queries.gather(grad_q[None], heads, grad_asking)
+        return grad_asking, grad_rows, None, None, None
+
+
+def attention(qkv: Tensor, groups: Groups, heads: int, rate: float, training: bool) -> Tensor:
+    """Scaled dot-product self-attention within each packed sequence (Vaswani et al. 2017).
+
+    qkv: (T or more, 3 H), the sequences in ascending order of length as `groups` says; rows
+    beyond them are ignored. Returns as many rows of width H.
+    """
+    rate = rate if training else 0.0
+    if qkv.device.type == "cpu":
+        result: Tensor = _BucketedAttention.apply(None, qkv, _buckets(groups), heads, rate)  # type: ignore[no-untyped-call]
+        return result
+    return padded_attention(qkv, groups, heads, rate)[0]
+
+
+def chosen_attention(
+    asking: Tensor,
+    keys_values: Tensor,
+    positions: Tensor,
+    groups: Groups,
+    heads: int,
+    rate: float,
+    training: bool,
+) -> Tensor:
+    """The same for the tokens at `positions` alone, which is all that a last layer needs.
+
+    asking: (M or more, H), queries of these tokens; keys_values: (T or more, 2 H) of all;
+    positions: (M,) int64. Returns as many rows as `asking`.
+    """
+    rate = rate if training else 0.0
+    if asking.device.type == "cpu":
+        buckets, order = _asking(groups, positions)
+        mixed = _BucketedAttention.apply(
+            asking.index_select(0, order), keys_values, buckets, heads, rate
+        )  # type: ignore[no-untyped-call]
+        return torch.zeros_like(asking).index_copy(0, order, mixed)
+    queries = keys_values.new_zeros(len(keys_values), asking.shape[1])
+    queries = queries.index_copy(0, positions, asking[: len(positions)])
+    mixed = padded_attention(torch.cat([queries, keys_values], 1), groups, heads, rate)[0]
+    return F.pad(mixed[positions], (0, 0, 0, len(asking) - len(positions)))
+
+
+def padded_attention(
+    qkv: Tensor, groups: Groups, heads: int, rate: float = 0.0, need_weights: bool = False
+) -> tuple[Tensor, list[Tensor]]:
+    """`attention` with padding and a mask, where one large call beats many small ones.
+
+    Returns (T, H) and, if asked for, the attention weights: for each sequence (h, L, L).
+    """
+    hidden = qkv.shape[1] // 3
+    lengths = torch.tensor([length for n, length in groups for _ in range(n)], device=qkv.device)
+    longest = groups[-1][1]
+    attention_mask = torch.arange(longest, device=qkv.device) < lengths[:, None]  # (B, L)
+    padded = qkv.new_zeros(*attention_mask.shape, 3 * hidden)
+    tokens = sum(n * length for n, length in groups)
+    padded[attention_mask] = qkv[:tokens]
+    q, k, v = padded.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # (B, h, L, d)
+    allowed = attention_mask[:, None, None, :]
+    mixed = F.scaled_dot_product_attention(q, k, v, allowed, dropout_p=rate)
+    weights: list[Tensor] = []
+    if need_weights:
+        scores = (q @ k.transpose(-1, -2)) * (hidden // heads) ** -0.5
+        full = scores.masked_fill(~allowed, float("-inf")).softmax(-1)
+        weights = [w[:, :n, :n] for w, n in zip(full, lengths.tolist(), strict=True)]
+    mixed = mixed.transpose(1, 2).flatten(2)[attention_mask]
+    return F.pad(mixed, (0, 0, 0, len(qkv) - tokens)), weights
