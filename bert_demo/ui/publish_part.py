@@ -48,14 +48,17 @@ def create_publish_part(context: AppContext, tab: gr.Tab, listed: gr.HTML) -> No
                     label="Repository",
                     info="Your name on the Hub and the model's: ada/crane",
                     max_length=96,
+                    min_width=280,
                 )
                 whom = gr.Radio(
                     [_PRIVATE, _PUBLIC],
                     value=_PRIVATE,
                     label="Who can see it",
                     info="A repository that is there already keeps what it is",
+                    min_width=280,
                 )
-            go = gr.Button("Publish", variant="primary")
+            with gr.Row(elem_classes="br-actions"):
+                go = gr.Button("Publish", variant="primary")
             told = view_part(min_height=70, elem_id="published")
     quiet: dict[str, Any] = {"api_visibility": "private"}
 

@@ -57,10 +57,16 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
             server_functions=[current],
             elem_id="runs-list",
         )
-        with gr.Row():
-            by = gr.Radio(list(_BY), value="by steps", show_label=False, container=False)
+        with gr.Row(elem_classes="br-actions"):
             pack = gr.Button("Prepare downloads", size="sm")
             delete = gr.Button("Delete", size="sm", variant="stop")
+            by = gr.Radio(
+                list(_BY),
+                value="by steps",
+                show_label=False,
+                container=False,
+                elem_classes="br-last",
+            )
         files = gr.File(
             label="Models (zip) and numbers (CSV)", visible=False, interactive=False, height=190
         )
