@@ -32,7 +32,9 @@ def create_words_tab(context: AppContext) -> gr.Tab:
 
     def layers(models: list[str] | None, layer: float, deepest: int) -> tuple[Any, int]:
         found = [e.config.num_hidden_layers for e in shelf.entries() if e.id in (models or [])]
-        most = max(found, default=1)
+        if not found:
+            return gr.skip(), deepest
+        most = max(found)
         return gr.Slider(maximum=most, value=most if layer >= deepest else min(layer, most)), most
 
     tab = gr.Tab("Words in context", id="words")
@@ -72,7 +74,8 @@ def create_words_tab(context: AppContext) -> gr.Tab:
             ).then(**task)
 
         fit(menu.keep_fresh(tab, body).then)
-        fit(models.input)
+        # Not `input`, which a menu that is emptied at once does not trigger.
+        fit(models.change)
         gr.on([go.click, given.submit], **task).then(None, js=reveal("words-result"), **quiet)
         changes = [layer.input, likeness.input, colour.input, untrained.input]
         gr.on(changes, **task, trigger_mode="always_last", show_progress="hidden")
