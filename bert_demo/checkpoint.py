@@ -42,6 +42,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "check_writable",
+    "is_own",
     "load",
     "load_resume",
     "read_config",
@@ -202,7 +203,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             raise CheckpointError(f"{path} is damaged: it is not valid JSON.") from error
     found = config.get("format") if isinstance(config, dict) else None
     if found != FORMAT:
-        if isinstance(found, str) and found.startswith("bert_demo "):
+        if isinstance(config, dict) and is_own(config):
             raise CheckpointError(
                 f"{folder} was written by another version of bert_demo ({found!r}; this one "
                 f"reads {FORMAT!r})."
@@ -215,6 +216,11 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     if config["task"] not in TASKS or config.get("labels", list(LABELS)) != list(LABELS):
         raise CheckpointError(f"{path} is damaged: its task or labels are unknown.")
     return dict(config)
+
+
+def is_own(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json is that of a checkpoint of this project, of whatever version."""
+    return str(config.get("format")).startswith("bert_demo ")
 
 
 def load(folder: str | Path) -> Checkpoint:

@@ -29,6 +29,7 @@ from bert_demo.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from bert_demo.data import hub
 from bert_demo.hub_words import LOG_IN, HubFailure, check_name, in_words, login
 from bert_demo.interop.export import export_hf
+from bert_demo.interop.model_files import Progress, fetching
 from bert_demo.keeper import METRICS, read_metrics
 from bert_demo.sharing import metrics_csv, without_paths
 from bert_demo.storage import explained, part_folder, put_folder, writers_path
@@ -123,15 +124,17 @@ def publish(folder: str | Path, repo_id: str, *, public: bool = False) -> Publis
     return Published(repo_id, str(url), private, tuple(names))
 
 
-def fetch(repo_id: str, out: str | Path, *, overwrite: bool = False) -> Fetched:
+def fetch(
+    repo_id: str, out: str | Path, *, overwrite: bool = False, progress: Progress | None = None
+) -> Fetched:
     """Bring a checkpoint that was published from this project; `out` is complete or untouched.
 
     A login is used where there is one, and needed for private repositories alone. Nothing from
-    the repository is run.
+    the repository is run. `progress` is told what is being done, perhaps from another thread.
 
     Raises:
-        CheckpointError: `out` cannot be written, or what came is damaged.
-        HubFailure: no such repository, one of something else, too large, no network.
+        CheckpointError: `out` cannot be written.
+        HubFailure: no such repository, one of something else, damaged, too large, no network.
     """
     check_name(repo_id)
     checkpoint.check_writable(out, overwrite=overwrite)
@@ -154,8 +157,12 @@ def fetch(repo_id: str, out: str | Path, *, overwrite: bool = False) -> Fetched:
         new = part / "new"
         new.mkdir()
         for name in (*_NEEDED, *({CARD} & sizes.keys())):
-            _link(_file(repo_id, name, revision).resolve(), new / name)
-        model = checkpoint.load(new).model
+            _link(_file(repo_id, name, revision, progress).resolve(), new / name)
+        try:
+            model = checkpoint.load(new).model
+        except checkpoint.CheckpointError as error:
+            # Where it was unpacked is nobody's business, and is gone by now.
+            raise HubFailure(str(error).replace(str(new), repo_id)) from error
         put_folder(new, folder)
     parameters = sum(value.numel() for value in model.parameters())
     return Fetched(repo_id, revision, model.task, parameters, str(folder))
@@ -207,9 +214,12 @@ def _contents(api: HfApi, repo_id: str) -> tuple[str, dict[str, int], bool]:
     return str(info.sha), sizes, bool(info.private)
 
 
-def _file(repo_id: str, name: str, revision: str) -> Path:
+def _file(repo_id: str, name: str, revision: str, progress: Progress | None = None) -> Path:
+    told = None if progress is None else fetching(name, progress)
     try:
-        return hub.fetch(repo_id, name, repo_type="model", revision=revision, damaged=None)
+        return hub.fetch(
+            repo_id, name, repo_type="model", revision=revision, damaged=None, progress=told
+        )
     except hub.HubError as failure:
         raise HubFailure(f"{name} of {repo_id} cannot be fetched: {failure}.") from failure
 
@@ -226,7 +236,7 @@ def _other(repo_id: str, revision: str, sizes: Mapping[str, int]) -> str | None:
     values = config if isinstance(config, dict) else {}
     if values.get("format") == checkpoint.FORMAT:
         return None
-    if str(values.get("format")).startswith("bert_demo "):
+    if checkpoint.is_own(values):
         return "a checkpoint of another version of bert_demo"
     kind = values.get("model_type")
     if kind == "bert":

@@ -51,7 +51,7 @@ class Entry:
     def corpus(self) -> str | None:
         """The text it was last trained on ("crane-world"), where that is known."""
         name = _inside(self.about, "run", "corpus")
-        return name if name in CORPORA else None
+        return name if isinstance(name, str) and name in CORPORA else None
 
     @property
     def kind(self) -> str:
@@ -267,7 +267,7 @@ def _describe(model_id: str, folder: Path, run: Path, changed: float) -> Entry |
     parameters = sum(value.numel() for value in model.parameters())
     title = model_id.split("/")[1]
     if model_id.startswith("imported/"):
-        title = str(stored["about"].get("source", title))
+        title = title.replace("--", "/")  # the repository that it came from
     try:
         given = json.loads(run.read_text(encoding="utf-8")).get("title")
     except (OSError, ValueError, AttributeError):

@@ -11,11 +11,15 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
+import huggingface_hub.utils._http
+import pytest
 import yaml
 from hub_server import Answers, HubServer, serving
+from huggingface_hub import constants
 
 TOKEN = "hf_" + "verySecretTokenOfAda" + "0123456789abcdef"
 """Made up; the tests look for it where it must not be."""
@@ -209,3 +213,23 @@ def writable_hub() -> Iterator[WritableHub]:
     hub = WritableHub()
     with serving(hub, _Writes):
         yield hub
+
+
+def turn_to(server: WritableHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the client, which read its environment when it was imported, ask this server."""
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[WritableHub]:
+    """The stand-in, and this process's client turned towards it, logged in as ada."""
+    with writable_hub() as server:
+        turn_to(server, monkeypatch)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no token"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(huggingface_hub.utils._http.time, "sleep", lambda seconds: None)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield server

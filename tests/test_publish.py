@@ -8,14 +8,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub.utils._http
 import pytest
 import torch
-from hub_writes import TOKEN, WritableHub, writable_hub
+from hub_writes import TOKEN, WritableHub, hub, turn_to, writable_hub
 from huggingface_hub import constants
 
 from bert_demo import checkpoint, hub_words, kernels
@@ -30,6 +28,8 @@ from bert_demo.ui.context import AppContext
 from bert_demo.ui.publish_part import published
 from bert_demo.ui.settings import AppSettings
 
+__all__ = ["hub"]
+
 # How the Hub's client sends a large file without Xet is old-fashioned; that is its own affair.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
@@ -40,26 +40,6 @@ EVENTS = [
     {"event": "step", "step": 1, "seconds": 0.5, "loss": 9.0},
     {"event": "validation", "step": 1, "seconds": 0.6, "mlm_loss": 8.5},
 ]
-
-
-def turn_to(server: WritableHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the client, which read its environment when it was imported, ask this server."""
-    monkeypatch.setattr(constants, "ENDPOINT", server.url)
-    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[WritableHub]:
-    """The stand-in, and this process's client turned towards it, logged in as ada."""
-    with writable_hub() as server:
-        turn_to(server, monkeypatch)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no token"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(huggingface_hub.utils._http.time, "sleep", lambda seconds: None)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        yield server
 
 
 @pytest.fixture

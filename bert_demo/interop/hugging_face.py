@@ -133,7 +133,7 @@ def import_hf(
 
 def _check_kind(theirs: Mapping[str, Any], source: str) -> None:
     """Refuse what is not a BERT, or one that computes something else."""
-    if str(theirs.get("format", "")).startswith("bert_demo "):
+    if checkpoint.is_own(theirs):
         raise ValueError(f"{source} is a checkpoint of bert_demo already; use it as it is.")
     kind, built = theirs.get("model_type"), theirs.get("architectures")
     first = str(built[0]) if isinstance(built, list) and built else None

@@ -63,7 +63,7 @@ class ModelFiles:
                 name,
                 repo_type="model",
                 max_bytes=untrusted.MAX_BYTES,
-                progress=None if self._progress is None else self._fetching(name),
+                progress=None if self._progress is None else fetching(name, self._progress),
             )
         except NotInRepository:
             return None
@@ -78,15 +78,6 @@ class ModelFiles:
             self._folder = found.path.parent
         self.revision = found.revision or self.revision
         return found.path
-
-    def _fetching(self, name: str) -> Callable[[int, int], None]:
-        def tell(here: int, size: int) -> None:
-            assert self._progress is not None
-            share = here / size if size else None
-            of = f" of {size / 1e6:.1f}" if size else ""
-            self._progress(f"Fetching {name}: {here / 1e6:.1f}{of} MB", share)
-
-        return tell
 
     def need(self, *names: str) -> Path:
         """The first of these files that there is; `ValueError` if there is none of them."""
@@ -165,6 +156,17 @@ class ModelFiles:
             raise ValueError(f"{where} is damaged or incomplete ({error}).") from error
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def fetching(name: str, progress: Progress) -> Callable[[int, int], None]:
+    """What is to be told the bytes of a file that are here, and of how many."""
+
+    def tell(here: int, size: int) -> None:
+        share = here / size if size else None
+        of = f" of {size / 1e6:.1f}" if size else ""
+        progress(f"Fetching {name}: {here / 1e6:.1f}{of} MB", share)
+
+    return tell
 
 
 def _counts(value: Tensor) -> bool:

@@ -21,7 +21,7 @@ from bert_demo.capacity import (
     text_facts,
 )
 from bert_demo.config import RunConfig
-from bert_demo.interop.importer import Importer
+from bert_demo.importer import Importer
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import RunStore
 from bert_demo.shelf import ModelShelf
@@ -96,7 +96,7 @@ class AppContext:
         return serves_others(self.settings.host, self.settings.share, self.settings.root_path)
 
     def may_fetch(self, browser: Any) -> bool:
-        """Whether this browser may fill the disk with models: anybody at home, else the teacher."""
+        """Whether this browser may fetch and delete models: anybody at home, else the teacher."""
         return not self.is_public or self.store.is_admin(token_of(browser))
 
     def estimate(self, run: RunConfig) -> Estimate:

@@ -1,24 +1,27 @@
-"""The section "Models from the Hub": a BERT that others trained, fetched and put on the shelf."""
+"""The section "Models from the Hub": what others trained, fetched, put on the shelf, deleted."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from bert_demo.interop.known import KNOWN_MODELS
+from bert_demo.runs.record import TRAINING, Run
 from bert_demo.shelf import Entry
+from bert_demo.ui.language import later, listed, say, translate
+from bert_demo.ui.model_menu import choices
 from bert_demo.ui.view import View, in_words, text, view, view_part
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
 
-_INTRODUCTION = """
-Fetch a BERT that others have trained. It comes from the Hugging Face Hub once, stays on this
-computer, and is then in the menus of models: to look into, to fill blanks with if it has a head for
-that, and to fine-tune.
-"""
-_NEW = {"pooler": "pooler", "nsp": "next-sentence head"}
+_KIND = "imported/"
+_NEW = {"pooler": later("pooler"), "nsp": later("next-sentence head")}
+_FIRST_NEEDS = ("queued", *TRAINING, "paused")
+"""States of a run that reads the model it began with once more."""
 
 
 def create_hub_models(context: AppContext, tab: gr.Tab) -> None:
@@ -28,52 +31,143 @@ def create_hub_models(context: AppContext, tab: gr.Tab) -> None:
     def bring(repo: Any, browser: Any, progress: gr.Progress = gr.Progress()) -> View:  # noqa: B008
         return fetched(context, repo, browser, progress)
 
-    with gr.Accordion("Models from the Hugging Face Hub", open=False):
-        gr.Markdown(_INTRODUCTION)
+    @in_words
+    def remove(model: Any, browser: Any) -> View:
+        return deleted(context, model, browser)
+
+    with gr.Accordion(say("Models from the Hugging Face Hub"), open=False):
+        gr.Markdown(
+            say(
+                "Fetch a BERT that others have trained, or a model that was published from here. "
+                "It comes from the Hugging Face Hub once, stays on this computer, and is then in "
+                "the menus of models: to look into, to fill blanks with if it has a head for that, "
+                "and to fine-tune."
+            )
+        )
         if context.is_public:
-            gr.Markdown("Because this page is public, only the teacher can fetch models here.")
+            gr.Markdown(
+                say("Because this page is public, only the teacher fetches and deletes models.")
+            )
         repo = gr.Dropdown(
-            [(model.title, model.repo_id) for model in KNOWN_MODELS],
+            [(translate(model.title), model.repo_id) for model in KNOWN_MODELS],
             value=KNOWN_MODELS[0].repo_id,
-            label="Model",
-            info="One of these, or the name of any other BERT: owner/name",
+            label=say("Model on the Hub"),
+            info=say("One of these, or the name of any other: owner/name"),
             allow_custom_value=True,
         )
-        fetch = gr.Button("Fetch", variant="primary")
+        with gr.Row(elem_classes="br-actions"):
+            fetch = gr.Button(say("Fetch"), variant="primary")
         shown = view_part(min_height=130, elem_id="hub-models")
+        with gr.Row(visible=False, elem_classes="br-actions") as there:
+            here = gr.Dropdown(label=say("Fetched model"), elem_classes="br-menu")
+            delete = gr.Button(say("Delete this model"), size="sm", variant="stop")
     quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-    tab.select(lambda: listing(context), None, shown, show_progress="hidden", **quiet)
-    fetch.click(bring, [repo, context.browser], shown, trigger_mode="once", **quiet)
+
+    def refill(chosen: Any, browser: Any) -> tuple[Any, Any]:
+        entries = fetched_models(context)
+        ids = [entry.id for entry in entries]
+        value = chosen if chosen in ids else next(iter(ids), None)
+        may = bool(ids) and context.may_fetch(browser)
+        return gr.Dropdown(choices(entries), value=value), gr.Row(visible=may)
+
+    events = [
+        tab.select(lambda: listing(context), None, shown, show_progress="hidden", **quiet),
+        fetch.click(bring, [repo, context.browser], shown, trigger_mode="once", **quiet),
+        delete.click(
+            remove,
+            [here, context.browser],
+            shown,
+            js=_ask(),
+            show_progress="hidden",
+            trigger_mode="once",
+            **quiet,
+        ),
+    ]
+    for event in events:
+        event.then(refill, [here, context.browser], [here, there], show_progress="hidden", **quiet)
 
 
 def fetched(context: AppContext, repo: Any, browser: Any, progress: Any) -> View:
     """Bring a model for this browser; `progress` is called with a share and words."""
-    if not context.may_fetch(browser):
-        raise ValueError("This page is public, so only the teacher can fetch models here.")
+    _check_may(context, browser)
 
     def tell(words: str, share: float | None) -> None:
-        progress(share, desc=words)
+        progress(share, desc=translate(words))
 
     tell("Asking for the model", None)
     name = context.imports.bring(repo, tell)
-    entry = context.shelf.entry(f"imported/{name}")
-    return listing(context, f"{entry.title} is here, and now in the menus of models.")
+    entry = context.shelf.entry(f"{_KIND}{name}")
+    return listing(
+        context, say("{title} is here, and now in the menus of models.", title=entry.title)
+    )
+
+
+def deleted(context: AppContext, model: Any, browser: Any) -> View:
+    """Delete a fetched model for this browser, and say which runs began with it."""
+    _check_may(context, browser)
+    if model is None:  # who was asked whether they are sure were not
+        return listing(context)
+    entry = context.shelf.entry(model)
+    if not entry.id.startswith(_KIND):
+        raise ValueError(f"{entry.title} was not fetched; only fetched models are deleted here.")
+    runs = _began_with(context, context.shelf.folder(entry.id))
+    for run in runs:
+        if run.status.state in _FIRST_NEEDS:
+            raise ValueError(
+                f"The run {run.title!r} still needs {entry.title}; delete it when that run is over."
+            )
+    context.imports.remove(entry.id.removeprefix(_KIND))
+    words = say("{title} is deleted.", title=entry.title)
+    if runs:
+        titles = listed(run.title for run in runs)
+        words += " " + say("What began with it keeps a model of its own: {runs}.", runs=titles)
+    return listing(context, words)
 
 
 def listing(context: AppContext, first: str = "") -> View:
     """What has been fetched so far, below a sentence."""
-    entries = [entry for entry in context.shelf.entries() if entry.id.startswith("imported/")]
+    entries = fetched_models(context)
     blocks = [text(first, "strong")] if first else []
     if not entries:
-        blocks.append(text("No model has been fetched yet.", "muted"))
+        blocks.append(text(say("No model has been fetched yet."), "muted"))
     else:
-        blocks.append(text("Fetched so far:", "muted"))
+        blocks.append(text(say("Fetched so far:"), "muted"))
         blocks += [text(_line(entry)) for entry in entries]
     return view(*blocks, spoken=first)
 
 
+def fetched_models(context: AppContext) -> list[Entry]:
+    """The models that came from the Hub, the newest first."""
+    return [entry for entry in context.shelf.entries() if entry.id.startswith(_KIND)]
+
+
+def _check_may(context: AppContext, browser: Any) -> None:
+    if not context.may_fetch(browser):
+        raise ValueError("This page is public, so only the teacher fetches and deletes models.")
+
+
+def _began_with(context: AppContext, folder: Path) -> list[Run]:
+    """The runs whose training began, or is to begin, with the model in `folder`."""
+    place = folder.resolve()
+    begun = [(run, run.config and run.config.start_from) for run in context.store.list()]
+    return [run for run, start in begun if start and Path(start).resolve() == place]
+
+
 def _line(entry: Entry) -> str:
     new = entry.about.get("untrained_heads")
-    parts = [_NEW.get(str(part), str(part)) for part in new] if isinstance(new, list) else []
-    untrained = f" Not in the file, so untrained: {', '.join(parts)}." if parts else ""
-    return f"{entry.title}: {entry.kind}, {entry.size}.{untrained}"
+    parts = [say(_NEW.get(str(part), str(part))) for part in new] if isinstance(new, list) else []
+    words = [f"{entry.title}: {translate(entry.origin)}.", translate(f"{entry.size}.")]
+    if parts:
+        words.append(say("Not in the file, so untrained: {parts}.", parts=listed(parts)))
+    return " ".join([*words, translate(entry.score)]).strip()
+
+
+def _ask() -> str:
+    """Script that lets a model through only when whoever deletes it is sure."""
+    sure = say(
+        "Delete this model for good? Runs that began with it keep models of their own, but one "
+        "that was cut short cannot go on."
+    )
+    return (
+        f"(model, browser) => [model && window.confirm({json.dumps(sure)}) ? model : null, browser]"
+    )

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+import secrets
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bert_demo.interop.model_files import Progress
+from bert_demo import checkpoint
+from bert_demo.interop.model_files import ModelFiles, Progress
 
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _LONGEST = 96
 
 
 class Importer:
-    """Fetches a BERT and makes it a checkpoint in `folder`, under a name of its own."""
+    """Fetches models and keeps them as checkpoints in `folder`, each under a name of its own."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -23,14 +26,16 @@ class Importer:
         self._what = ""
 
     def bring(self, typed: Any, progress: Progress | None = None) -> str:
-        """Import a repository of the Hub; returns the name of its folder.
+        """Fetch a repository of the Hub; returns the name of its folder.
+
+        What `publish` made comes as it is; any other BERT is made a checkpoint.
 
         `typed` is what a person typed: "owner/name" or the address of the model's page. Never a
         folder of this computer, for whoever types may be far from it.
 
         Raises:
-            ValueError: not a repository's name; here already; another import is going on; and all
-                that `import_hf` raises.
+            ValueError: not a repository's name; here already; another model is being fetched; and
+                all that `fetch` and `import_hf` raise.
         """
         repo = repo_id(typed)
         name = repo.replace("/", "--")
@@ -40,12 +45,31 @@ class Importer:
             raise ValueError(f"{self._what} is being fetched right now; try again when it is here.")
         try:
             self._what = repo
-            from bert_demo.interop.hugging_face import import_hf
+            config = ModelFiles(repo, progress, only_hub=True).json("config.json")
+            # Imported here because both take their time, and a page that starts needs neither.
+            if checkpoint.is_own(config):
+                from bert_demo.publish import fetch
 
-            import_hf(repo, self.folder / name, only_hub=True, progress=progress)
+                fetch(repo, self.folder / name, progress=progress)
+            else:
+                from bert_demo.interop.hugging_face import import_hf
+
+                import_hf(repo, self.folder / name, only_hub=True, progress=progress)
         finally:
             self._busy.release()
         return name
+
+    def remove(self, name: str) -> None:
+        """Delete a model that was fetched; `ValueError` if there is none of this name."""
+        folder = self.folder / name
+        if not _REPO.fullmatch(name) or "/" in name or not folder.is_dir():
+            raise ValueError(f"There is no fetched model {name[:_LONGEST]!r} here.")
+        away = self.folder / f".deleted-{secrets.token_hex(8)}"
+        try:
+            folder.rename(away)
+        except OSError as error:
+            raise ValueError(f"{folder} cannot be deleted: {error.strerror or error}.") from error
+        shutil.rmtree(away, ignore_errors=True)
 
 
 def repo_id(typed: Any) -> str:
