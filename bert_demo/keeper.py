@@ -16,6 +16,9 @@ from bert_demo.optimizers import Optimizers
 
 METRICS = "metrics.jsonl"
 
+_SOON_SECONDS = 5.0
+_SAVE_SHARE = 20  # of the time until the next save, one part may go into this one
+
 
 class Keeper:
     """Writes one run's folder; with no folder it only passes events through.
@@ -29,7 +32,8 @@ class Keeper:
     ) -> None:
         self.run, self.setup, self.optimizers, self.folder = run, setup, optimizers, folder
         self._metrics: Path | None = None
-        self._saved = time.monotonic()
+        self._began = self._saved = time.monotonic()
+        self._took = 0.0
 
     def begin(self, step: int) -> None:
         """Make the folder, or drop the metrics of steps after `step`, which will come again."""
@@ -51,13 +55,20 @@ class Keeper:
         return event
 
     def due(self, every_seconds: float) -> bool:
-        """Whether the last save is longer ago than that."""
-        return self.folder is not None and time.monotonic() - self._saved >= every_seconds
+        """Whether the last save is longer ago than that, or than all the time before it.
+
+        So a short run is saved too, for who looks into its model meanwhile; not sooner, though,
+        than a save that takes long would allow.
+        """
+        soon = max(_SOON_SECONDS, self._saved - self._began, _SAVE_SHARE * self._took)
+        waited = time.monotonic() - self._saved
+        return self.folder is not None and waited >= min(every_seconds, soon)
 
     def save(self, state: dict[str, Any], scores: dict[str, Any], *, finished: bool) -> None:
         """Write the weights, and what a resume needs unless the run is finished."""
         if self.folder is None:
             return
+        before = time.monotonic()
         about = self._about(scores) | {"step": state["step"], "seconds": state["seconds"]}
         checkpoint.save(self.folder, self.setup.model, self.setup.tokenizer, about)
         if finished:
@@ -67,6 +78,7 @@ class Keeper:
             tensors = weights | self.optimizers.state_tensors()
             checkpoint.save_resume(self.folder, tensors, state)
         self._saved = time.monotonic()
+        self._took = self._saved - before
 
     def restore(self) -> dict[str, Any]:
         """Load weights and optimizers of the unfinished run; returns its loop state."""

@@ -7,13 +7,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 import bert_demo
-from bert_demo import assembly, training, validation
+from bert_demo import assembly, keeper, training, validation
+from bert_demo.checkpoint import read_config
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.keeper import read_metrics
@@ -185,6 +187,20 @@ def test_probe_is_asked_along_the_way() -> None:
     probes = [event for event in events if event["event"] == "probe"]
     assert len(probes) >= 2 and probes[-1]["step"] == 8
     assert all(event["n"] is False for event in probes)
+
+
+def test_a_short_run_can_be_looked_into_while_it_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock of which every step takes a second."""
+    now = 0.0
+    monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: now))
+    saved = []
+    for event in train(a_run(steps=75), tmp_path / "run"):
+        now += event["event"] == "step"
+        if event["event"] == "saved":
+            saved.append((event["step"], read_config(tmp_path / "run")["about"]["step"]))
+    assert saved == [(5, 5), (10, 10), (20, 20), (40, 40), (70, 70)]
 
 
 def test_what_cannot_start_is_said_before_anything_is_written(tmp_path: Path) -> None:
