@@ -59,7 +59,7 @@ def create_hub_models(context: AppContext, tab: gr.Tab) -> None:
             fetch = gr.Button(say("Fetch"), variant="primary")
         shown = view_part(min_height=130, elem_id="hub-models")
         with gr.Row(visible=False, elem_classes="br-actions") as there:
-            here = gr.Dropdown(label=say("Fetched model"), elem_classes="br-menu")
+            here = gr.Dropdown(label=say("Fetched model"))
             delete = gr.Button(say("Delete this model"), size="sm", variant="stop")
     quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
 
@@ -156,7 +156,7 @@ def _began_with(context: AppContext, folder: Path) -> list[Run]:
 def _line(entry: Entry) -> str:
     new = entry.about.get("untrained_heads")
     parts = [say(_NEW.get(str(part), str(part))) for part in new] if isinstance(new, list) else []
-    words = [f"{entry.title}: {translate(entry.origin)}.", translate(f"{entry.size}.")]
+    words = [f"{entry.title}: {translate(entry.origin)}.", f"{translate(entry.size)}."]
     if parts:
         words.append(say("Not in the file, so untrained: {parts}.", parts=listed(parts)))
     return " ".join([*words, translate(entry.score)]).strip()
