@@ -102,8 +102,8 @@ class Entry:
         return "" if loss is None else f"Validation masked-LM loss {loss:.2f}."
 
     @property
-    def choice(self) -> str:
-        """One short line for a menu: "crane (pretrained, Crane World, loss 1.34, 0.7 M)"."""
+    def facts(self) -> list[str]:
+        """What a menu says of it: "pretrained", "Crane World", "loss 1.34", "0.7 M"."""
         facts = [self.kind]
         if self.corpus is not None:
             facts.append(CORPORA[self.corpus].title)
@@ -111,8 +111,7 @@ class Entry:
             facts.append(f"{self.accuracy[0]:.1%}")
         elif self._loss is not None:
             facts.append(f"loss {self._loss:.2f}")
-        facts.append(f"{self._millions} M")
-        return f"{self.title} ({', '.join(facts)})"
+        return [*facts, f"{self._millions} M"]
 
     @property
     def _millions(self) -> str:

@@ -30,13 +30,13 @@ QUIET = [
 
 
 @contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The address of the page, served by app.py, with its runs in `folder`."""
+def served(folder: Path, *flags: str) -> Iterator[str]:
+    """The address of the page, served by app.py with these flags, with its runs in `folder`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "app.py", "--port", str(port), "--data-dir", str(folder)]
-    command += ["--checkpoints-dir", str(folder / "none"), "--admin-token", ADMIN]
+    command += ["--checkpoints-dir", str(folder / "none"), "--admin-token", ADMIN, *flags]
     url = f"http://127.0.0.1:{port}/"
     with (
         (folder / "log").open("w") as log,
@@ -103,9 +103,10 @@ class Visitor:
         if message.type == "error":
             self.complaints.append(message.text)
 
-    def open(self, address: str) -> Any:
+    def open(self, address: str, start: str = "Start") -> Any:
+        """The page at an address, when its button to start a run is there."""
         self.page.goto(address)
-        self.page.get_by_role("button", name="Start", exact=True).first.wait_for()
+        self.page.get_by_role("button", name=start, exact=True).first.wait_for()
         return self.page
 
 

@@ -112,7 +112,7 @@ def test_no_run_yet_is_said() -> None:
 
 def test_curves_of_several_runs_lie_in_one_figure(context: AppContext) -> None:
     ids = [named(context, title).id for title in ("first", "second", "judge")]
-    shown = runs_tab.side_by_side(context, ids, "by seconds")
+    shown = runs_tab.side_by_side(context, ids, "seconds")
     parts = [part for b in shown["blocks"] if b["kind"] == "columns" for part in b["parts"]]
     charts = {part[0]["key"]: part[0]["figure"] for part in parts}
     assert set(charts) == {"runs-mlm_loss", "runs-nsp_loss", "runs-loss", "runs-accuracy"}
@@ -169,7 +169,7 @@ def test_nothing_ticked_says_what_to_do(context: AppContext, shown: Any) -> None
 
 def test_names_from_outside_are_checked(context: AppContext) -> None:
     with pytest.raises(ValueError, match="not the name of a run"):
-        runs_tab.side_by_side(context, ["../../etc"], "by steps")
+        runs_tab.side_by_side(context, ["../../etc"], "step")
     assert runs_tab.delete_runs(context, ["../../etc"], MINE) != []
 
 

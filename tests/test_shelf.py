@@ -62,12 +62,12 @@ def test_models_are_listed_by_kind_in_words(shelf: ModelShelf) -> None:
     crane = shelf.entry("bundled/crane-tiny")
     assert crane.corpus == "crane-world"
     assert crane.origin == "pretrained on Crane World, 1,200 steps"
-    assert crane.choice == "crane-tiny (pretrained, Crane World, loss 1.25, 0.0 M)"
+    assert crane.facts == ["pretrained", "Crane World", "loss 1.25", "0.0 M"]
     assert crane.size.startswith("2 layers of 8, ")
     assert crane.parameters == sum(p.numel() for p in shelf.load(crane.id).model.parameters())
     assert crane.score == "Validation masked-LM loss 1.25."
     nli = shelf.entry("bundled/nli")
-    assert nli.choice == "nli (fine-tuned, SNLI, 87.5%, 0.0 M)"
+    assert nli.facts == ["fine-tuned", "SNLI", "87.5%", "0.0 M"]
     assert nli.accuracy == (0.875, 2000, "test")
     assert nli.score == "Test accuracy 87.5% on 2,000 pairs."
     run = shelf.entry("run/1203-k7qm")

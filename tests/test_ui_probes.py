@@ -100,7 +100,7 @@ def test_the_books_sentences_are_the_defaults() -> None:
         "a crane is flying",
         "a crane driver came <sep> he just left",
     ]
-    assert ready_made()[0] == BOOK
+    assert ready_made()[0] == (BOOK, BOOK)
     assert len(contexts_of("crane")[1]) == 24
     with pytest.raises(ValueError, match="no ready-made contexts"):
         contexts_of("heron")

@@ -10,11 +10,14 @@ import functools
 import gzip
 import hashlib
 import importlib.util
+import json
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from bert_demo.ui import language
 
 _FOLDER = Path(__file__).parent / "static"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
@@ -43,9 +46,20 @@ def _path(name: str) -> Path:
 
 def _read(name: str) -> bytes:
     if name == _BUNDLE:
-        # One file, as scripts that a page adds to itself come in any order.
-        return b"\n".join(_path(part).read_bytes() for part in _PARTS)
+        return bundle().encode()
     return _path(name).read_bytes()
+
+
+def bundle() -> str:
+    """Our scripts as one file, as scripts that a page adds to itself come in any order.
+
+    Its first line has the page's language, and its translations of what the scripts say.
+    """
+    scripts = "\n".join(_path(part).read_text(encoding="utf-8") for part in _PARTS)
+    code = language.current()
+    said = {key: words for key, words in language.catalogue(code).items() if f'"{key}"' in scripts}
+    first = json.dumps({"language": code, "translations": said})
+    return f"window.bertDemo = {first};\n{scripts}"
 
 
 @functools.cache
@@ -55,16 +69,17 @@ def _names() -> frozenset[str]:
 
 
 @functools.cache
-def _compressed(name: str) -> bytes:
+def _compressed(name: str, code: str) -> bytes:
+    """The file for a page in the language of this code."""
     return gzip.compress(_read(name), 6, mtime=0)
 
 
-@functools.cache
 def address(name: str) -> str:
     """Where the page finds the file: relative, so that it holds under any root path."""
     # Dates and sizes tell as much as contents, and plotly.js is large to read at every start.
     states = [_path(part).stat() for part in (_PARTS if name == _BUNDLE else (name,))]
     versions = " ".join(f"{state.st_size} {state.st_mtime_ns}" for state in states)
+    versions += str(language.catalogue(language.current()))
     digest = hashlib.sha256(versions.encode()).hexdigest()[:10]
     return f"{_PREFIX}/{digest}/{name}"
 
@@ -99,7 +114,7 @@ def _serve(request: Request) -> Response:
     kind = _TYPES[Path(name).suffix]
     if "gzip" in request.headers.get("accept-encoding", ""):
         headers["Content-Encoding"] = "gzip"
-        return Response(_compressed(name), headers=headers, media_type=kind)
+        return Response(_compressed(name, language.current()), headers=headers, media_type=kind)
     return Response(_read(name), headers=headers, media_type=kind)
 
 

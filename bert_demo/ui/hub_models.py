@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from bert_demo.interop.known import KNOWN_MODELS
+from bert_demo.interop.known import KNOWN_MODELS, KnownModel
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.shelf import Entry
 from bert_demo.ui.language import later, listed, say, translate
@@ -49,7 +49,7 @@ def create_hub_models(context: AppContext, tab: gr.Tab) -> None:
                 say("Because this page is public, only the teacher fetches and deletes models.")
             )
         repo = gr.Dropdown(
-            [(translate(model.title), model.repo_id) for model in KNOWN_MODELS],
+            [(_about(model), model.repo_id) for model in KNOWN_MODELS],
             value=KNOWN_MODELS[0].repo_id,
             label=say("Model on the Hub"),
             info=say("One of these, or the name of any other: owner/name"),
@@ -160,6 +160,10 @@ def _line(entry: Entry) -> str:
     if parts:
         words.append(say("Not in the file, so untrained: {parts}.", parts=listed(parts)))
     return " ".join([*words, translate(entry.score)]).strip()
+
+
+def _about(model: KnownModel) -> str:
+    return model.title.replace(model.what, translate(model.what))
 
 
 def _ask() -> str:

@@ -74,8 +74,8 @@ def number(value: int) -> str:
 def translate(sentence: str) -> str:
     """A sentence that the engine has made, or several, in the page's language.
 
-    It is found whole, or by the text around what was put into it ({} in the catalogue); what is
-    not in the catalogue stays as it is.
+    It is found whole, or by the text around what was put into it ({} in the catalogue), or its
+    sentences are, or all parts between its commas. What is not found stays as it is.
     """
     if _current == SOURCE or len(sentence) > _LONGEST:
         return sentence
@@ -83,11 +83,23 @@ def translate(sentence: str) -> str:
         return found
     if _THOUSANDS.fullmatch(sentence):
         return _apart(sentence)
-    for pattern, words in _templates(_current):
-        if match := pattern.fullmatch(sentence):
-            return words.format(*map(translate, match.groups()))
+    parts = sentence.split(", ")
+    # Of names that are to be typed as they are, some may be words too: "d2l, recommended".
+    if len(parts) > 1 and all(translate(part) != part for part in parts):
+        return listed(map(translate, parts))
+    matches = [(m, words) for p, words in _templates(_current) if (m := p.fullmatch(sentence))]
+    # What was put in is seldom as long as a sentence: rather, another sentence follows.
+    whole = [pair for pair in matches if not any(map(_SENTENCES.search, pair[0].groups()))]
+    if whole:
+        return _filled(*whole[0])
     parts = _SENTENCES.split(sentence)
-    return sentence if len(parts) == 1 else " ".join(map(translate, parts))
+    if len(parts) > 1 and (translated := [translate(part) for part in parts]) != parts:
+        return " ".join(translated)
+    return _filled(*matches[0]) if matches else sentence
+
+
+def _filled(match: re.Match[str], words: str) -> str:
+    return words.format(*map(translate, match.groups()))
 
 
 def _apart(digits: str) -> str:

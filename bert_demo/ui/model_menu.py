@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
 from bert_demo.shelf import Entry, ModelShelf
+from bert_demo.ui.language import later, listed, say, translate
 
 MOST_SIDE_BY_SIDE = 3
 
@@ -15,14 +17,12 @@ MOST_SIDE_BY_SIDE = 3
 _RUN_IN_ADDRESS = (
     "(chosen, seen) => [chosen, seen, new URLSearchParams(window.location.search).get('run') || '']"
 )
-_TO_PRETRAIN = (
-    "() => { [...document.querySelectorAll('button[role=tab]')]"
-    ".find((tab) => tab.textContent.trim() === 'Pretrain')?.click(); }"
-)
 _NOTHING = {
-    None: "There is no model here yet. Training a small one takes 30 seconds.",
-    "pretraining": "There is no pretrained model here yet. Training a small one takes 30 seconds.",
-    "nli": "There is no fine-tuned model here yet: pretrain a small one, then fine-tune it.",
+    None: later("There is no model here yet. Training a small one takes 30 seconds."),
+    "pretraining": later(
+        "There is no pretrained model here yet. Training a small one takes 30 seconds."
+    ),
+    "nli": later("There is no fine-tuned model here yet: pretrain a small one, then fine-tune it."),
 }
 
 
@@ -44,7 +44,7 @@ def offer(
 
 def choices(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """Lines of a menu with the ids that they stand for; no two lines are alike."""
-    lines = [entry.choice for entry in entries]
+    lines = [f"{entry.title} ({listed(map(translate, entry.facts))})" for entry in entries]
     return [
         (f"{line} {own_name(entry)}" if lines.count(line) > 1 else line, entry.id)
         for line, entry in zip(lines, entries, strict=True)
@@ -54,6 +54,15 @@ def choices(entries: Sequence[Entry]) -> list[tuple[str, str]]:
 def own_name(entry: Entry) -> str:
     """What tells a model from others of the same title: its folder's name."""
     return entry.id.partition("/")[2]
+
+
+def _to_pretrain() -> str:
+    """Script that opens the tab Pretrain."""
+    name = json.dumps(say("Pretrain"))
+    return (
+        "() => { [...document.querySelectorAll('button[role=tab]')]"
+        f".find((tab) => tab.textContent.trim() === {name})?.click(); }}"
+    )
 
 
 class ModelMenu:
@@ -71,9 +80,9 @@ class ModelMenu:
         """What to do where there is no model yet."""
         self._notice = gr.Column(visible=not self.entries)
         with self._notice:
-            gr.Markdown(_NOTHING[self._task])
-            gr.Button("Train one in 30 seconds", variant="primary", scale=0).click(
-                None, js=_TO_PRETRAIN, api_visibility="private"
+            gr.Markdown(say(_NOTHING[self._task]))
+            gr.Button(say("Train one in 30 seconds"), variant="primary", scale=0).click(
+                None, js=_to_pretrain(), api_visibility="private"
             )
         return self._notice
 
@@ -84,8 +93,8 @@ class ModelMenu:
             value=self._value(self._selected),
             multiselect=self._several,
             max_choices=MOST_SIDE_BY_SIDE if self._several else None,
-            label="Models" if self._several else "Model",
-            info="Up to three, side by side" if self._several else None,
+            label=say("Models") if self._several else say("Model"),
+            info=say("Up to three, side by side") if self._several else None,
         )
         return self._models
 

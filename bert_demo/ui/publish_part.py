@@ -13,23 +13,19 @@ import gradio as gr
 from bert_demo.runs.record import TRAINING
 from bert_demo.ui.context import token_of
 from bert_demo.ui.hosting import on_space
+from bert_demo.ui.language import later, say
 from bert_demo.ui.run_views import chosen_ids
 from bert_demo.ui.view import View, in_words, link, text, view, view_part
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
 
-_INTRODUCTION = """
-Makes a repository on the Hub of the model of one run, with its card and its numbers, so that others
-can use it. It goes there under the login of the computer that serves this page, which is made once
-by `hf auth login`.
-"""
-_TEACHERS = (
+_TEACHERS = later(
     "Only the teacher can publish from here, because it happens under the login of the computer "
     "that serves this page: open the address that the terminal prints under \u201cFor the "
     "teacher\u201d."
 )
-_PRIVATE, _PUBLIC = "only me", "everybody"
+_PRIVATE, _PUBLIC = later("only me"), later("everybody")
 
 
 def create_publish_part(context: AppContext, tab: gr.Tab, listed: gr.HTML) -> None:
@@ -39,26 +35,32 @@ def create_publish_part(context: AppContext, tab: gr.Tab, listed: gr.HTML) -> No
     def send(shown: Any, repo: Any, whom: Any, browser: Any) -> View:
         return published(context, chosen_ids(shown), repo, whom == _PUBLIC, browser)
 
-    with gr.Accordion("Publish to the Hugging Face Hub", open=False, visible=False) as part:
-        refusal = gr.Markdown(_TEACHERS)
+    with gr.Accordion(say("Publish to the Hugging Face Hub"), open=False, visible=False) as part:
+        refusal = gr.Markdown(say(_TEACHERS))
         with gr.Column(visible=False) as form:
-            gr.Markdown(_INTRODUCTION)
+            gr.Markdown(
+                say(
+                    "Makes a repository on the Hub of the model of one run, with its card and its "
+                    "numbers, so that others can use it. It goes there under the login of the "
+                    "computer that serves this page, which is made once by `hf auth login`."
+                )
+            )
             with gr.Row():
                 repo = gr.Textbox(
-                    label="Repository",
-                    info="Your name on the Hub and the model's: ada/crane",
+                    label=say("Repository"),
+                    info=say("Your name on the Hub and the model's: ada/crane"),
                     max_length=96,
                     min_width=280,
                 )
                 whom = gr.Radio(
-                    [_PRIVATE, _PUBLIC],
+                    [(say(whom), whom) for whom in (_PRIVATE, _PUBLIC)],
                     value=_PRIVATE,
-                    label="Who can see it",
-                    info="A repository that is there already keeps what it is",
+                    label=say("Who can see it"),
+                    info=say("A repository that is there already keeps what it is"),
                     min_width=280,
                 )
             with gr.Row(elem_classes="br-actions"):
-                go = gr.Button("Publish", variant="primary")
+                go = gr.Button(say("Publish"), variant="primary")
             told = view_part(min_height=70, elem_id="published")
     quiet: dict[str, Any] = {"api_visibility": "private"}
 
@@ -111,6 +113,9 @@ def published(
     from bert_demo.publish import publish
 
     done = publish(run.model, repo.strip(), public=public)
-    whom = "you alone can see it" if done.private else "everybody can see it"
-    words = f"The model of {run.title!r} is on the Hub, and {whom}."
+    if done.private:
+        said = later("The model of {run} is on the Hub, and you alone can see it.")
+    else:
+        said = later("The model of {run} is on the Hub, and everybody can see it.")
+    words = say(said, run=repr(run.title))
     return view(text(words, "strong"), link(done.url), spoken=words)

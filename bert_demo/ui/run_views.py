@@ -7,6 +7,7 @@ from typing import Any
 
 from bert_demo.runs.record import Run
 from bert_demo.runs.store import RunStore
+from bert_demo.ui.language import later, listed, number, say, translate
 from bert_demo.ui.run_curves import CURVES, overlay
 from bert_demo.ui.run_facts import corpus_of, result_of, score_of, settings_of, task_of
 from bert_demo.ui.view import Block, chart, columns, heading, table, text
@@ -14,27 +15,32 @@ from bert_demo.ui.view import Block, chart, columns, heading, table, text
 MOST_CHOSEN = 8
 _BEST = 10
 _HEIGHT = 340
-_TASKS = {"pretraining": "pretraining", "nli": "fine-tuning"}
+_TASKS = {"pretraining": later("pretraining"), "nli": later("fine-tuning")}
+_BEST_OF = {
+    "pretraining": later("Best pretraining on {corpus}"),
+    "nli": later("Best fine-tuning on {corpus}"),
+}
+_RESULTS = {"pretraining": later("Below word frequency"), "nli": later("Test accuracy")}
 
 
 def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """The list of runs for runs.js: words to show, and under "sort" what to sort them by."""
-    listed = []
+    found = []
     for run in runs:
         result = result_of(run)
         config, status = run.config, run.status
         corpus = corpus_of(run)
         size = "" if config is None or config.task == "nli" else config.size
         task = task_of(run)
-        listed.append(
+        found.append(
             {
                 "id": run.id,
                 "title": run.title,
                 "state": status.state,
-                "task": _TASKS.get(task, task),
+                "task": say(_TASKS.get(task, task)),
                 "corpus": corpus,
                 "size": size,
-                "step": f"{status.step:,}",
+                "step": number(status.step),
                 "seconds": _duration(status.seconds),
                 "result": "" if result is None else result[1],
                 "detail": "" if result is None else result[2],
@@ -49,7 +55,7 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 },
             }
         )
-    return listed
+    return found
 
 
 def chosen_ids(shown: Any) -> list[str]:
@@ -76,7 +82,7 @@ def compare(store: RunStore, runs: Sequence[Run], by: str) -> list[Block]:
                         chart(
                             f"runs-{curve.name}",
                             overlay(of_task, events, curve, by, places),
-                            f"{curve.title}, {_TASKS[task]}",
+                            listed([say(curve.title), say(_TASKS[task])]),
                             _HEIGHT,
                         )
                     ]
@@ -86,12 +92,13 @@ def compare(store: RunStore, runs: Sequence[Run], by: str) -> list[Block]:
         )
     found = differences(runs)
     if len(runs) > 1:
-        blocks.append(heading("What is different about them"))
+        blocks.append(heading(say("What is different about them")))
         if found:
-            names = ["Setting", *(f"{i}. {run.title}" for i, run in enumerate(runs, 1))]
-            blocks.append(table("Settings in which the chosen runs differ", names, found))
+            names = [say("Setting"), *(f"{i}. {run.title}" for i, run in enumerate(runs, 1))]
+            caption = say("Settings in which the chosen runs differ")
+            blocks.append(table(caption, names, found))
         else:
-            blocks.append(text("Their settings are the same."))
+            blocks.append(text(say("Their settings are the same.")))
     return blocks
 
 
@@ -119,36 +126,43 @@ def best(runs: Sequence[Run]) -> list[Block]:
                 groups.setdefault(corpus_of(run), []).append((scored, run))
         for corpus in sorted(groups):
             ranked = sorted(groups[corpus], key=lambda item: (-item[0], item[1].created))[:_BEST]
-            result = "Test accuracy" if task == "nli" else "Below word frequency"
-            listed = [
+            ranking = [
                 [
                     place,
                     run.title,
-                    f"{score:.1%}" if task == "nli" else f"{score:.3f} nats",
-                    "" if run.config is None else run.config.training.recipe,
+                    f"{score:.1%}" if task == "nli" else say("{n} nats", n=f"{score:.3f}"),
+                    "" if run.config is None else translate(run.config.training.recipe),
                     _duration(run.status.seconds),
                 ]
                 for place, (score, run) in enumerate(ranked, 1)
             ]
-            caption = f"Best {_TASKS[task]} on {corpus}"
-            names = ["Place", "Run", result, "Recipe", "Training time"]
-            blocks.append(table(caption, names, listed, numbers=(0, 2, 4)))
+            caption = say(_BEST_OF[task], corpus=corpus)
+            names = [
+                say("Place"),
+                say("Run"),
+                say(_RESULTS[task]),
+                say("Recipe"),
+                say("Training time"),
+            ]
+            blocks.append(table(caption, names, ranking, numbers=(0, 2, 4)))
     if not blocks:
-        blocks.append(text("No run has come to its end yet.", "muted"))
+        blocks.append(text(say("No run has come to its end yet."), "muted"))
     return blocks
 
 
 def _words(value: Any) -> str:
     if value is None:
-        return "not set"
+        return say("not set")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return say("yes") if value else say("no")
     if isinstance(value, float):
         return f"{value:g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return number(value) if isinstance(value, int) else str(value)
 
 
 def _duration(seconds: float) -> str:
     if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+        return say("{n} s", n=f"{seconds:.0f}")
+    if seconds < 7200:
+        return say("{n} min", n=f"{seconds / 60:.0f}")
+    return say("{n} h", n=f"{seconds / 3600:.1f}")

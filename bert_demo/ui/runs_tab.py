@@ -16,6 +16,8 @@ from bert_demo.ui import assets
 from bert_demo.ui.context import answered, own_token, token_of
 from bert_demo.ui.downloads import pack_metrics, pack_model
 from bert_demo.ui.hub_models import create_hub_models
+from bert_demo.ui.language import later, say, translate
+from bert_demo.ui.language import listed as in_a_row
 from bert_demo.ui.publish_part import create_publish_part
 from bert_demo.ui.run_views import MOST_CHOSEN, best, chosen_ids, compare, rows
 from bert_demo.ui.view import View, in_words, text, view, view_part
@@ -24,14 +26,7 @@ if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
 
 _LOG = logging.getLogger(__name__)
-_BY = {"by steps": "step", "by seconds": "seconds"}
-_ASK = (
-    "(list, browser) => {"
-    " const n = ((list && list.chosen) || []).length;"
-    " const sure = n > 0 && window.confirm(n === 1 ? 'Delete this run and its model for good?'"
-    " : `Delete these ${n} runs and their models for good?`);"
-    " return [sure ? list : null, browser]; }"
-)
+_BY = {"step": later("by steps"), "seconds": later("by seconds")}
 
 
 def create_runs_tab(context: AppContext) -> gr.Tab:
@@ -47,7 +42,7 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
     def overlay(shown: Any, by: Any) -> View:
         return side_by_side(context, chosen_ids(shown), by)
 
-    tab = gr.Tab("Runs", id="runs")
+    tab = gr.Tab(say("Runs"), id="runs")
     with tab:
         listed = gr.HTML(
             {"rows": [], "chosen": [], "mine": []},
@@ -58,17 +53,21 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
             elem_id="runs-list",
         )
         with gr.Row(elem_classes="br-actions"):
-            pack = gr.Button("Prepare downloads", size="sm")
-            delete = gr.Button("Delete", size="sm", variant="stop")
+            pack = gr.Button(say("Prepare downloads"), size="sm")
+            delete = gr.Button(say("Delete"), size="sm", variant="stop")
             by = gr.Radio(
-                list(_BY),
-                value="by steps",
+                [(say(words), name) for name, words in _BY.items()],
+                value="step",
+                label=say("Draw the curves by steps or by seconds"),
                 show_label=False,
                 container=False,
                 elem_classes="br-last",
             )
         files = gr.File(
-            label="Models (zip) and numbers (CSV)", visible=False, interactive=False, height=190
+            label=say("Models (zip) and numbers (CSV)"),
+            visible=False,
+            interactive=False,
+            height=190,
         )
         curves = view_part(min_height=120)
         leaders = view_part()
@@ -106,7 +105,7 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
             answered(remove),
             [listed, context.browser],
             [listed, leaders],
-            js=_ASK,
+            js="(list, browser) => window.bertDemo.whenSure(list, browser)",
             trigger_mode="once",
             **quiet,
         ).then(overlay, [listed, by], curves, **quiet)
@@ -130,13 +129,14 @@ def listing(context: AppContext, chosen: list[str], browser: Any) -> dict[str, A
 def side_by_side(context: AppContext, chosen: list[str], by: Any) -> View:
     """Curves and differences of the ticked runs."""
     if not chosen:
-        return view(text("Tick runs in the list to see their curves together.", "muted"))
+        return view(text(say("Tick runs in the list to see their curves together."), "muted"))
     runs = _runs(context, chosen[:MOST_CHOSEN])
-    blocks = compare(context.store, runs, _BY.get(by, "step"))
+    blocks = compare(context.store, runs, by if by in _BY else "step")
     if len(chosen) > MOST_CHOSEN:
-        blocks.insert(0, text(f"These are the first {MOST_CHOSEN} of the ticked runs.", "muted"))
-    names = ", ".join(run.title for run in runs)
-    return view(*blocks, spoken=f"Curves of {len(runs)} runs: {names}.")
+        words = say("These are the first {n} of the ticked runs.", n=MOST_CHOSEN)
+        blocks.insert(0, text(words, "muted"))
+    names = in_a_row(run.title for run in runs)
+    return view(*blocks, spoken=say("Curves of these runs: {runs}.", runs=names))
 
 
 def delete_runs(context: AppContext, chosen: list[str], browser: Any) -> list[str]:
@@ -146,7 +146,7 @@ def delete_runs(context: AppContext, chosen: list[str], browser: Any) -> list[st
         try:
             context.queue.request(name, "delete", token_of(browser))
         except ValueError as error:
-            refused.append(f"{name}: {error}")
+            refused.append(f"{name}: {translate(str(error))}")
     return refused
 
 
@@ -167,11 +167,12 @@ def packed(context: AppContext) -> Any:
             # Gradio takes its copies while this waits here.
             yield gr.update(value=files, visible=True)
         except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(translate(str(error)), print_exception=False) from error
         except OSError as error:
             _LOG.exception("Files for a download could not be written")
             raise gr.Error(
-                f"The files could not be written here: {error.strerror}.", print_exception=False
+                say("The files could not be written here: {reason}.", reason=error.strerror),
+                print_exception=False,
             ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)

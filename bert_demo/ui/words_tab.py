@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from bert_demo.ui.language import say
 from bert_demo.ui.model_menu import ModelMenu
 from bert_demo.ui.view import contexts_part, in_words, reveal, view_part
 from bert_demo.ui.words_view import (
@@ -37,31 +38,36 @@ def create_words_tab(context: AppContext) -> gr.Tab:
         most = max(found)
         return gr.Slider(maximum=most, value=most if layer >= deepest else min(layer, most)), most
 
-    tab = gr.Tab("Words in context", id="words")
+    tab = gr.Tab(say("Words in context"), id="words")
     with tab:
         menu.notice()
         with gr.Row(visible=bool(menu.entries)) as body:
             with gr.Column(scale=2, elem_classes="bc-form"):
                 models = menu.dropdown()
                 with gr.Row():
-                    given = gr.Textbox(word, label="Word", max_lines=1, max_length=60)
-                    ready = gr.Dropdown(ready_made(), value=BOOK, label="Ready-made contexts")
+                    given = gr.Textbox(word, label=say("Word"), max_lines=1, max_length=60)
+                    lists = ready_made()
+                    ready = gr.Dropdown(lists, value=BOOK, label=say("Ready-made contexts"))
                 contexts = contexts_part(
-                    rows, label="Contexts", show_label=True, container=True, padding=True
+                    rows, label=say("Contexts"), show_label=True, container=True, padding=True
                 )
                 gr.Markdown(
-                    "The word's first place in each context counts. `<sep>` begins the second "
-                    "sentence of a pair."
+                    say(
+                        "The word's first place in each context counts. `<sep>` begins the second "
+                        "sentence of a pair."
+                    )
                 )
-                go = gr.Button("Compare", variant="primary")
+                go = gr.Button(say("Compare"), variant="primary")
                 most = max((e.config.num_hidden_layers for e in menu.entries[:1]), default=1)
                 deepest = gr.State(most)
                 layer = gr.Slider(
-                    0, most, most, step=1, label="Layer", info="0 is before any context"
+                    0, most, most, step=1, label=say("Layer"), info=say("0 is before any context")
                 )
-                likeness = gr.Radio([RAW, CENTRED], value=RAW, label="Cosines")
-                colour = gr.Radio([BY_CONTEXT, BY_SENSE], value=BY_SENSE, label="Colour the map by")
-                untrained = gr.Checkbox(True, label="Beside it, the same model untrained")
+                likeness = gr.Radio(_named(RAW, CENTRED), value=RAW, label=say("Cosines"))
+                colour = gr.Radio(
+                    _named(BY_CONTEXT, BY_SENSE), value=BY_SENSE, label=say("Colour the map by")
+                )
+                untrained = gr.Checkbox(True, label=say("Beside it, the same model untrained"))
             with gr.Column(scale=4, elem_classes="bd-stage"):
                 result = view_part(min_height=560, elem_id="words-result")
         shown = [models, given, contexts, layer, likeness, colour, untrained]
@@ -83,3 +89,7 @@ def create_words_tab(context: AppContext) -> gr.Tab:
             **task
         )
     return tab
+
+
+def _named(*choices: str) -> list[tuple[str, str]]:
+    return [(say(choice), choice) for choice in choices]

@@ -81,9 +81,9 @@ class _Shown:
     untrained: bool
 
 
-def ready_made() -> list[str]:
-    """Names of the lists of contexts to begin with."""
-    return [BOOK, *SENSES]
+def ready_made() -> list[tuple[str, str]]:
+    """The lists of contexts to begin with: what each is called, and its name."""
+    return [(say(BOOK), BOOK), *((word, word) for word in SENSES)]
 
 
 def contexts_of(name: str) -> tuple[str, list[Row]]:

@@ -3,6 +3,18 @@
 (function () {
   "use strict";
 
+  // The page's language and its translations stand before this script (assets.py).
+  const { language, translations } = window.bertDemo;
+  document.documentElement.lang = language;
+  // Dates follow the reader's own settings where the page is in its first language.
+  const locale = language === "en" ? [] : language;
+
+  // English words in the page's language, with values in place of the names in braces.
+  function say(text, values) {
+    const words = translations[text] ?? text;
+    return values ? words.replace(/\{(\w+)\}/g, (_, name) => values[name]) : words;
+  }
+
   let loading = null;
 
   function plotly() {
@@ -42,14 +54,14 @@
   }
 
   function whole(value) {
-    return Math.round(value).toLocaleString("en-GB");
+    return Math.round(value).toLocaleString("en-GB").replaceAll(",", say("1,000").slice(1, -3));
   }
 
   function duration(seconds) {
-    if (seconds < 10) return seconds.toFixed(1) + " s";
-    if (seconds < 120) return Math.round(seconds) + " s";
-    if (seconds < 7200) return Math.round(seconds / 60) + " min";
-    return (seconds / 3600).toFixed(1) + " h";
+    if (seconds < 10) return say("{n} s", { n: seconds.toFixed(1) });
+    if (seconds < 120) return say("{n} s", { n: Math.round(seconds) });
+    if (seconds < 7200) return say("{n} min", { n: Math.round(seconds / 60) });
+    return say("{n} h", { n: (seconds / 3600).toFixed(1) });
   }
 
   function bytes(count) {
@@ -65,6 +77,6 @@
     if (url.href !== window.location.href) window.history.replaceState(null, "", url);
   }
 
-  window.bertDemo = Object.assign(window.bertDemo || {},
-    { plotly, make, colour, onThemeChange, whole, duration, bytes, remember });
+  Object.assign(window.bertDemo,
+    { say, locale, plotly, make, colour, onThemeChange, whole, duration, bytes, remember });
 })();

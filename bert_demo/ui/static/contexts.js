@@ -2,6 +2,8 @@
 (() => {
   "use strict";
 
+  const { say } = window.bertDemo;
+
   const mount = (root, props, watch) => {
     root.replaceChildren();
     const list = document.createElement("ol");
@@ -11,7 +13,7 @@
     const add = document.createElement("button");
     add.type = "button";
     add.className = "bc-add";
-    add.textContent = "Add a context";
+    add.textContent = say("Add a context");
     root.append(list, senses, add);
 
     const read = () =>
@@ -39,9 +41,9 @@
     const number = () => {
       [...list.children].forEach((row, i) => {
         const [text, sense] = row.querySelectorAll("input");
-        text.setAttribute("aria-label", `Context ${i + 1}`);
-        sense.setAttribute("aria-label", `Sense of context ${i + 1}`);
-        row.querySelector("button").setAttribute("aria-label", `Remove context ${i + 1}`);
+        text.setAttribute("aria-label", say("Context {n}", { n: i + 1 }));
+        sense.setAttribute("aria-label", say("Sense of context {n}", { n: i + 1 }));
+        row.querySelector("button").setAttribute("aria-label", say("Remove context {n}", { n: i + 1 }));
       });
     };
 
@@ -60,7 +62,7 @@
     const insert = (text, sense, before) => {
       const row = document.createElement("li");
       row.className = "bc-row";
-      const words = field("bc-text", text, "a sentence with the word in it");
+      const words = field("bc-text", text, say("a sentence with the word in it"));
       words.maxLength = 2000;
       words.addEventListener("keydown", (event) => {
         if (event.key !== "Enter") return;
@@ -81,7 +83,7 @@
         number();
         store();
       });
-      const label = field("bc-sense", sense, "sense");
+      const label = field("bc-sense", sense, say("sense"));
       label.maxLength = 60;
       label.setAttribute("list", senses.id);
       const remove = document.createElement("button");

@@ -2,7 +2,7 @@
 // markers, and the lines that give a loss its meaning.
 (function () {
   "use strict";
-  const { whole, colour } = window.bertDemo;
+  const { say, whole, colour } = window.bertDemo;
   const NARROW = 600;
 
   // Exponential mean without the bias of its beginning; the span grows with the run.
@@ -48,8 +48,8 @@
     const steps = new Set(all.map((v) => v.step));
     const some = validations.filter((v) => !steps.has(v.step));
     return [
-      { events: some, whole: false, pairs: some.length && `held out, ${whole(some[0].n)} pairs` },
-      { events: all, whole: true, pairs: all.length && `at the end, ${whole(most)} pairs` },
+      { events: some, whole: false, pairs: some.length && say("held out, {n} pairs", { n: whole(some[0].n) }) },
+      { events: all, whole: true, pairs: all.length && say("at the end, {n} pairs", { n: whole(most) }) },
     ].filter(({ events }) => events.length);
   }
 
@@ -59,21 +59,21 @@
     const end = x.length ? x[x.length - 1] : 1;
     const text = colour("--bd-text"), grid = colour("--bd-grid"), faint = colour("--bd-faint");
     const lines = (data.start && data.start.baselines) || {};
-    const words = `ln ${whole(data.start ? data.start.vocab_size : 0)}`;
+    const logarithm = `ln ${whole(data.start ? data.start.vocab_size : 0)}`;
     // Each line's words for a wide figure and for a narrow one.
     const plots = task === "nli"
       ? [
-        { name: "loss", title: "Loss", colour: "--series-1",
-          lines: [[lines.uniform, "guessing<br>ln 3 =", "guessing<br>ln 3 ="]] },
-        { name: "accuracy", title: "Accuracy", colour: "--series-3", share: true,
-          lines: [[lines.chance, "chance<br>=", "chance<br>="]] },
+        { name: "loss", title: say("Loss"), colour: "--series-1",
+          lines: [[lines.uniform, say("guessing<br>ln 3 ="), say("guessing<br>ln 3 =")]] },
+        { name: "accuracy", title: say("Accuracy"), colour: "--series-3", share: true,
+          lines: [[lines.chance, say("chance<br>="), say("chance<br>=")]] },
       ]
       : [
-        { name: "mlm_loss", title: "Masked words: loss", colour: "--series-1",
-          lines: [[lines.uniform, `every word alike<br>${words} =`, `${words}<br>=`],
-            [lines.unigram, "word frequency<br>alone =", "frequency<br>="]] },
-        { name: "nsp_loss", title: "Next sentence: loss", colour: "--series-2",
-          lines: [[lines.coin, "tossing a coin<br>ln 2 =", "a coin<br>ln 2 ="]] },
+        { name: "mlm_loss", title: say("Masked words: loss"), colour: "--series-1",
+          lines: [[lines.uniform, say("every word alike<br>{ln} =", { ln: logarithm }), `${logarithm}<br>=`],
+            [lines.unigram, say("word frequency<br>alone ="), say("frequency<br>=")]] },
+        { name: "nsp_loss", title: say("Next sentence: loss"), colour: "--series-2",
+          lines: [[lines.coin, say("tossing a coin<br>ln 2 ="), say("a coin<br>ln 2 =")]] },
       ];
     const held = scored(data.validations);
     const traces = [], annotations = [], shapes = [];
@@ -83,13 +83,13 @@
       const thinned = thin(x, raw, smooth(raw), narrow ? 250 : 600);
       const shared = { type: "scatter", xaxis: "x", yaxis: axis, legendgroup: String(i) };
       traces.push(
-        { ...shared, name: "each step", x: thinned.rawX, y: thinned.raw, mode: "lines",
+        { ...shared, name: say("each step"), x: thinned.rawX, y: thinned.raw, mode: "lines",
           line: { color: hue, width: 1 }, opacity: 0.28, hoverinfo: "skip", showlegend: false },
-        { ...shared, name: "smoothed", x: thinned.x, y: thinned.smoothed, mode: "lines",
+        { ...shared, name: say("smoothed"), x: thinned.x, y: thinned.smoothed, mode: "lines",
           line: { color: hue, width: 2.5 }, showlegend: false,
-          hovertemplate: `%{y:${format}}<extra>training, smoothed</extra>` },
+          hovertemplate: `%{y:${format}}<extra>${say("training, smoothed")}</extra>` },
         ...held.map(({ events, whole: all, pairs }) => ({
-          ...shared, name: all ? "at the end" : "held out", x: events.map((v) => v[clock]),
+          ...shared, name: all ? say("at the end") : say("held out"), x: events.map((v) => v[clock]),
           y: events.map((v) => v[plot.name]), mode: "markers", showlegend: false,
           marker: { color: all ? hue : colour("--bd-paper"), size: all ? 10 : 8,
             symbol: all ? "diamond" : "circle", line: { color: hue, width: 2 } },
@@ -126,7 +126,7 @@
       hoverlabel: { bgcolor: colour("--bd-paper"), bordercolor: grid, font: { color: text } },
       dragmode: window.matchMedia("(pointer: coarse)").matches ? false : "zoom",
       xaxis: { anchor: "y2", gridcolor: grid, zeroline: false, linecolor: grid, rangemode: "tozero",
-        title: { text: byTime ? "seconds of training" : "step", standoff: 8, font: { size: 12 } },
+        title: { text: byTime ? say("seconds of training") : say("step"), standoff: 8, font: { size: 12 } },
         hoverformat: byTime ? ".1f" : ",d", tickfont: { size: 11 } },
       yaxis: { ...y, domain: [0.56, 1] },
       yaxis2: { ...y, ...share, domain: [0, 0.42] },

@@ -2,16 +2,16 @@
 // frame. A slider scrubs through training time; Play runs it; at its end it follows a live run.
 (function () {
   "use strict";
-  const { make, whole, duration } = window.bertDemo;
+  const { say, make, whole, duration } = window.bertDemo;
   const FILM_SECONDS = 8;
 
   window.bertDemo.film = function (host) {
     let frames = [], shown = -1, following = true, timer = null;
 
     const slider = make("input", {
-      type: "range", min: 0, max: 0, value: 0, step: 1, "aria-label": "Moment of training",
+      type: "range", min: 0, max: 0, value: 0, step: 1, "aria-label": say("Moment of training"),
     });
-    const play = make("button", { type: "button", class: "bd-button", text: "Play" });
+    const play = make("button", { type: "button", class: "bd-button", text: say("Play") });
     const when = make("span", { class: "bd-film-when" });
     const blanks = make("div", { class: "bd-blanks" });
     const matrix = make("div", { class: "bd-matrix" });
@@ -19,10 +19,10 @@
     const likeTitle = make("h4", { class: "bd-h" });
     const body = make("div", { class: "bd-film-body" },
       make("section", {},
-        make("h4", { class: "bd-h", text: "What it puts into the blank" }), blanks),
+        make("h4", { class: "bd-h", text: say("What it puts into the blank") }), blanks),
       make("section", {}, likeTitle, matrix, verdict));
     const root = make("section", { class: "bd-film", hidden: "" },
-      make("h3", { class: "bd-h3", text: "What it believes, step by step" }),
+      make("h3", { class: "bd-h3", text: say("What it believes, step by step") }),
       make("div", { class: "bd-film-bar" }, play, slider, when), body);
     host.append(root);
 
@@ -36,7 +36,7 @@
     function start() {
       let place = shown >= frames.length - 1 ? 0 : shown;
       following = false;
-      play.textContent = "Stop";
+      play.textContent = say("Stop");
       const pause = Math.min(600, Math.max(60, (FILM_SECONDS * 1000) / Math.max(frames.length, 1)));
       timer = setInterval(() => {
         show(place);
@@ -47,23 +47,23 @@
     function stop() {
       clearInterval(timer);
       timer = null;
-      play.textContent = "Play";
+      play.textContent = say("Play");
     }
 
     function show(index) {
       shown = index;
       slider.value = index;
       const frame = frames[index];
-      const words = `step ${whole(frame.step)}, after ${duration(frame.seconds)}`;
+      const words = say("step {n}, after {time}", { n: whole(frame.step), time: duration(frame.seconds) });
       when.textContent = words;
       slider.setAttribute("aria-valuetext", words);
       showBlanks(frame.blanks || []);
       showMatrix(frame.similarities);
       if (frame.separation !== undefined) {
         const sign = frame.separation >= 0 ? "+" : "−";
-        verdict.textContent =
-          `Same sense against other senses: ${sign}${Math.abs(frame.separation).toFixed(2)}. ` +
-          "Above 0, vectors of one sense are closer to each other than to the rest.";
+        verdict.textContent = say(
+          "Same sense against other senses: {n}. Above 0, vectors of one sense are closer to each other than to the rest.",
+          { n: sign + Math.abs(frame.separation).toFixed(2) });
       }
     }
 
@@ -97,7 +97,7 @@
     function showMatrix(found) {
       if (!found) return;
       const n = found.labels.length, key = found.labels.join("\n");
-      likeTitle.textContent = `How alike it finds “${found.word || "the word"}” in these texts`;
+      likeTitle.textContent = say("How alike it finds “{word}” in these texts", { word: found.word });
       if (matrix.dataset.key !== key) {
         matrix.dataset.key = key;
         matrix.replaceChildren();
@@ -120,11 +120,11 @@
         const share = Math.round(Math.min(1, Math.abs(value)) * 100);
         const hue = value >= 0 ? "var(--series-1)" : "var(--series-4)";
         cell.style.background = `color-mix(in srgb, ${hue} ${share}%, var(--bd-cell))`;
-        cell.title = `${value.toFixed(2)}: “${found.labels[i]}” and “${found.labels[j]}”`;
+        cell.title = `${value.toFixed(2)}: “${found.labels[i]}”, “${found.labels[j]}”`;
       }));
       matrix.setAttribute("role", "img");
       matrix.setAttribute("aria-label",
-        `Similarities of ${n} contexts, from −1 (orange) to 1 (blue), grouped by sense`);
+        say("Similarities of {n} contexts, from −1 (orange) to 1 (blue), grouped by sense", { n }));
     }
 
     return {

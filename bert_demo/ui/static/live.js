@@ -2,13 +2,17 @@
 // about once a second and draws into the same node, so zoom, hover and scroll stay as they are.
 (function () {
   "use strict";
-  const { make, whole, duration, bytes, remember, onThemeChange } = window.bertDemo;
+  const { say, make, whole, duration, bytes, remember, onThemeChange } = window.bertDemo;
   const { smooth, figure } = window.bertDemo.curves;
-  const STATES = {
-    queued: "waiting", running: "training", pausing: "pausing", stopping: "stopping",
-    paused: "paused", stopped: "stopped", completed: "finished", failed: "failed",
-    interrupted: "interrupted",
+  const states = {
+    queued: say("waiting"), running: say("training"), pausing: say("pausing"),
+    stopping: say("stopping"), paused: say("paused"), stopped: say("stopped"),
+    completed: say("finished"), failed: say("failed"), interrupted: say("interrupted"),
   };
+  const plotlyWords = { locale: "page", locales: { page: { dictionary: {
+    "Download plot as a PNG": say("Download plot as a PNG"), "Zoom": say("Zoom"), "Pan": say("Pan"),
+    "Reset axes": say("Reset axes"),
+  } } } };
   const BUSY = ["queued", "running", "pausing", "stopping"];
 
   window.bertDemo.live = function (element, props, server, trigger, watch) {
@@ -36,7 +40,7 @@
     }
 
     function showOthers(others) {
-      parts.others.replaceChildren(...(others.length ? ["In training now: "] : []),
+      parts.others.replaceChildren(...(others.length ? [say("In training now: ")] : []),
         ...others.flatMap((other, i) => [
           i ? ", " : "",
           make("a", { href: `?run=${encodeURIComponent(other.id)}`, text: other.title }),
@@ -66,7 +70,7 @@
         take(answer);
       } catch (error) {
         if (mine !== run) return;
-        if (++misses >= 3) note("The connection to the page is lost; trying again.", true);
+        if (++misses >= 3) note(say("The connection to the page is lost; trying again."), true);
         return schedule(Math.min(10000, 1000 * misses));
       }
       const wait = pace();
@@ -104,7 +108,7 @@
     function show() {
       const step = last("step"), start = data.start;
       parts.title.textContent = status.title;
-      const badge = STATES[status.state] || status.state;
+      const badge = states[status.state] || status.state;
       if (parts.badge.textContent !== badge) parts.badge.textContent = badge;
       parts.badge.dataset.state = status.state;
       note(words(), status.state === "failed");
@@ -114,25 +118,26 @@
       const share = left === null || spent === null ? (data.end ? 1 : 0)
         : Math.max(spent / (spent + left), start && start.steps ? step / start.steps : 0);
       parts.progress.style.width = `${Math.min(100, share * 100)}%`;
-      const steps = start && start.steps ? ` of ${whole(start.steps)}` : "";
+      const steps = start && start.steps ? say(" of {n}", { n: whole(start.steps) }) : "";
       const validation = data.validations[data.validations.length - 1];
       const held = (name) => (validation && validation[name] !== undefined
-        ? `held out ${validation[name].toFixed(2)}` : "");
+        ? say("held out {n}", { n: validation[name].toFixed(2) }) : "");
       set("step", step === null ? null : whole(step), steps);
       if (nli) {
-        set("first", smoothLast("loss"), held("loss"), "Loss");
+        set("first", smoothLast("loss"), held("loss"), say("Loss"));
         const accuracy = smoothLast("accuracy", 100);
-        const heldOut = validation ? `held out ${(validation.accuracy * 100).toFixed(1)}%` : "";
-        set("second", accuracy === null ? null : accuracy + "%", heldOut, "Accuracy");
+        const share = validation && `${(validation.accuracy * 100).toFixed(1)}%`;
+        const heldOut = validation ? say("held out {n}", { n: share }) : "";
+        set("second", accuracy === null ? null : accuracy + "%", heldOut, say("Accuracy"));
       } else {
-        set("first", smoothLast("mlm_loss"), held("mlm_loss"), "Masked words, loss");
-        set("second", smoothLast("nsp_loss"), held("nsp_loss"), "Next sentence, loss");
+        set("first", smoothLast("mlm_loss"), held("mlm_loss"), say("Masked words, loss"));
+        set("second", smoothLast("nsp_loss"), held("nsp_loss"), say("Next sentence, loss"));
       }
       const speed = last("examples_per_second");
-      set("speed", speed === null ? null : whole(speed), " a second");
+      set("speed", speed === null ? null : whole(speed), say(" a second"));
       const finished = data.end && !BUSY.includes(status.state);
       set("time", finished ? duration(data.end.seconds) : left === null ? null : duration(left),
-        "", finished ? "Time taken" : "Time left");
+        "", finished ? say("Time taken") : say("Time left"));
       set("device", start ? start.device.toUpperCase().split(":")[0] : null,
         start ? `, ${start.precision}` : "");
       const memory = (data.end && data.end.peak_memory_bytes) || status.memory;
@@ -143,7 +148,7 @@
 
     function words() {
       if (status.message) return status.message;
-      return data.start ? data.start.source : "Getting ready.";
+      return data.start ? data.start.source : say("Getting ready.");
     }
 
     function set(name, value, unit, label) {
@@ -162,11 +167,12 @@
 
     function result(test) {
       parts.result.hidden = false;
-      parts.resultText.textContent =
-        `On ${whole(test.n)} test pairs that it never saw, ${(test.accuracy * 100).toFixed(1)}% ` +
-        "of its verdicts are right; a third would be chance.";
-      const names = ["entailment", "neutral", "contradiction"], table = parts.confusion;
-      table.replaceChildren(make("caption", { text: "True label (rows) and verdict (columns)" }));
+      parts.resultText.textContent = say(
+        "On {n} test pairs that it never saw, {share}% of its verdicts are right; a third would be chance.",
+        { n: whole(test.n), share: (test.accuracy * 100).toFixed(1) });
+      const names = [say("entailment"), say("neutral"), say("contradiction")];
+      const table = parts.confusion;
+      table.replaceChildren(make("caption", { text: say("True label (rows) and verdict (columns)") }));
       table.append(make("tr", {}, make("td", {}),
         ...names.map((name) => make("th", { scope: "col", text: name }))));
       test.confusion.forEach((row, i) => {
@@ -189,12 +195,14 @@
         drawn = parts.plot.clientWidth;
         const { traces, layout } = figure(data, status.task, byTime, run, drawn);
         await plotly.react(parts.plot, traces, layout, {
-          displaylogo: false,
+          displaylogo: false, ...plotlyWords,
+          // Where nothing hovers it would always be there, over the words above the curves.
+          displayModeBar: window.matchMedia("(hover: none)").matches ? false : "hover",
           modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
         });
         parts.plot.setAttribute("aria-label", describe());
       } catch (error) {
-        note("The curves cannot be drawn in this browser.", true);
+        note(say("The curves cannot be drawn in this browser."), true);
       } finally {
         drawing = false;
         if (again) { again = false; draw(); }
@@ -203,13 +211,13 @@
 
     function describe() {
       const name = status.task === "nli" ? "loss" : "mlm_loss", value = smoothLast(name);
-      return value === null ? "Curves of the run, empty so far"
-        : `Curves of the run: at step ${whole(last("step"))} the loss is ${value}`;
+      return value === null ? say("Curves of the run, empty so far")
+        : say("Curves of the run: at step {n} the loss is {loss}", { n: whole(last("step")), loss: value });
     }
 
     parts.axis.addEventListener("click", () => {
       byTime = !byTime;
-      parts.axis.textContent = byTime ? "by seconds" : "by steps";
+      parts.axis.textContent = byTime ? say("by seconds") : say("by steps");
       if (status) draw();
     });
     onThemeChange(() => status && draw());
@@ -223,6 +231,8 @@
     element.addEventListener("bd-now", () => schedule(0));
     follow();
   };
+
+  window.bertDemo.states = states;
 
   function build(host) {
     const tiles = {};
@@ -240,22 +250,22 @@
     parts.progress = make("div", {});
     parts.plot = make("div", { class: "bd-plot", role: "img" });
     parts.axis = make("button", {
-      type: "button", class: "bd-button bd-axis", text: "by steps",
-      title: "Draw the curves by steps or by seconds",
+      type: "button", class: "bd-button bd-axis", text: say("by steps"),
+      title: say("Draw the curves by steps or by seconds"),
     });
     parts.film = make("div", {});
     parts.resultText = make("p", {});
     parts.confusion = make("table", { class: "bd-confusion" });
     parts.result = make("section", { class: "bd-result", hidden: "" },
-      make("h3", { class: "bd-h3", text: "The test" }), parts.resultText,
+      make("h3", { class: "bd-h3", text: say("The test") }), parts.resultText,
       make("div", { class: "bd-scroll" }, parts.confusion));
     parts.body = make("div", { class: "bd-run", hidden: "" },
       make("div", { class: "bd-head" }, parts.title, parts.badge), parts.message,
       make("div", { class: "bd-progress", "aria-hidden": "true" }, parts.progress),
       make("div", { class: "bd-tiles" },
-        tile("step", "Step"), tile("first", "Loss"), tile("second", "Loss"),
-        tile("speed", "Pairs"), tile("time", "Time left"), tile("device", "Device"),
-        tile("memory", "Memory")),
+        tile("step", say("Step")), tile("first", say("Loss")), tile("second", say("Loss")),
+        tile("speed", say("Pairs")), tile("time", say("Time left")), tile("device", say("Device")),
+        tile("memory", say("Memory"))),
       parts.result, make("div", { class: "bd-plot-frame" }, parts.plot, parts.axis), parts.film);
     parts.empty = host.querySelector(".bd-empty") || make("div", { class: "bd-empty" });
     parts.others = parts.empty.querySelector(".bd-others") || make("p", {});

@@ -4,33 +4,32 @@
   "use strict";
 
   const EVERY = 5000;
+  const { say, make, locale, states } = window.bertDemo;
   const COLUMNS = [
-    ["title", "Run", 1],
-    ["state", "State", 1],
-    ["task", "Task", 1, "br-wide"],
-    ["corpus", "Text", 1, "br-wide"],
-    ["size", "Model", 1, "br-wide"],
-    ["step", "Steps", -1, "br-number br-wide"],
-    ["seconds", "Time", -1, "br-number br-wide"],
-    ["result", "Result", -1],
-    ["created", "Started", -1, "br-wide"],
+    ["title", say("Run"), 1],
+    ["state", say("State"), 1],
+    ["task", say("Task"), 1, "br-wide"],
+    ["corpus", say("Text"), 1, "br-wide"],
+    ["size", say("Model"), 1, "br-wide"],
+    ["step", say("Steps"), -1, "br-number br-wide"],
+    ["seconds", say("Time"), -1, "br-number br-wide"],
+    ["result", say("Result"), -1],
+    ["created", say("Started"), -1, "br-wide"],
   ];
-  const STATES = { completed: "finished", running: "training", queued: "waiting" };
 
   const mountRuns = (element, props, watch, trigger, server) => {
-    const { make } = window.bertDemo;
     let rows = [], chosen = new Set(), mine = new Set(), column = "created", direction = -1;
     let drawn = "", timer = null;
 
     const count = make("p", { class: "br-count", role: "status" });
     const head = make("tr", {});
     const body = make("tbody", {});
-    const scroll = make("div", { class: "br-scroll", tabindex: "0", role: "region", "aria-label": "All runs" },
+    const scroll = make("div", { class: "br-scroll", tabindex: "0", role: "region", "aria-label": say("All runs") },
       make("table", { class: "br-table" }, make("thead", {}, head), body));
-    const nothing = make("p", { class: "br-nothing", text: "There are no runs yet. Training a small model takes 30 seconds, in the tab Pretrain." });
+    const nothing = make("p", { class: "br-nothing", text: say("There are no runs yet. Training a small model takes 30 seconds, in the tab Pretrain.") });
     element.replaceChildren(make("div", { class: "br-runs" }, scroll, nothing, count));
 
-    head.append(make("th", { scope: "col" }, make("span", { class: "br-hidden", text: "Ticked" })));
+    head.append(make("th", { scope: "col" }, make("span", { class: "br-hidden", text: say("Ticked") })));
     for (const [name, label, first, look] of COLUMNS) {
       const button = make("button", { type: "button", text: label });
       button.addEventListener("click", () => {
@@ -51,23 +50,24 @@
       return order * direction || b.created - a.created;
     });
 
-    const when = (seconds) => new Date(seconds * 1000).toLocaleString([], {
+    const when = (seconds) => new Date(seconds * 1000).toLocaleString(locale, {
       month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
     });
 
     const store = () => {
       props.value = { rows, chosen: [...chosen], mine: [...mine] };
-      say();
+      tell();
       trigger("select");
     };
 
-    const say = () => {
-      const words = chosen.size ? `${chosen.size} of ${rows.length} ticked` : `${rows.length} ${rows.length === 1 ? "run" : "runs"}`;
+    const tell = () => {
+      const all = rows.length === 1 ? say("1 run") : say("{n} runs", { n: rows.length });
+      const words = chosen.size ? say("{n} of {all} ticked", { n: chosen.size, all: rows.length }) : all;
       if (count.textContent !== words) count.textContent = words;
     };
 
     const line = (row) => {
-      const tick = make("input", { type: "checkbox", "aria-label": `Tick ${row.title}` });
+      const tick = make("input", { type: "checkbox", "aria-label": say("Tick {run}", { run: row.title }) });
       tick.checked = chosen.has(row.id);
       tick.addEventListener("change", () => {
         if (tick.checked) chosen.add(row.id);
@@ -80,9 +80,9 @@
         const cell = make("td", { class: look || "" });
         if (name === "title") {
           cell.append(make("a", { href: `?run=${encodeURIComponent(row.id)}`, text: row.title }));
-          if (mine.has(row.id)) cell.append(" ", make("span", { class: "br-mine", text: "yours" }));
+          if (mine.has(row.id)) cell.append(" ", make("span", { class: "br-mine", text: say("yours") }));
         } else if (name === "state") {
-          cell.append(make("span", { class: "bd-badge", "data-state": row.state, text: STATES[row.state] || row.state }));
+          cell.append(make("span", { class: "bd-badge", "data-state": row.state, text: states[row.state] || row.state }));
         } else if (name === "result") {
           cell.append(row.result);
           if (row.detail) cell.append(" ", make("span", { class: "br-detail", text: row.detail }));
@@ -111,7 +111,7 @@
       }
       scroll.hidden = rows.length === 0;
       nothing.hidden = rows.length > 0;
-      say();
+      tell();
     };
 
     const show = () => {
@@ -145,5 +145,13 @@
     timer = setTimeout(ask, EVERY);
   };
 
-  window.bertDemo.mountRuns = mountRuns;
+  // The list as it is for who is sure to delete the ticked runs, and none for who is not.
+  const whenSure = (list, browser) => {
+    const n = ((list && list.chosen) || []).length;
+    const words = n === 1 ? say("Delete this run and its model for good?")
+      : say("Delete these {n} runs and their models for good?", { n });
+    return [n > 0 && window.confirm(words) ? list : null, browser];
+  };
+
+  Object.assign(window.bertDemo, { mountRuns, whenSure });
 })();
