@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 class _Interrupt:
-    """Turns the first Ctrl-C into a request to stop, once there is something worth keeping."""
+    """Turns the first Ctrl-C, or the system's request to end, into a request to stop, once there
+    is something worth keeping."""
+
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
         self.requested = False
@@ -37,12 +40,13 @@ class _Interrupt:
     def __enter__(self) -> _Interrupt:
         self._main = threading.current_thread() is threading.main_thread()
         if self._main:
-            self._before = signal.signal(signal.SIGINT, self._handle)
+            self._before = [signal.signal(number, self._handle) for number in self._SIGNALS]
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._main:
-            signal.signal(signal.SIGINT, self._before)
+            for number, handler in zip(self._SIGNALS, self._before, strict=True):
+                signal.signal(number, handler)
 
     def __call__(self) -> bool:
         return self.requested

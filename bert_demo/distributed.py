@@ -9,10 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+Value = TypeVar("Value")
+
+
+class PeerLostError(Exception):
+    """Another process of the run is gone; the message is a sentence for who started it."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +46,40 @@ class World:
                 parameter.grad = torch.zeros_like(parameter)
             grads.append(parameter.grad)
         flat = torch.cat([grad.reshape(-1) for grad in grads])
-        dist.all_reduce(flat)
+        self.sum(flat)
         for grad, part in zip(grads, flat.split([grad.numel() for grad in grads]), strict=True):
             grad.copy_(part.view_as(grad))
 
     def sum(self, values: Tensor) -> Tensor:
-        """The elementwise sum of `values` over all processes."""
+        """The elementwise sum of `values` over all processes; raises `PeerLostError`."""
         if self.size > 1:
-            dist.all_reduce(values)
+            try:
+                dist.all_reduce(values)
+            except RuntimeError as error:
+                raise PeerLostError(
+                    f"One of the run's {self.size} processes ended or can no longer be reached; "
+                    f"--resume goes on from what is saved."
+                ) from error
         return values
 
-    def agree(self, flag: bool, device: torch.device) -> bool:
-        """True on every process if `flag` is true on any."""
+    def agree(self, flag: bool, seconds: float, device: torch.device) -> tuple[bool, float]:
+        """On every process: whether `flag` is true on any, and the leader's `seconds`.
+
+        Clocks differ a little; a budget in seconds has to end at the same step everywhere.
+        """
         if self.size == 1:
-            return flag
-        return bool(self.sum(torch.tensor([float(flag)], device=device)).item() > 0)
+            return flag, seconds
+        own = [float(flag), seconds if self.leads else 0.0]
+        asked, leaders = self.sum(torch.tensor(own, device=device)).tolist()
+        return asked > 0, leaders
+
+    def share(self, value: Value) -> Value:
+        """The leader's `value`, on every process."""
+        if self.size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values)
+        return values[0]
 
 
 def world() -> World:

@@ -12,6 +12,7 @@ import torch
 from bert_demo import checkpoint
 from bert_demo.assembly import Setup
 from bert_demo.config import RunConfig
+from bert_demo.distributed import World
 from bert_demo.optimizers import Optimizers
 
 METRICS = "metrics.jsonl"
@@ -80,10 +81,13 @@ class Keeper:
         self._saved = time.monotonic()
         self._took = self._saved - before
 
-    def restore(self) -> dict[str, Any]:
-        """Load weights and optimizers of the unfinished run; returns its loop state."""
-        assert self.folder is not None
-        loaded = checkpoint.load_resume(self.folder)
+    def restore(self, world: World) -> dict[str, Any]:
+        """Load weights and optimizers of the unfinished run; returns its loop state.
+
+        Only the leader has the folder; the other processes get what it found there.
+        """
+        loaded = None if self.folder is None else checkpoint.load_resume(self.folder)
+        loaded = world.share(loaded)
         if loaded is None:
             raise ValueError(f"{self.folder} holds no unfinished run, so nothing can be resumed.")
         tensors, state = loaded

@@ -145,6 +145,8 @@ def train(
 ) -> Iterator[Event]:
     """Train as `run` says and yield progress events; with `out`, keep a checkpoint there.
 
+    Under torchrun every process trains, and the leader alone validates, probes and saves.
+
     Events: "start" (what will be done, baselines), "step", "validation", "probe" (what `probe`
     said of the model at this moment), "saved" and "end" (reason "completed", "stopped" or
     "failed", a message, the scores). `should_stop` is asked before every step; a stopped run
@@ -163,7 +165,7 @@ def train(
     keeper = Keeper(run, setup, optimizers, out if world.leads else None)
     lanes = Lanes(setup.device, setup.description["parameters"])
     if resume:
-        clock.restore(keeper.restore())
+        clock.restore(keeper.restore(world))
     keeper.begin(clock.step)
     yield keeper.note({"event": "start", **setup.description, "step": clock.step})
     reason, message, scores = "completed", "", {}
@@ -171,30 +173,40 @@ def train(
     clock.seconds = clock.seconds if resume else 0.0
     try:
         with lanes:
-            while clock.spent() < 1:
-                if world.agree(should_stop is not None and should_stop(), setup.device):
+            while True:
+                asked = should_stop is not None and should_stop()
+                asked, clock.seconds = world.agree(asked, clock.seconds, setup.device)
+                if clock.spent() >= 1:
+                    break
+                if asked:
                     reason, message = "stopped", f"Stopped after {clock.step} steps, as asked."
                     break
                 losses = _step(run, setup, optimizers, world, lanes, clock)
                 times = clock.advance()
                 yield keeper.note({"event": "step", "step": clock.step, **losses, **times})
-                if clock.validation_due():
+                if world.leads and clock.validation_due():
                     yield keeper.note(clock.validate(_QUICK_PAIRS))
-                if probe is not None and clock.probe_due():
+                if world.leads and probe is not None and clock.probe_due():
                     yield keeper.note(clock.probe(probe))
                 if keeper.due(run.training.save_every_seconds):
                     keeper.save(clock.state(), {}, finished=False)
                     yield keeper.note({"event": "saved", "step": clock.step})
-        if probe is not None:
-            yield keeper.note(clock.probe(probe))
-        final = clock.validate(_FINAL_PAIRS[setup.task] if reason == "completed" else _QUICK_PAIRS)
-        yield keeper.note(final)
-        scores = {k: v for k, v in final.items() if k not in ("event", "step", "seconds")}
-        if setup.test is not None and reason == "completed":
-            scores["test"] = evaluate(setup.model, setup.tokenizer, setup.test)
+        if world.leads:
+            if probe is not None:
+                yield keeper.note(clock.probe(probe))
+            completed = reason == "completed"
+            final = clock.validate(_FINAL_PAIRS[setup.task] if completed else _QUICK_PAIRS)
+            yield keeper.note(final)
+            scores = {k: v for k, v in final.items() if k not in ("event", "step", "seconds")}
+            if setup.test is not None and completed:
+                scores["test"] = evaluate(setup.model, setup.tokenizer, setup.test)
         keeper.save(clock.state(), scores, finished=reason == "completed")
         message = message or f"Finished {clock.step} steps in {clock.seconds:.1f} s."
     except TrainingError as error:
+        reason, message = "failed", str(error)
+    except distributed.PeerLostError as error:
+        # The step that it was lost in changed no weights.
+        keeper.save(clock.state(), {}, finished=False)
         reason, message = "failed", str(error)
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):

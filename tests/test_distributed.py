@@ -1,14 +1,18 @@
-"""Two and three processes give what one gives."""
+"""Two and three processes give what one gives, and end together."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from bert_demo import load
 
 RUN = """
 import json, sys
@@ -25,18 +29,41 @@ if os.environ.get("RANK", "0") == "0":
 """
 
 
+# The command line, which also says which process it is.
+COMMAND = """
+import os, sys
+from pathlib import Path
+from bert_demo.cli import main
+Path(sys.argv[1], "pid" + os.environ.get("RANK", "0")).write_text(str(os.getpid()))
+raise SystemExit(main(sys.argv[2:]))
+"""
+TINY = ["--corpus", "crane-world", "--hidden-size", "16", "--intermediate-size", "32"]
+TINY += ["--batch-size", "14", "--device", "cpu", "--precision", "fp32", "--recipe", "d2l"]
+
+
+def command(folder: Path, text: str, processes: int, *arguments: str) -> list[str]:
+    """The command that runs this Python text in so many processes."""
+    script = folder / "run.py"
+    script.write_text(text)
+    group = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    return [sys.executable, *(group if processes > 1 else []), str(script), *arguments]
+
+
+def environment() -> dict[str, str]:
+    package = str(Path(__file__).parents[1])
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": package}
+
+
+def finished(arguments: list[str]) -> str:
+    """What the command printed; it has to succeed."""
+    done = subprocess.run(arguments, env=environment(), capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
 def curve(folder: Path, processes: int) -> list[list[float]]:
     folder.mkdir()
-    script = folder / "run.py"
-    script.write_text(RUN)
-    command = [sys.executable, str(script), str(folder)]
-    if processes > 1:
-        group = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-        command[1:1] = group
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
+    finished(command(folder, RUN, processes, str(folder)))
     result: list[list[float]] = json.loads((folder / "curve.json").read_text())
     return result
 
@@ -48,3 +75,51 @@ def test_the_curve_does_not_depend_on_the_number_of_processes(tmp_path: Path) ->
         together = curve(tmp_path / str(processes), processes)
         for one, other in zip(alone, together, strict=True):
             assert other == pytest.approx(one, abs=1e-5)
+
+
+def trained(folder: Path, processes: int, *flags: str) -> list[dict[str, Any]]:
+    """The events of `pretrain` with these flags in so many processes."""
+    words = ["pretrain", *TINY, "--out", str(folder / "model"), "--json", *flags]
+    printed = finished(command(folder, COMMAND, processes, str(folder), *words))
+    return [json.loads(line) for line in printed.splitlines()]
+
+
+@pytest.mark.timeout(300)
+def test_clocks_that_differ_end_at_one_step(tmp_path: Path) -> None:
+    (end,) = (e for e in trained(tmp_path, 2, "--budget-seconds", "1") if e["event"] == "end")
+    assert end["reason"] == "completed"
+    assert end["scores"]["n"] > 0
+
+
+@pytest.mark.timeout(300)
+def test_a_lost_process_ends_the_run_for_all_and_it_goes_on_from_there(tmp_path: Path) -> None:
+    words = ["pretrain", *TINY, "--out", str(tmp_path / "model"), "--json", "--steps", "100000"]
+    group = subprocess.Popen(
+        command(tmp_path, COMMAND, 2, str(tmp_path), *words),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert group.stdout is not None
+    for line in group.stdout:
+        if json.loads(line).get("step") == 3:
+            break
+    os.kill(int((tmp_path / "pid1").read_text()), signal.SIGKILL)
+    printed, errors = group.communicate(timeout=60)
+    assert group.returncode != 0
+    end = json.loads(printed.splitlines()[-1])
+    assert (end["event"], end["reason"]) == ("end", "failed")
+    assert "One of the run's 2 processes ended" in end["message"]
+    assert "One of the run's 2 processes ended" in errors
+    assert end["step"] >= 3
+    load(tmp_path / "model")  # is whole
+    goal = end["step"] + 4
+    events = trained(tmp_path, 2, "--resume", "--steps", str(goal))
+    assert [e["step"] for e in events if e["event"] == "step"] == [
+        goal - 3,
+        goal - 2,
+        goal - 1,
+        goal,
+    ]
+    assert events[-1]["reason"] == "completed"
