@@ -7,7 +7,7 @@ both warm up and then fall to zero as the budget runs out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -37,23 +37,25 @@ _RECIPES = {
     ),
     ("recommended", "nli"): Recipe(5e-4, weight_decay=0.01, warmup=0.1, clip=1.0),
 }
+_TUNED_WIDTH = 128
+_WIDTH_POWER = 4 / 3
 
 
-def recipe(name: str, task: str, learning_rate: float | None) -> Recipe:
-    """The recipe's numbers; a given learning rate replaces the main one."""
+def recipe(name: str, task: str, hidden_size: int, learning_rate: float | None) -> Recipe:
+    """The recipe's numbers for a model of this width; a given learning rate replaces the main one.
+
+    Wider models learn with smaller steps (Yang et al. 2022). In "recommended" the rate falls so
+    that a width of 256 has 0.004, which in ten minutes on WikiText-2 and SNLI's sentences led far
+    below 0.008; 0.01 was the best for 128.
+    """
     chosen = _RECIPES[name, task]
-    if learning_rate is None:
-        return chosen
-    scale = learning_rate / chosen.learning_rate
-    muon = chosen.muon_learning_rate
-    return Recipe(
-        learning_rate,
-        None if muon is None else muon * scale,
-        chosen.weight_decay,
-        chosen.betas,
-        chosen.warmup,
-        chosen.clip,
-    )
+    if learning_rate is None and chosen.muon_learning_rate is not None:
+        width = max(1.0, hidden_size / _TUNED_WIDTH)
+        learning_rate = float(f"{chosen.learning_rate * width**-_WIDTH_POWER:.2g}")
+    if learning_rate is None or chosen.muon_learning_rate is None:
+        return replace(chosen, learning_rate=learning_rate or chosen.learning_rate)
+    muon = chosen.muon_learning_rate * learning_rate / chosen.learning_rate
+    return replace(chosen, learning_rate=learning_rate, muon_learning_rate=muon)
 
 
 class Optimizers:

@@ -159,7 +159,8 @@ def train(
     if out is not None and world.leads:
         checkpoint.check_writable(out, overwrite=overwrite or resume)
     setup = prepare_run(run, world)
-    numbers = recipe(run.training.recipe, run.task, run.training.learning_rate)
+    width, rate = setup.model.config.hidden_size, run.training.learning_rate
+    numbers = recipe(run.training.recipe, run.task, width, rate)
     optimizers = Optimizers(setup.model, numbers)
     clock = _Clock(run, setup)
     keeper = Keeper(run, setup, optimizers, out if world.leads else None)

@@ -19,7 +19,7 @@ from bert_demo.checkpoint import read_config
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.keeper import read_metrics
-from bert_demo.optimizers import schedule
+from bert_demo.optimizers import recipe, schedule
 from bert_demo.predict import evaluate
 from bert_demo.training import resumable, train
 
@@ -173,6 +173,16 @@ def test_running_out_of_memory_says_what_to_lower(
     end = list(train(a_run()))[-1]
     assert end["reason"] == "failed"
     assert "batch_size 16" in end["message"] and "max_length 64" in end["message"]
+
+
+def test_wider_models_take_smaller_steps_unless_told_otherwise() -> None:
+    rates = [recipe("recommended", "pretraining", w, None) for w in (64, 128, 256, 768)]
+    assert [r.learning_rate for r in rates] == [0.01, 0.01, 0.004, 0.00092]
+    ratios = {round((r.muon_learning_rate or 0) / r.learning_rate, 6) for r in rates}
+    assert ratios == {3.0}
+    assert recipe("recommended", "pretraining", 768, 0.002).learning_rate == 0.002
+    for task, rate in (("pretraining", 0.01), ("nli", 1e-4)):  # D2L 15.10 and 16.7
+        assert recipe("d2l", task, 768, None).learning_rate == rate
 
 
 def test_a_budget_in_seconds_is_kept() -> None:
