@@ -171,22 +171,32 @@ def classifier(book: Any, vocab_size: int) -> Any:
     return Classifier()
 
 
-def pretrain(book: Any, folder: Path, steps: int) -> dict[str, Any]:
-    """Pretraining as in 15.10, batch 512, length 64; a step is timed from batch to batch."""
+def pretrainer(book: Any, batches: Any, vocab: Any) -> tuple[Any, Callable[[Any], None]]:
+    """The model of 15.10, and one step of its training on a batch."""
     import torch
 
-    batches, vocab = load_wikitext(book, folder)
     net = book.BERTModel(len(vocab), 128, 256, 2, 2, 0.2)
     loss = torch.nn.CrossEntropyLoss()
     net(*next(iter(batches))[:4])
-    net = torch.nn.DataParallel(net, device_ids=[torch.device("cpu")])
-    trainer = torch.optim.Adam(net.parameters(), lr=0.01)
-    timer = book.Timer()
-    for batch in itertools.islice(batches, steps + 1):
+    parallel = torch.nn.DataParallel(net, device_ids=[torch.device("cpu")])
+    trainer = torch.optim.Adam(parallel.parameters(), lr=0.01)
+
+    def step(batch: Any) -> None:
         trainer.zero_grad()
-        _, _, total = book._get_batch_loss_bert(net, loss, len(vocab), *batch)
+        _, _, total = book._get_batch_loss_bert(parallel, loss, len(vocab), *batch)
         total.backward()
         trainer.step()
+
+    return net, step
+
+
+def pretrain(book: Any, folder: Path, steps: int) -> dict[str, Any]:
+    """Pretraining as in 15.10, batch 512, length 64; a step is timed from batch to batch."""
+    batches, vocab = load_wikitext(book, folder)
+    _, step = pretrainer(book, batches, vocab)
+    timer = book.Timer()
+    for batch in itertools.islice(batches, steps + 1):
+        step(batch)
         timer.stop()
         timer.start()
     return _rate(timer, 512, "pairs/s", vocabulary=len(vocab))

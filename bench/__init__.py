@@ -1,0 +1,1 @@
+"""Comparisons and measurements that anyone can run again; RESULTS.md says what they found."""

@@ -1,0 +1,105 @@
+"""The arithmetic limit: how fast training could be if it did nothing but the products it needs.
+
+    BERT_DEMO_DATA=/path/to/hub python -m bench.limit
+
+prints one JSON object: for each training measure the floating-point operations of a pair, and the
+largest rate (operations a second) at which this machine multiplies matrices, in fp32 and in bf16.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bench.workload import workload
+from bert_demo.config import LABELS, BertConfig
+from bert_demo.data.batches import PairArrays
+
+IntArray = npt.NDArray[np.int64]
+
+_SIZES = (512, 1024, 2048, 4096)
+_BATCHES = 8
+_SECONDS = 1.5
+
+
+def needed_operations(
+    config: BertConfig, lengths: IntArray, asked: IntArray, masked: int, classes: int
+) -> float:
+    """Floating-point operations that one batch cannot do without, forward and backward.
+
+    Only real tokens count, and only what a head reads: the last layer needs the queries, and what
+    follows from them, at `asked` tokens alone, and the vocabulary is scored at `masked` positions
+    alone. Backward is twice forward. Looking up an embedding multiplies nothing.
+
+    Args:
+        config: the model.
+        lengths: (B,), the tokens of each sequence.
+        asked: (B,), how many of them a head reads: <cls> and the masked ones.
+        masked: positions at which the vocabulary is scored.
+        classes: what the sentence-level head chooses among.
+    """
+    hidden, inner = config.hidden_size, config.intermediate_size
+    tokens, read, pairs = int(lengths.sum()), int(asked.sum()), len(lengths)
+    # Multiplications. A token meets four square matrices and the two of the feed-forward net, and
+    # for each token that it looks at a key and a value.
+    whole = tokens * (4 * hidden**2 + 2 * hidden * inner) + 2 * hidden * int((lengths**2).sum())
+    last = tokens * 2 * hidden**2 + read * (2 * hidden**2 + 2 * hidden * inner)
+    last += 2 * hidden * int((asked * lengths).sum())
+    heads = pairs * (hidden**2 + hidden * classes)
+    heads += masked * (hidden**2 + hidden * config.vocab_size)
+    return 6.0 * ((config.num_hidden_layers - 1) * whole + last + heads)
+
+
+def asked_tokens(arrays: PairArrays) -> IntArray:
+    """(B,): how many tokens of each sequence a head reads."""
+    ones = np.ones(len(arrays.lengths), dtype=np.int64)
+    if arrays.mlm_labels is None:
+        return ones
+    starts = np.cumsum(arrays.lengths) - arrays.lengths
+    counts: IntArray = np.add.reduceat((arrays.mlm_labels >= 0).astype(np.int64), starts)
+    return ones + counts
+
+
+def operations_per_pair(measure: str) -> float:
+    """The mean over some batches of a training measure."""
+    batches, config = workload(measure)
+    classes = 2 if measure == "pretrain" else len(LABELS)
+    drawn = [batches.draw(step) for step in range(_BATCHES)]
+    total = sum(
+        needed_operations(config, one.lengths, asked_tokens(one), one.masked, classes)
+        for one in drawn
+    )
+    return total / sum(len(one.lengths) for one in drawn)
+
+
+def matrix_rate(dtype: torch.dtype) -> float:
+    """Operations a second of the best of several square products, on all cores."""
+    best = 0.0
+    for size in _SIZES:
+        square = torch.ones(size, size, dtype=dtype)
+        square @ square  # compiled for this size
+        end = time.perf_counter() + _SECONDS
+        while True:
+            begin = time.perf_counter()
+            square @ square
+            now = time.perf_counter()
+            best = max(best, 2.0 * size**3 / (now - begin))
+            if now > end:
+                break
+    return best
+
+
+def main() -> None:
+    """Measure and print."""
+    found: dict[str, Any] = {name: operations_per_pair(name) for name in ("pretrain", "finetune")}
+    found["fp32"], found["bf16"] = matrix_rate(torch.float32), matrix_rate(torch.bfloat16)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
