@@ -22,6 +22,7 @@ from bert_demo.model import BertModel
 from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.ui import hub_models
 from bert_demo.ui.context import AppContext
+from bert_demo.ui.model_menu import choices
 from bert_demo.ui.settings import AppSettings
 
 __all__ = ["chromium", "hub", "visit"]
@@ -120,8 +121,7 @@ def test_odd_facts_about_a_model_do_not_break_the_menus(
     odd = {"run": {"corpus": []}, "step": "x", "scores": [], "untrained_heads": {}, "source": 3}
     put_model(hub, "ada/odd", tmp_path / "made", odd)
     page.imports.bring("ada/odd")
-    (entry,) = page.shelf.entries()
-    assert entry.choice == "ada/odd (pretrained, 0.0 M)"
+    assert choices(page.shelf.entries()) == [("ada/odd (pretrained, 0.0 M)", "imported/ada--odd")]
     assert "ada/odd: pretrained." in words_of(hub_models.listing(page))
 
 

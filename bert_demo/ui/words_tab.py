@@ -8,7 +8,7 @@ import gradio as gr
 
 from bert_demo.ui.language import say
 from bert_demo.ui.model_menu import ModelMenu
-from bert_demo.ui.view import contexts_part, in_words, reveal, view_part
+from bert_demo.ui.view import View, contexts_part, in_words, reveal, view_part
 from bert_demo.ui.words_view import (
     BOOK,
     BY_CONTEXT,
@@ -29,14 +29,20 @@ def create_words_tab(context: AppContext) -> gr.Tab:
     shelf = context.shelf
     word, rows = contexts_of(BOOK)
     menu = ModelMenu(shelf, None, several=True)
-    show = in_words(lambda *values: show_contexts(shelf, *values))
 
-    def layers(models: list[str] | None, layer: float, deepest: int) -> tuple[Any, int]:
+    @in_words
+    def show(models: Any, layer: Any, word: Any, rows: Any, *rest: Any) -> View:
+        return show_contexts(shelf, models, word, rows, layer, *rest)
+
+    def fitted(deepest: int, models: list[str] | None, layer: float, *rest: Any) -> tuple[Any, ...]:
+        """The slider for these models, how far it goes, and the answer."""
         found = [e.config.num_hidden_layers for e in shelf.entries() if e.id in (models or [])]
-        if not found:
-            return gr.skip(), deepest
-        most = max(found)
-        return gr.Slider(maximum=most, value=most if layer >= deepest else min(layer, most)), most
+        most = max(found, default=deepest)
+        layer = most if layer >= deepest else min(layer, most)
+        return gr.Slider(maximum=most, value=layer), most, show(models, layer, *rest)
+
+    def emptied(models: list[str] | None, *rest: Any) -> Any:
+        return gr.skip() if models else show(models, *rest)
 
     tab = gr.Tab(say("Words in context"), id="words")
     with tab:
@@ -59,7 +65,8 @@ def create_words_tab(context: AppContext) -> gr.Tab:
                 )
                 go = gr.Button(say("Compare"), variant="primary")
                 most = max((e.config.num_hidden_layers for e in menu.entries[:1]), default=1)
-                deepest = gr.State(most)
+                # In the page, as the slider is, so that both are always of the same moment.
+                deepest = gr.Number(most, visible=False)
                 layer = gr.Slider(
                     0, most, most, step=1, label=say("Layer"), info=say("0 is before any context")
                 )
@@ -70,18 +77,20 @@ def create_words_tab(context: AppContext) -> gr.Tab:
                 untrained = gr.Checkbox(True, label=say("Beside it, the same model untrained"))
             with gr.Column(scale=4, elem_classes="bd-stage"):
                 result = view_part(min_height=560, elem_id="words-result")
-        shown = [models, given, contexts, layer, likeness, colour, untrained]
+        shown = [models, layer, given, contexts, likeness, colour, untrained]
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {"fn": show, "inputs": shown, "outputs": result, **quiet}
 
-        def fit(event: Any) -> None:
+        for event in (menu.keep_fresh(tab, body).then, models.input):
             event(
-                layers, [models, layer, deepest], [layer, deepest], show_progress="hidden", **quiet
-            ).then(**task)
-
-        fit(menu.keep_fresh(tab, body).then)
-        # Not `input`, which a menu that is emptied at once does not trigger.
-        fit(models.change)
+                fitted,
+                [deepest, *shown],
+                [layer, deepest, result],
+                show_progress_on=result,
+                **quiet,
+            )
+        # A menu that is emptied at once triggers no `input`.
+        models.change(emptied, shown, result, show_progress="hidden", **quiet)
         gr.on([go.click, given.submit], **task).then(None, js=reveal("words-result"), **quiet)
         changes = [layer.input, likeness.input, colour.input, untrained.input]
         gr.on(changes, **task, trigger_mode="always_last", show_progress="hidden")
