@@ -197,7 +197,8 @@ VISIBLE = """
 }
 """
 ALLOWED = (
-    "script, style, .bd-blank, .gallery, .table-wrap, #nli-result td, #blank-result .bv-strong"
+    "script, style, .bd-blank, .gallery, .table-wrap, #nli-result td, "
+    "#blank-result .bv-strong, #blank-result .bv-spoken"
 )
 
 
@@ -221,7 +222,7 @@ def test_the_page_is_chinese_throughout(visit: Callable[..., Visitor], address: 
         return shown
 
     panel = page.locator("[role=tabpanel]:has(#live-pretrain)")
-    panel.get_by_label("训练长度").fill("3")
+    panel.get_by_label("训练长度").fill("1")
     panel.get_by_label("单位").click()
     page.get_by_role("option", name="步").click()
     panel.get_by_role("button", name="开始", exact=True).click()
@@ -239,6 +240,6 @@ def test_the_page_is_chinese_throughout(visit: Callable[..., Visitor], address: 
     page.get_by_role("tab", name="上下文中的词").click()
     wait_for(page, "document.querySelector('#words-result .bv-spoken')?.textContent")
     page.get_by_role("tab", name="训练记录").click()
-    page.get_by_label("勾选").check()
+    page.get_by_label("勾选").first.check()
     page.locator("[data-key='runs-mlm_loss'] .main-svg").first.wait_for()
     assert english() == []

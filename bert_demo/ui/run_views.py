@@ -7,7 +7,7 @@ from typing import Any
 
 from bert_demo.runs.record import Run
 from bert_demo.runs.store import RunStore
-from bert_demo.ui.language import later, listed, number, say, translate
+from bert_demo.ui.language import later, number, say, translate
 from bert_demo.ui.run_curves import CURVES, overlay
 from bert_demo.ui.run_facts import corpus_of, result_of, score_of, settings_of, task_of
 from bert_demo.ui.view import Block, chart, columns, heading, table, text
@@ -82,7 +82,11 @@ def compare(store: RunStore, runs: Sequence[Run], by: str) -> list[Block]:
                         chart(
                             f"runs-{curve.name}",
                             overlay(of_task, events, curve, by, places),
-                            listed([say(curve.title), say(_TASKS[task])]),
+                            say(
+                                "{measure}, {task}",
+                                measure=say(curve.title),
+                                task=say(_TASKS[task]),
+                            ),
                             _HEIGHT,
                         )
                     ]

@@ -10,14 +10,14 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.capacity import Estimate
 from bert_demo.command import command_line
 from bert_demo.config import RunConfig
 from bert_demo.runs.record import RESUMABLE, TRAINING, Run
 from bert_demo.ui import assets, forms
 from bert_demo.ui.context import AppContext, answered, own_token, token_of
+from bert_demo.ui.foretold import facts
 from bert_demo.ui.hosting import train_after
-from bert_demo.ui.language import later, number, say, translate
+from bert_demo.ui.language import later, say, translate
 from bert_demo.ui.live import live_panel
 from bert_demo.ui.model_menu import choices
 
@@ -33,11 +33,6 @@ _EMPTY = {
         "follows from a premise."
     ),
 }
-_UNITS = (
-    (86400, later("about {n} days")),
-    (3600, later("about {n} hours")),
-    (60, later("about {n} minutes")),
-)
 
 
 @dataclass(frozen=True)
@@ -239,29 +234,6 @@ def over_limit(context: AppContext, run: RunConfig) -> str | None:
     return None
 
 
-def facts(expected: Estimate) -> list[list[str]]:
-    """An estimate in words, line by line."""
-    lines = [[say("Parameters"), number(expected.parameters)]]
-    needed, there = _bytes(expected.memory_bytes), _bytes(expected.machine_bytes)
-    lines.append([say("Memory"), say("about {needed} of {there} here", needed=needed, there=there)])
-    if expected.seconds is None:
-        lines.append([say("Time"), say("not known until this machine is measured")])
-    else:
-        lines.append([say("Time"), _duration(expected.seconds)])
-    if expected.steps is not None and expected.passes is not None:
-        steps = _rounded(expected.steps)
-        if expected.passes < 10:
-            passes = f"{expected.passes:.2g}"
-            work = say("about {n} steps, {passes} passes over the text", n=steps, passes=passes)
-        else:
-            work = say("about {n} steps, many passes over the text", n=steps)
-        lines.append([say("Work"), work])
-    if expected.pairs_per_second is not None:
-        speed = say("about {n} pairs a second", n=_rounded(expected.pairs_per_second))
-        lines.append([say("Speed"), speed])
-    return lines
-
-
 def start_run(context: AppContext, task: str, values: Mapping[str, Any], browser: Any) -> Run:
     """Put a run into the queue for this browser; raises `ValueError` with the reason if not."""
     run = resolve(context, task, values)
@@ -307,21 +279,3 @@ def controls(context: AppContext, shown: Any, browser: Any) -> tuple[Any, ...]:
         gr.Button(visible=mine and state in ("queued", *TRAINING, "paused")),
         "" if mine or state == "completed" else say(_WATCHING),
     )
-
-
-def _bytes(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count < 1e10 else f"{count / 1e9:,.0f} GB"
-
-
-def _duration(seconds: float) -> str:
-    for size, words in _UNITS:
-        if seconds >= 2 * size:
-            return say(words, n=number(round(seconds / size)))
-    return say("about {n} seconds", n=max(1, round(seconds)))
-
-
-def _rounded(value: float) -> str:
-    """Two digits that can be relied on."""
-    value = max(1, round(value))
-    digits = 10 ** max(0, len(str(value)) - 2)
-    return number(round(value / digits) * digits)

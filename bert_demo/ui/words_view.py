@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from bert_demo.checkpoint import Checkpoint
-from bert_demo.contexts import Comparison, compare
 from bert_demo.data.crane_senses import SENSES
-from bert_demo.explain import Separation, plane, sense_separation, word_count
+from bert_demo.explain import Separation, plane, word_count
 from bert_demo.predict import encode_ids, unknown_words
-from bert_demo.shelf import Entry, ModelShelf
+from bert_demo.shelf import ModelShelf
 from bert_demo.ui import figures
 from bert_demo.ui.language import later, number, say, translate
 from bert_demo.ui.model_menu import MOST_SIDE_BY_SIDE, own_name
@@ -28,6 +25,7 @@ from bert_demo.ui.view import (
     text,
     view,
 )
+from bert_demo.ui.words_shown import Shown, show_one
 
 Row = dict[str, str]
 
@@ -67,18 +65,6 @@ _MET = {
         "{model} met {word} {times} among the {all} pieces of words of its training text, {corpus}."
     ),
 }
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """One model's part of the view."""
-
-    title: str
-    entry: Entry
-    loaded: Checkpoint
-    comparison: Comparison
-    separation: Separation | None
-    untrained: bool
 
 
 def ready_made() -> list[tuple[str, str]]:
@@ -134,18 +120,18 @@ def show_contexts(
     if not 1 <= len(names) <= MOST_SIDE_BY_SIDE:
         raise ValueError(f"Choose one to {MOST_SIDE_BY_SIDE} models.")
     texts, senses = read_rows(rows)
-    shown: list[_Shown] = []
+    shown: list[Shown] = []
     titles = [shelf.entry(name).title for name in names]
     for place, name in enumerate(names):
         entry = shelf.entry(name)
         title = entry.title
         if titles.count(title) > 1:
             title += f" {own_name(entry)}"
-        shown.append(_show(title, entry, shelf.load(name), word, texts, senses, layer))
+        shown.append(show_one(title, entry, shelf.load(name), word, texts, senses, layer))
         if untrained and place == 0:
             twin = shelf.twin(name)
             shown.append(
-                _show(
+                show_one(
                     say("{model}, untrained", model=title),
                     entry,
                     twin,
@@ -169,36 +155,10 @@ def show_contexts(
     return view(*summary, *remarks, columns(*parts), numbers, *notes, spoken=summary[0]["text"])
 
 
-def _show(
-    title: str,
-    entry: Entry,
-    loaded: Checkpoint,
-    word: str,
-    texts: list[str],
-    senses: list[str],
-    layer: float,
-    *,
-    twin: bool = False,
-) -> _Shown:
-    model, tokenizer, config = loaded
-    chosen = max(0, min(int(layer), config.num_hidden_layers))
-    found = compare(model, tokenizer, word, texts, layer=chosen)
-    return _Shown(title, entry, loaded, found, _separation(found, senses), twin)
-
-
-def _separation(found: Comparison, senses: list[str]) -> Separation | None:
-    """Over the contexts that have a sense; None where there are too few."""
-    labelled = [i for i, sense in enumerate(senses) if sense]
-    try:
-        return sense_separation(found.vectors[labelled].numpy(), [senses[i] for i in labelled])
-    except ValueError:
-        return None
-
-
 def _summary(
     shelf: ModelShelf,
     names: list[str],
-    shown: list[_Shown],
+    shown: list[Shown],
     word: str,
     texts: list[str],
     senses: list[str],
@@ -222,7 +182,7 @@ def _summary(
         twin = next((s for s in shown if s.entry.id == name and s.untrained), None)
         if twin is None:
             entry = shelf.entry(name)
-            twin = _show("", entry, shelf.twin(name), word, texts, senses, layer, twin=True)
+            twin = show_one("", entry, shelf.twin(name), word, texts, senses, layer, twin=True)
         rows.append([say("the same, untrained"), *_row(twin.separation)])
     difference = shown[0].separation.difference
     return [
@@ -250,7 +210,7 @@ def _signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", "\u2212")
 
 
-def _remarks(shown: list[_Shown], word: str, texts: list[str]) -> list[Block]:
+def _remarks(shown: list[Shown], word: str, texts: list[str]) -> list[Block]:
     """How well each model knows the word, and which other words it does not know at all."""
     found = []
     for one in shown:
@@ -302,7 +262,7 @@ def _remarks(shown: list[_Shown], word: str, texts: list[str]) -> list[Block]:
 
 
 def _column(
-    place: int, one: _Shown, senses: list[str], groups: list[str], likeness: str
+    place: int, one: Shown, senses: list[str], groups: list[str], likeness: str
 ) -> list[Block]:
     comparison = one.comparison
     depth = one.loaded.config.num_hidden_layers
@@ -334,7 +294,7 @@ def _column(
     ]
 
 
-def _numbers(shown: list[_Shown], texts: list[str]) -> Block:
+def _numbers(shown: list[Shown], texts: list[str]) -> Block:
     """The shapes and the numbers that the book prints, for every context."""
     rows = []
     for i, words in enumerate(texts):
