@@ -144,7 +144,8 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         return controls(context, live_value, browser)
 
     for event in (live.state, live.change):
-        event(answered(update), [live, context.browser], shown, **quiet)
+        # Of two changes in a row the last one counts; gradio would leave out the second.
+        event(answered(update), [live, context.browser], shown, trigger_mode="always_last", **quiet)
     for button, action in ((pause, "pause"), (resume, "resume"), (stop, "stop")):
 
         def ask(shown: Any, browser: Any, action: str = action) -> tuple[Any, ...]:
