@@ -261,19 +261,30 @@ def padded_attention(
     Returns (T, H) and, if asked for, the attention weights: for each sequence (h, L, L).
     """
     hidden = qkv.shape[1] // 3
-    lengths = torch.tensor([length for n, length in groups for _ in range(n)], device=qkv.device)
-    longest = groups[-1][1]
-    attention_mask = torch.arange(longest, device=qkv.device) < lengths[:, None]  # (B, L)
-    padded = qkv.new_zeros(*attention_mask.shape, 3 * hidden)
-    tokens = sum(n * length for n, length in groups)
-    padded[attention_mask] = qkv[:tokens]
-    q, k, v = padded.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # (B, h, L, d)
+    lengths = [length for n, length in groups for _ in range(n)]
+    places, attention_mask = _places(groups, qkv.device)
+    padded = qkv.new_zeros(attention_mask.numel(), 3 * hidden)
+    padded = padded.index_copy(0, places, qkv[: len(places)])
+    padded = padded.view(*attention_mask.shape, 3, heads, hidden // heads)
+    q, k, v = padded.permute(2, 0, 3, 1, 4).unbind(0)  # (B, h, L, d)
     allowed = attention_mask[:, None, None, :]
     mixed = F.scaled_dot_product_attention(q, k, v, allowed, dropout_p=rate)
     weights: list[Tensor] = []
     if need_weights:
         scores = (q @ k.transpose(-1, -2)) * (hidden // heads) ** -0.5
         full = scores.masked_fill(~allowed, float("-inf")).softmax(-1)
-        weights = [w[:, :n, :n] for w, n in zip(full, lengths.tolist(), strict=True)]
-    mixed = mixed.transpose(1, 2).flatten(2)[attention_mask]
-    return F.pad(mixed, (0, 0, 0, len(qkv) - tokens)), weights
+        weights = [w[:, :n, :n] for w, n in zip(full, lengths, strict=True)]
+    mixed = mixed.transpose(1, 2).reshape(-1, hidden).index_select(0, places)
+    return F.pad(mixed, (0, 0, 0, len(qkv) - len(places))), weights
+
+
+@lru_cache(maxsize=4)
+def _places(groups: Groups, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where T tokens stand among B L padded slots, (T,) int64, and the mask (B, L) of these slots.
+
+    From the lengths, which the host knows: to look for them on a GPU would make the host wait.
+    """
+    lengths = np.repeat([length for _, length in groups], [count for count, _ in groups])
+    mask = torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
+    places = mask.view(-1).nonzero().view(-1)
+    return places.to(device, non_blocking=True), mask.to(device, non_blocking=True)

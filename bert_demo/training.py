@@ -9,129 +9,77 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from bert_demo import checkpoint, distributed, kernels
 from bert_demo.assembly import Setup, prepare_run
+from bert_demo.clock import Clock, Event, Probe
 from bert_demo.config import RunConfig, run_config
 from bert_demo.device import peak_memory_bytes
 from bert_demo.keeper import Keeper
 from bert_demo.lanes import Lanes, add_up
-from bert_demo.model import BertModel
 from bert_demo.optimizers import Optimizers, recipe
 from bert_demo.predict import evaluate
-from bert_demo.tokenizer import Tokenizer
-from bert_demo.validation import batch_losses, validate
+from bert_demo.validation import batch_losses
 
-Event = dict[str, Any]
-Probe = Callable[[BertModel, Tokenizer], dict[str, Any]]
-
-_VALIDATIONS = 20
-_VALIDATION_SHARE = 0.1
 _QUICK_PAIRS = 512
 # Two thousand sentence pairs hold 15,000 masked words: a standard error of 0.03 nats.
 _FINAL_PAIRS = {"pretraining": 2048, "nli": None}
-_PROBE_SHARE = 0.05
+_READ_SECONDS = 0.1
 
 
 class TrainingError(Exception):
     """The run cannot go on; the message is a sentence for the person who started it."""
 
 
-class _Clock:
-    """Where the loop is, and how fast it goes."""
+@dataclass
+class _Readings:
+    """Events of steps whose losses are still on the device.
 
-    def __init__(self, run: RunConfig, setup: Setup) -> None:
-        self.run, self.setup = run, setup
-        self.step = 0
-        self.seconds = 0.0  # spent so far, validation and saving included
-        self.validation_seconds = 0.0
-        self.validated_at = 0.0  # part of the budget that was spent at the last validation
-        self.probe_seconds = 0.0
-        self.next_probe = 1
-        self._last = time.perf_counter()
-        self._recent: deque[tuple[int, float]] = deque(maxlen=20)
+    To read a number makes the host wait for a GPU, so there they are read some at a time.
+    """
 
-    def tick(self) -> float:
-        """Add the time since the last tick; returns the seconds so far."""
-        now = time.perf_counter()
-        self.seconds += now - self._last
-        self._last = now
-        return self.seconds
+    at_once: bool
+    _sums: list[Tensor] = field(default_factory=list)
+    _events: list[Event] = field(default_factory=list)
+    _read: float = 0.0
 
-    def spent(self) -> float:
-        """Which part of the budget is used up, by the limit that is nearest."""
-        steps, seconds = self.setup.steps, self.run.training.budget_seconds
-        by_steps = 0.0 if steps is None else self.step / steps
-        by_time = 0.0 if seconds is None else self.seconds / seconds
-        return max(by_steps, by_time)
+    def add(self, event: Event, sums: Tensor) -> None:
+        """A step's event, with the numbers `masked` and `pairs` that the sums (3,) are about."""
+        self._events.append(event)
+        self._sums.append(sums)
 
-    def advance(self) -> dict[str, float]:
-        """Count one step; returns the fields about time of its event."""
-        self.step += 1
-        self._recent.append((self.step, self.tick()))
-        (first, begin), (last, end) = self._recent[0], self._recent[-1]
-        if last == first:  # the first step: its own time is all there is
-            first, begin = 0, 0.0
-        rate = (last - first) / max(end - begin, 1e-9)
-        steps, seconds = self.setup.steps, self.run.training.budget_seconds
-        left = [] if steps is None else [(steps - self.step) / rate]
-        left += [] if seconds is None else [seconds - self.seconds]
-        return {
-            "seconds": round(self.seconds, 4),
-            "seconds_left": round(max(0.0, min(left)), 2),
-            "examples_per_second": round(rate * self.run.training.batch_size, 1),
-        }
+    def due(self) -> bool:
+        """Whether to read now; after the first step too, so that a curve begins at once."""
+        return self.at_once or time.perf_counter() - self._read > _READ_SECONDS
 
-    def validation_due(self) -> bool:
-        """By steps if asked so, else about twenty times, never for over a tenth of the time."""
-        every, spent = self.run.training.validate_every_steps, self.spent()
-        if spent >= 1:
-            return False  # the final one follows
-        if every is not None:
-            return self.step % every == 0
-        if spent - self.validated_at < 1 / _VALIDATIONS:
-            return False
-        return self.validation_seconds <= _VALIDATION_SHARE * self.seconds
-
-    def validate(self, limit: int | None) -> Event:
-        """Score the model on held-out text, on `limit` pairs or all; returns the event."""
-        before = self.tick()
-        scores = validate(self.setup, limit)
-        self.validation_seconds += self.tick() - before
-        self.validated_at = self.spent()
-        seconds = round(self.seconds, 4)
-        return {"event": "validation", "step": self.step, "seconds": seconds, **scores}
-
-    def probe_due(self) -> bool:
-        """At the first steps, then ever more rarely, never for over a twentieth of the time."""
-        if self.step < self.next_probe or self.spent() >= 1:
-            return False
-        return self.step <= 2 or self.probe_seconds <= _PROBE_SHARE * self.seconds
-
-    def probe(self, probe: Probe) -> Event:
-        """Ask `probe` about the model; returns the event."""
-        before = self.tick()
-        self.setup.model.eval()
-        found = probe(self.setup.model, self.setup.tokenizer)
-        self.probe_seconds += self.tick() - before
-        self.next_probe = self.step + max(1, self.step // 20)
-        return {"event": "probe", "step": self.step, "seconds": round(self.seconds, 4), **found}
-
-    def state(self) -> dict[str, Any]:
-        """What a resume has to know."""
-        return {k: v for k, v in vars(self).items() if isinstance(v, int | float) and k[0] != "_"}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """The way back of `state`."""
-        self.__dict__.update(state)
-        self._last = time.perf_counter()
+    def read(self) -> Iterator[Event]:
+        """The events, complete; raises `TrainingError` at a loss that is not finite."""
+        if not self._events:
+            return
+        events, self._events = self._events, []
+        rows = torch.stack(self._sums).tolist()
+        self._sums = []
+        self._read = time.perf_counter()
+        for event, (mlm_sum, pair_sum, right) in zip(events, rows, strict=True):
+            if not math.isfinite(mlm_sum + pair_sum):
+                raise TrainingError(
+                    f"The loss is no longer a finite number at step {event['step']}; the learning "
+                    f"rate is probably too high, so try a tenth of it."
+                )
+            masked, pairs = event.pop("masked"), event.pop("pairs")
+            if masked is None:
+                losses = {"loss": pair_sum / pairs, "accuracy": right / pairs}
+            else:
+                mlm, nsp = mlm_sum / max(masked, 1), pair_sum / pairs
+                losses = {"loss": mlm + nsp, "mlm_loss": mlm, "nsp_loss": nsp}
+                losses["nsp_accuracy"] = right / pairs
+            yield event | losses
 
 
 def train(
@@ -162,9 +110,10 @@ def train(
     width, rate = setup.model.config.hidden_size, run.training.learning_rate
     numbers = recipe(run.training.recipe, run.task, width, rate)
     optimizers = Optimizers(setup.model, numbers)
-    clock = _Clock(run, setup)
+    clock = Clock(run, setup)
     keeper = Keeper(run, setup, optimizers, out if world.leads else None)
     lanes = Lanes(setup.device, setup.description["parameters"])
+    readings = _Readings(at_once=setup.device.type == "cpu")
     if resume:
         clock.restore(keeper.restore(world))
     keeper.begin(clock.step)
@@ -182,16 +131,22 @@ def train(
                 if asked:
                     reason, message = "stopped", f"Stopped after {clock.step} steps, as asked."
                     break
-                losses = _step(run, setup, optimizers, world, lanes, clock)
+                facts, sums = _step(run, setup, optimizers, world, lanes, clock)
                 times = clock.advance()
-                yield keeper.note({"event": "step", "step": clock.step, **losses, **times})
-                if world.leads and clock.validation_due():
+                readings.add({"event": "step", "step": clock.step, **facts, **times}, sums)
+                asks = world.leads and clock.validation_due()
+                looks = world.leads and probe is not None and clock.probe_due()
+                if asks or looks or readings.due():
+                    yield from [keeper.note(event) for event in readings.read()]
+                if asks:
                     yield keeper.note(clock.validate(_QUICK_PAIRS))
-                if world.leads and probe is not None and clock.probe_due():
+                if looks and probe is not None:
                     yield keeper.note(clock.probe(probe))
                 if keeper.due(run.training.save_every_seconds):
+                    yield from [keeper.note(event) for event in readings.read()]
                     keeper.save(clock.state(), {}, finished=False)
                     yield keeper.note({"event": "saved", "step": clock.step})
+        yield from [keeper.note(event) for event in readings.read()]
         if world.leads:
             if probe is not None:
                 yield keeper.note(clock.probe(probe))
@@ -215,6 +170,8 @@ def train(
         reason, message = "failed", _memory_advice(run)
     except (GeneratorExit, KeyboardInterrupt):
         # Whoever was listening left: keep what was learnt, so that the run can be resumed.
+        for event in readings.read():
+            keeper.note(event)
         keeper.save(clock.state(), {}, finished=False)
         raise
     end = {"event": "end", "reason": reason, "message": message, "step": clock.step}
@@ -236,9 +193,13 @@ def _step(
     optimizers: Optimizers,
     world: distributed.World,
     lanes: Lanes,
-    clock: _Clock,
-) -> dict[str, float]:
-    """Forward, backward and update on one batch; returns its mean losses."""
+    clock: Clock,
+) -> tuple[Event, Tensor]:
+    """Forward, backward and update on one batch.
+
+    Returns what the sums are about and the step size; and on the device, (3,), the sums of the
+    masked-LM and the pair losses and the number of pairs judged right.
+    """
     model = setup.model
     model.train()
     arrays = setup.batches.draw(clock.step)
@@ -267,23 +228,11 @@ def _step(
     sums = torch.stack([sums for sums, _ in shares]).sum(0)
     for parameter, grad in zip(parameters, add_up([g for _, g in shares]), strict=True):
         parameter.grad = grad
-    mlm_sum, pair_sum, right = world.sum(sums).tolist()
-    if not math.isfinite(mlm_sum + pair_sum):
-        raise TrainingError(
-            f"The loss is no longer a finite number at step {clock.step + 1}; the learning rate "
-            f"is probably too high, so try a tenth of it."
-        )
+    sums = world.sum(sums)
     world.sum_gradients(parameters)
     rate = optimizers.step(clock.spent())
-    if setup.task == "nli":
-        return {"loss": pair_sum / pairs, "accuracy": right / pairs, "learning_rate": rate}
-    return {
-        "loss": mlm_sum / masked + pair_sum / pairs,
-        "mlm_loss": mlm_sum / masked,
-        "nsp_loss": pair_sum / pairs,
-        "nsp_accuracy": right / pairs,
-        "learning_rate": rate,
-    }
+    about = {"masked": None if setup.task == "nli" else arrays.masked, "pairs": pairs}
+    return {**about, "learning_rate": rate}, sums
 
 
 def _out_of_memory(error: BaseException) -> bool:

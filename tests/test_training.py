@@ -175,6 +175,20 @@ def test_running_out_of_memory_says_what_to_lower(
     assert "batch_size 16" in end["message"] and "max_length 64" in end["message"]
 
 
+def test_losses_read_some_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, where reading a number makes the host wait."""
+
+    def events() -> list[dict[str, Any]]:
+        times = ("seconds", "seconds_left", "examples_per_second", "peak_memory_bytes", "message")
+        found = train(a_run(steps=7, validate_every_steps=3))
+        return [{k: v for k, v in e.items() if k not in times} for e in found]
+
+    at_once = events()
+    monkeypatch.setattr(training._Readings, "due", lambda _: False)
+    assert events() == at_once
+    assert [e["step"] for e in at_once if e["event"] == "step"] == list(range(1, 8))
+
+
 def test_wider_models_take_smaller_steps_unless_told_otherwise() -> None:
     rates = [recipe("recommended", "pretraining", w, None) for w in (64, 128, 256, 768)]
     assert [r.learning_rate for r in rates] == [0.01, 0.01, 0.004, 0.00092]
@@ -188,7 +202,8 @@ def test_wider_models_take_smaller_steps_unless_told_otherwise() -> None:
 def test_a_budget_in_seconds_is_kept() -> None:
     events = list(train(a_run(steps=None, budget_seconds=1.5)))
     steps = [event for event in events if event["event"] == "step"]
-    assert 1.4 < steps[-1]["seconds"] < 4 and len(steps) > 3
+    assert steps and events[-1]["seconds"] >= 1.5
+    assert all(step["seconds"] < 1.5 for step in steps[:-1])
     assert steps[0]["seconds_left"] < 1.5
 
 
