@@ -22,6 +22,7 @@ from bert_demo import checkpoint, kernels
 from bert_demo.checkpoint import Checkpoint, CheckpointError
 from bert_demo.config import BertConfig, from_dict
 from bert_demo.data.sources import CORPORA
+from bert_demo.estimate import count_parameters
 from bert_demo.model import BertModel
 
 TASK_WORDS = {"pretraining": "pretrained", "nli": "fine-tuned", "encoder": "encoder"}
@@ -261,9 +262,7 @@ def _describe(model_id: str, folder: Path, run: Path, changed: float) -> Entry |
         config: BertConfig = from_dict(BertConfig, stored["model"])
     except (CheckpointError, ValueError):
         return None
-    with torch.device("meta"):
-        model = BertModel(config, stored["task"])
-    parameters = sum(value.numel() for value in model.parameters())
+    parameters = count_parameters(config, stored["task"])
     title = model_id.split("/")[1]
     if model_id.startswith("imported/"):
         title = title.replace("--", "/")  # the repository that it came from

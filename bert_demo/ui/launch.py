@@ -8,6 +8,8 @@ import sys
 import time
 from typing import Any
 
+import torch
+
 from bert_demo.ui import assets
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.page import build_app
@@ -22,6 +24,9 @@ def launch(settings: AppSettings) -> None:
     Raises `ValueError` with a sentence where the page cannot be started.
     """
     asked = _requests_to_end()
+    # One word's vectors are no work for two cores, and threads that wait for each other wait long
+    # where a run keeps the cores busy.
+    torch.set_num_threads(1)
     context = AppContext(settings)
     context.start()
     try:
