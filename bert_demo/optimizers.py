@@ -49,12 +49,12 @@ def recipe(name: str, task: str, hidden_size: int, learning_rate: float | None) 
     below 0.008; 0.01 was the best for 128.
     """
     chosen = _RECIPES[name, task]
-    if learning_rate is None and chosen.muon_learning_rate is not None:
-        width = max(1.0, hidden_size / _TUNED_WIDTH)
+    muon = chosen.muon_learning_rate
+    if learning_rate is None:
+        width = 1.0 if muon is None else max(1.0, hidden_size / _TUNED_WIDTH)
         learning_rate = float(f"{chosen.learning_rate * width**-_WIDTH_POWER:.2g}")
-    if learning_rate is None or chosen.muon_learning_rate is None:
-        return replace(chosen, learning_rate=learning_rate or chosen.learning_rate)
-    muon = chosen.muon_learning_rate * learning_rate / chosen.learning_rate
+    if muon is not None:
+        muon *= learning_rate / chosen.learning_rate
     return replace(chosen, learning_rate=learning_rate, muon_learning_rate=muon)
 
 
