@@ -54,10 +54,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="the book's training steps a round")
     parser.add_argument("--out", type=Path, default=RESULTS, help="file for the results")
     chosen = parser.parse_args()
-    try:
-        data = machine.real_data()
-    except ValueError as error:
-        parser.error(str(error))
+    data = machine.real_data(parser)
     before = machine.load()
     with tempfile.TemporaryDirectory() as work:
         bench = Bench(chosen.d2l.resolve(), chosen.steps, Path(work), data)

@@ -106,10 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure answers and starts.")
     parser.add_argument("--repeats", type=int, default=200, help="answers that are timed")
     chosen = parser.parse_args()
-    try:
-        machine.real_data()
-    except ValueError as error:
-        parser.error(str(error))
+    machine.real_data(parser)
     before = machine.load()
     with machine.own_cache():
         answered = answers(chosen.repeats)

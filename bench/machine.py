@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import importlib.metadata
 import os
@@ -81,11 +82,11 @@ def run_program(
     return Program(lines, arrivals, seconds, usage.ru_maxrss * unit)
 
 
-def real_data() -> Path:
-    """The folder with the real text; raises `ValueError` where BERT_DEMO_DATA names none."""
+def real_data(parser: argparse.ArgumentParser) -> Path:
+    """The folder with the real text; ends the script where BERT_DEMO_DATA names none."""
     data = Path(os.environ.get("BERT_DEMO_DATA", ""))
     if not (data / "datasets").is_dir():
-        raise ValueError("BERT_DEMO_DATA must name the folder with the real WikiText-2 and SNLI.")
+        parser.error("BERT_DEMO_DATA must name the folder with the real WikiText-2 and SNLI.")
     return data.resolve()
 
 

@@ -125,10 +125,7 @@ def main() -> None:
     if chosen.here or chosen.draw:
         print(json.dumps(prepare_here(chosen.here) if chosen.here else draw_here(chosen.draw)))
         return
-    try:
-        data = machine.real_data()
-    except ValueError as error:
-        parser.error(str(error))
+    data = machine.real_data(parser)
     before = machine.load()
     with tempfile.TemporaryDirectory() as work:
         prepared = preparation(data, Path(work), chosen.rounds)

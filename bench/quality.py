@@ -164,7 +164,7 @@ def _judged(setup: Any, model: Any) -> Point:
     return {name: scores[name] for name in ("mlm_loss", "nsp_accuracy")}
 
 
-def one_way(way: str, seconds: float, d2l: Path) -> dict[str, Any]:
+def one_way(way: str, seconds: float, d2l: Path, data: Path) -> dict[str, Any]:
     """Train and judge one way, in this process; `way` is "book", a recipe or a rate."""
     from bert_demo.assembly import prepare_run
     from bert_demo.config import RECIPES, RunConfig, TrainingConfig
@@ -179,7 +179,7 @@ def one_way(way: str, seconds: float, d2l: Path) -> dict[str, Any]:
     run = RunConfig(corpus="wikitext-2", size="tiny", training=training)
     setup = prepare_run(run, world())
     if way == "book":
-        points = by_the_book(setup, seconds, d2l, machine.real_data())
+        points = by_the_book(setup, seconds, d2l, data)
     elif way in RECIPES:
         points = by_own_recipe(setup, run, seconds)
     else:
@@ -269,13 +269,11 @@ def main() -> None:
     parser.add_argument("--way", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.way:
-        print(json.dumps(one_way(chosen.way, chosen.seconds, chosen.d2l)))
+        data = machine.real_data(parser)
+        print(json.dumps(one_way(chosen.way, chosen.seconds, chosen.d2l, data)))
         return
     if not chosen.plot_only:
-        try:
-            machine.real_data()
-        except ValueError as error:
-            parser.error(str(error))
+        machine.real_data(parser)
         with machine.own_cache():
             findings = measure(chosen.seconds, chosen.d2l.resolve())
         FINDINGS.write_text(json.dumps(findings, indent=1) + "\n", encoding="utf-8")

@@ -157,10 +157,7 @@ def main() -> None:
     if chosen.estimate is not None:
         print(json.dumps(estimated_here(POINTS[chosen.estimate])))
         return
-    try:
-        data = machine.real_data()
-    except ValueError as error:
-        parser.error(str(error))
+    data = machine.real_data(parser)
     before = machine.load()
     points = [point for point in POINTS if point.size in (chosen.only or sizes)]
     with machine.own_cache(), tempfile.TemporaryDirectory() as work:

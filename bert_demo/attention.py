@@ -7,11 +7,13 @@ that ask.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -71,6 +73,17 @@ class _Bucket:
         return part.view(n * heads, rows, columns)
 
 
+def _lengths(groups: Sequence[tuple[int, int]]) -> npt.NDArray[np.int64]:
+    """(B,): the length of each sequence."""
+    return np.repeat([length for _, length in groups], [count for count, _ in groups])
+
+
+def _taken(lengths: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    """Where tokens stand among B L padded slots, (T,) int64, and the mask (B, L) of these slots."""
+    mask = torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
+    return mask.view(-1).nonzero().view(-1), mask
+
+
 @lru_cache(maxsize=16)
 def _buckets(groups: Groups) -> tuple[_Bucket, ...]:
     """One block for each length, but small blocks joined if at most a seventh is padding.
@@ -91,12 +104,12 @@ def _buckets(groups: Groups) -> tuple[_Bucket, ...]:
     buckets = []
     start = cells = 0
     for runs in joined:
-        lengths = np.repeat([length for _, length in runs], [count for count, _ in runs])
+        lengths = _lengths(runs)
         end, longest = start + int(lengths.sum()), int(lengths[-1])
         places = empty = None
         if len(runs) > 1:
-            taken = torch.arange(longest) < torch.from_numpy(lengths)[:, None]
-            places, empty = taken.view(-1).nonzero().view(-1), ~taken[:, None, None, :]
+            places, taken = _taken(lengths)
+            empty = ~taken[:, None, None, :]
         keys = _Slots(start, end, len(lengths), longest, places)
         cells += keys.count * longest**2
         buckets.append(_Bucket(keys, keys, empty, cells))
@@ -109,7 +122,7 @@ def _asking(groups: Groups, positions: Tensor) -> tuple[tuple[_Bucket, ...], Ten
 
     Returns the buckets with those queries, and (M,) int64: which position is the first, ...
     """
-    lengths = np.repeat([length for _, length in groups], [count for count, _ in groups])
+    lengths = _lengths(groups)
     ends = np.cumsum(lengths)
     order = np.argsort(positions.numpy(), kind="stable")
     sequence = np.searchsorted(ends, positions.numpy()[order], side="right")
@@ -261,7 +274,6 @@ def padded_attention(
     Returns (T, H) and, if asked for, the attention weights: for each sequence (h, L, L).
     """
     hidden = qkv.shape[1] // 3
-    lengths = [length for n, length in groups for _ in range(n)]
     places, attention_mask = _places(groups, qkv.device)
     padded = qkv.new_zeros(attention_mask.numel(), 3 * hidden)
     padded = padded.index_copy(0, places, qkv[: len(places)])
@@ -273,6 +285,7 @@ def padded_attention(
     if need_weights:
         scores = (q @ k.transpose(-1, -2)) * (hidden // heads) ** -0.5
         full = scores.masked_fill(~allowed, float("-inf")).softmax(-1)
+        lengths = _lengths(groups).tolist()
         weights = [w[:, :n, :n] for w, n in zip(full, lengths, strict=True)]
     mixed = mixed.transpose(1, 2).reshape(-1, hidden).index_select(0, places)
     return F.pad(mixed, (0, 0, 0, len(qkv) - len(places))), weights
@@ -280,11 +293,9 @@ def padded_attention(
 
 @lru_cache(maxsize=4)
 def _places(groups: Groups, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Where T tokens stand among B L padded slots, (T,) int64, and the mask (B, L) of these slots.
+    """`_taken` of all sequences, on the device.
 
     From the lengths, which the host knows: to look for them on a GPU would make the host wait.
     """
-    lengths = np.repeat([length for _, length in groups], [count for count, _ in groups])
-    mask = torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
-    places = mask.view(-1).nonzero().view(-1)
+    places, mask = _taken(_lengths(groups))
     return places.to(device, non_blocking=True), mask.to(device, non_blocking=True)

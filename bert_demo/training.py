@@ -76,7 +76,7 @@ class _Readings:
             if masked is None:
                 losses = {"loss": pair_sum / pairs, "accuracy": right / pairs}
             else:
-                mlm, nsp = mlm_sum / max(masked, 1), pair_sum / pairs
+                mlm, nsp = mlm_sum / masked, pair_sum / pairs
                 losses = {"loss": mlm + nsp, "mlm_loss": mlm, "nsp_loss": nsp}
                 losses["nsp_accuracy"] = right / pairs
             yield event | losses
@@ -114,6 +114,11 @@ def train(
     keeper = Keeper(run, setup, optimizers, out if world.leads else None)
     lanes = Lanes(setup.device, setup.description["parameters"])
     readings = _Readings(at_once=setup.device.type == "cpu")
+
+    def noted() -> list[Event]:
+        """The steps that were not told of yet, all written down before the first is."""
+        return [keeper.note(event) for event in readings.read()]
+
     if resume:
         clock.restore(keeper.restore(world))
     keeper.begin(clock.step)
@@ -137,16 +142,16 @@ def train(
                 asks = world.leads and clock.validation_due()
                 looks = world.leads and probe is not None and clock.probe_due()
                 if asks or looks or readings.due():
-                    yield from [keeper.note(event) for event in readings.read()]
+                    yield from noted()
                 if asks:
                     yield keeper.note(clock.validate(_QUICK_PAIRS))
                 if looks and probe is not None:
                     yield keeper.note(clock.probe(probe))
                 if keeper.due(run.training.save_every_seconds):
-                    yield from [keeper.note(event) for event in readings.read()]
+                    yield from noted()
                     keeper.save(clock.state(), {}, finished=False)
                     yield keeper.note({"event": "saved", "step": clock.step})
-        yield from [keeper.note(event) for event in readings.read()]
+        yield from noted()
         if world.leads:
             if probe is not None:
                 yield keeper.note(clock.probe(probe))
@@ -170,8 +175,7 @@ def train(
         reason, message = "failed", _memory_advice(run)
     except (GeneratorExit, KeyboardInterrupt):
         # Whoever was listening left: keep what was learnt, so that the run can be resumed.
-        for event in readings.read():
-            keeper.note(event)
+        noted()
         keeper.save(clock.state(), {}, finished=False)
         raise
     end = {"event": "end", "reason": reason, "message": message, "step": clock.step}
@@ -231,7 +235,7 @@ def _step(
     sums = world.sum(sums)
     world.sum_gradients(parameters)
     rate = optimizers.step(clock.spent())
-    about = {"masked": None if setup.task == "nli" else arrays.masked, "pairs": pairs}
+    about = {"masked": None if setup.task == "nli" else masked, "pairs": pairs}
     return {**about, "learning_rate": rate}, sums
 
 
