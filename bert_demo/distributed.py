@@ -6,6 +6,7 @@ summed, so the result does not depend on how many processes there are.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -92,4 +93,6 @@ def world() -> World:
         torch.cuda.set_device(local_rank)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        # A group that outlives the interpreter now and then aborts its process at exit.
+        atexit.register(dist.destroy_process_group)
     return World(dist.get_rank(), dist.get_world_size(), local_rank)
