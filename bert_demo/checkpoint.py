@@ -17,14 +17,9 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-from torch import Tensor
-from torch.overrides import TorchFunctionMode
-
-from bert_demo.config import LABELS, BertConfig, from_dict
-from bert_demo.model import TASKS, BertModel
+from bert_demo.config import LABELS, TASKS, BertConfig, from_dict
 from bert_demo.storage import (
     CheckpointError,
     explained,
@@ -38,6 +33,11 @@ from bert_demo.storage import (
 )
 from bert_demo.tokenizer import Tokenizer
 
+if TYPE_CHECKING:  # a page that starts reads what checkpoints say of themselves, without torch
+    from torch import Tensor
+
+    from bert_demo.model import BertModel
+
 __all__ = [
     "Checkpoint",
     "CheckpointError",
@@ -49,7 +49,6 @@ __all__ = [
     "remove_resume",
     "save",
     "save_resume",
-    "unfilled_model",
 ]
 
 FORMAT = "bert_demo 1"
@@ -229,6 +228,8 @@ def load(folder: str | Path) -> Checkpoint:
     Raises `CheckpointError` if the folder is missing, foreign, incomplete or damaged, or if its
     files belong to different checkpoints.
     """
+    from bert_demo.model import unfilled_model
+
     folder = readers_path(folder)
     stored = read_config(folder)
     try:
@@ -255,26 +256,6 @@ def load(folder: str | Path) -> Checkpoint:
     if tied:
         model.mlm.decoder_weight = model.embeddings.word_embeddings.weight
     return Checkpoint(model.eval(), tokenizer, config)
-
-
-class _NoDraws(TorchFunctionMode):
-    """Initialisation that draws nothing."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        drawing = getattr(func, "__module__", "") == "torch.nn.init"
-        return None if drawing else func(*args, **kwargs or {})
-
-
-def unfilled_model(config: BertConfig, task: str) -> BertModel:
-    """A model with shapes and no numbers, for weights that come with `assign=True`.
-
-    It costs no memory and leaves the random generators alone. Without `_NoDraws` the first one
-    would take seconds: drawing on the meta device makes PyTorch import sympy.
-    """
-    with torch.device("meta"), _NoDraws():
-        return BertModel(config, task)
 
 
 def _load_tokenizer(path: Path, fingerprint: str, config: BertConfig) -> Tokenizer:

@@ -7,11 +7,13 @@ import secrets
 import shutil
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bert_demo import checkpoint
-from bert_demo.interop.model_files import ModelFiles, Progress
+
+if TYPE_CHECKING:
+    from bert_demo.interop.model_files import Progress
 
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _LONGEST = 96
@@ -37,6 +39,9 @@ class Importer:
             ValueError: not a repository's name; here already; another model is being fetched; and
                 all that `fetch` and `import_hf` raise.
         """
+        # Imported here because it takes its time, and a page that starts needs none of it.
+        from bert_demo.interop.model_files import ModelFiles
+
         repo = repo_id(typed)
         name = repo.replace("/", "--")
         if (self.folder / name).exists():
@@ -46,7 +51,6 @@ class Importer:
         try:
             self._what = repo
             config = ModelFiles(repo, progress, only_hub=True).json("config.json")
-            # Imported here because both take their time, and a page that starts needs neither.
             if checkpoint.is_own(config):
                 from bert_demo.publish import fetch
 

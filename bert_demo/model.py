@@ -9,17 +9,17 @@ V vocabulary.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from bert_demo import kernels
 from bert_demo.attention import attention, chosen_attention, padded_attention
-from bert_demo.config import LABELS, BertConfig
+from bert_demo.config import LABELS, TASKS, BertConfig
 from bert_demo.packing import PackedBatch
-
-TASKS = ("pretraining", "nli", "encoder")
 
 
 def _activation(config: BertConfig, x: Tensor) -> Tensor:
@@ -218,3 +218,23 @@ class BertModel(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.pooler.weight.device
+
+
+class _NoDraws(TorchFunctionMode):
+    """Initialisation that draws nothing."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        drawing = getattr(func, "__module__", "") == "torch.nn.init"
+        return None if drawing else func(*args, **kwargs or {})
+
+
+def unfilled_model(config: BertConfig, task: str) -> BertModel:
+    """A model with shapes and no numbers, for weights that come with `assign=True`.
+
+    It costs no memory and leaves the random generators alone. Without `_NoDraws` the first one
+    would take seconds: drawing on the meta device makes PyTorch import sympy.
+    """
+    with torch.device("meta"), _NoDraws():
+        return BertModel(config, task)

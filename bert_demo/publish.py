@@ -38,6 +38,8 @@ CARD, NUMBERS, EXPORT = "README.md", "metrics.csv", "transformers"
 
 _NEEDED = {CONFIG: 1_000_000, TOKENIZER: 64_000_000, WEIGHTS: 2_000_000_000}
 """What a checkpoint on the Hub must have, each file with the most bytes that are fetched."""
+_WELCOME = {CARD: 1_000_000, NUMBERS: 64_000_000}
+"""What comes along where it is there and no larger."""
 _MADE_BY_THE_HUB = {".gitattributes", CARD}
 _READING = (
     "It was published by bert_demo, which brings it back with `python -m bert_demo fetch {repo} "
@@ -156,7 +158,8 @@ def fetch(
     with explained(folder, "written"), part_folder(folder.parent) as part:
         new = part / "new"
         new.mkdir()
-        for name in (*_NEEDED, *({CARD} & sizes.keys())):
+        along = [name for name, most in _WELCOME.items() if 0 < sizes.get(name, 0) <= most]
+        for name in (*_NEEDED, *along):
             _link(_file(repo_id, name, revision, progress).resolve(), new / name)
         try:
             model = checkpoint.load(new).model

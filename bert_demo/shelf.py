@@ -14,16 +14,16 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from bert_demo import checkpoint, kernels
+from bert_demo import checkpoint
 from bert_demo.checkpoint import Checkpoint, CheckpointError
 from bert_demo.config import BertConfig, from_dict
 from bert_demo.data.sources import CORPORA
 from bert_demo.estimate import count_parameters
-from bert_demo.model import BertModel
+
+if TYPE_CHECKING:
+    from bert_demo.model import BertModel
 
 TASK_WORDS = {"pretraining": "pretrained", "nli": "fine-tuned", "encoder": "encoder"}
 
@@ -40,7 +40,7 @@ class Entry:
     id: str
     title: str
     task: str
-    """One of `bert_demo.model.TASKS`."""
+    """One of `bert_demo.config.TASKS`."""
     config: BertConfig
     parameters: int
     about: dict[str, Any]
@@ -182,6 +182,11 @@ class ModelShelf:
 
     def twin(self, model_id: str) -> Checkpoint:
         """The same model before any training: its random weights are the same every time."""
+        import torch
+
+        from bert_demo import kernels
+        from bert_demo.model import BertModel
+
         entry = self.entry(model_id)
         _, tokenizer, config = self.load(model_id)
 

@@ -14,10 +14,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _PART = ".bert_demo-part-"
 _PART_SECONDS = 3600.0  # older parts were left by a process that died
@@ -91,6 +93,8 @@ def is_empty(folder: Path) -> bool:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file, from tensors on any device."""
+    from safetensors.torch import save_file
+
     ready = {}
     for name, value in tensors.items():
         value = value.detach().cpu().contiguous()

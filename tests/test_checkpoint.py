@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -90,7 +91,7 @@ def test_loading_imports_nothing_heavy(tmp_path: Path) -> None:
     saved(tmp_path)
     script = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"
-        "from bert_demo import checkpoint\n"
+        "from bert_demo import checkpoint, model\n"
         "before = set(sys.modules)\n"
         "checkpoint.load(sys.argv[1])\n"
         "print(len(set(sys.modules) - before))\n"
@@ -419,7 +420,7 @@ def test_a_disk_that_fails_keeps_the_checkpoint_before(
         raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage if broken == "save_file" else Path, broken, failing)
+        patch.setattr(safetensors.torch if broken == "save_file" else Path, broken, failing)
         assert words in complaint(saved, folder, seed=2)
         if broken != "write_text":
             assert words in complaint(checkpoint.save_resume, folder, {"x": torch.ones(1)}, {})

@@ -55,6 +55,18 @@ def test_nothing_outside_the_page_imports_the_page() -> None:
     assert not found.intersection(PAGE)
 
 
+def test_a_page_with_its_bundled_models_is_built_without_torch(tmp_path: Path) -> None:
+    code = f"""
+from bert_demo.ui import launch
+from pathlib import Path
+settings = launch.AppSettings(data_dir=Path({str(tmp_path)!r}))
+launch.build_app(launch.AppContext(settings))
+"""
+    found = imported_after(code)
+    assert "gradio" in found
+    assert "torch" not in found
+
+
 def test_every_public_name_can_be_had() -> None:
     for name in bert_demo.__all__:
         value = getattr(bert_demo, name)

@@ -80,7 +80,7 @@ def test_what_is_published_comes_back(hub: WritableHub, model: Path, tmp_path: P
     out = tmp_path / "deep" / "fetched"
     came = fetch("ada/crane", out)
     assert (came.repo, came.revision, came.task) == ("ada/crane", hub.commit, "pretraining")
-    assert contents(out) == {k: held[k] for k in FILES - {"metrics.csv"}}
+    assert contents(out) == {k: held[k] for k in FILES}
     there, here = checkpoint.load(model / "model").model, checkpoint.load(out).model
     assert came.parameters == sum(p.numel() for p in here.parameters())
     for name, value in there.state_dict().items():

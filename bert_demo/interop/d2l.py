@@ -25,6 +25,7 @@ from bert_demo.config import BertConfig
 from bert_demo.data.download import download, is_web_page
 from bert_demo.data.sources import cache_dir
 from bert_demo.interop import untrusted
+from bert_demo.model import unfilled_model
 from bert_demo.tokenizer import Tokenizer
 
 VOCABULARY, PARAMETERS = "vocab.json", "pretrained.params"
@@ -96,7 +97,7 @@ def import_d2l(
             f"{path.name} has {tokenizer.vocab_size:,} words in {VOCABULARY} but weights for "
             f"{config.vocab_size:,}."
         )
-    model = checkpoint.unfilled_model(config, "pretraining")
+    model = unfilled_model(config, "pretraining")
     weights = _renamed(state, config.num_hidden_layers, path)
     for name, expected in model.state_dict().items():
         if weights[name].shape != expected.shape:

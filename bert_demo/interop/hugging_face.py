@@ -19,6 +19,7 @@ from bert_demo import checkpoint, wordpiece
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.interop import names
 from bert_demo.interop.model_files import ModelFiles, Progress
+from bert_demo.model import unfilled_model
 from bert_demo.tokenizer import UNK, Tokenizer
 
 # What `transformers` assumes where config.json says nothing.
@@ -102,7 +103,7 @@ def import_hf(
             f"{config.vocab_size:,}."
         )
     weights, untrained = _renamed(state, config, task, files.name)
-    model = checkpoint.unfilled_model(config, task)
+    model = unfilled_model(config, task)
     for name, expected in model.state_dict().items():
         if weights[name].shape != expected.shape:
             raise ValueError(

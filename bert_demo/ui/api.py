@@ -19,9 +19,7 @@ from typing import Any
 
 from gradio.events import api as endpoint
 
-from bert_demo import contexts, predict
-from bert_demo.config import RunConfig, TrainingConfig, run_config, settings_of
-from bert_demo.model import TASKS
+from bert_demo.config import TASKS, RunConfig, TrainingConfig, run_config, settings_of
 from bert_demo.runs.record import Run
 from bert_demo.ui.context import AppContext, answered
 from bert_demo.ui.zerogpu import ZeroGpuQueue
@@ -125,6 +123,8 @@ class Api:
     def encode(self, model: str, text: str, pair: str = "", layer: int = -1) -> Answer:
         """One vector for each token of a text or pair. layer: 0 is the embeddings, -1 the last.
         Returns {"tokens", "shape", "vectors", "truncated"}."""
+        from bert_demo import predict
+
         loaded, tokenizer, config = self._context.shelf.load(model)
         last = config.num_hidden_layers
         if isinstance(layer, bool) or not isinstance(layer, int) or not -1 <= layer <= last:
@@ -140,6 +140,8 @@ class Api:
     def compare(self, model: str, word: str, texts: list[str], layer: int = -1) -> Answer:
         """How alike a word's vectors are in several texts ("<sep>" begins the second of a pair).
         Returns {"similarities", "centred"}: cosines, and cosines after the mean is subtracted."""
+        from bert_demo import contexts
+
         if not isinstance(texts, list) or len(texts) > MOST_TEXTS:
             raise ValueError(f"texts must be a list of 2 to {MOST_TEXTS} texts.")
         if isinstance(layer, bool) or not isinstance(layer, int):
@@ -161,6 +163,8 @@ class Api:
 
     def classify(self, model: str, premise: str, hypothesis: str) -> Answer:
         """Does the hypothesis follow from the premise? Returns {"label", "probabilities"}."""
+        from bert_demo import predict
+
         loaded, tokenizer, _ = self._context.shelf.load(model)
         found = predict.classify(
             loaded, tokenizer, _text("premise", premise), _text("hypothesis", hypothesis)
@@ -170,6 +174,8 @@ class Api:
     def fill_mask(self, model: str, text: str, top: int = 5) -> Answer:
         """The likeliest words for each <mask> in a text. Returns {"masks": for each one
         [{"word", "probability"}, ...]}."""
+        from bert_demo import predict
+
         if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= _MOST_TOP:
             raise ValueError(f"top is {top!r}; it must be a whole number from 1 to {_MOST_TOP}.")
         loaded, tokenizer, _ = self._context.shelf.load(model)

@@ -28,7 +28,7 @@ def create_hub_models(context: AppContext, tab: gr.Tab) -> None:
     """The section, closed at first; `tab` is the tab that it stands in."""
 
     @in_words
-    def bring(repo: Any, browser: Any, progress: gr.Progress = gr.Progress()) -> View:  # noqa: B008
+    def bring(repo: Any, browser: Any, progress: gr.Progress) -> View:
         return fetched(context, repo, browser, progress)
 
     @in_words
@@ -61,30 +61,45 @@ def create_hub_models(context: AppContext, tab: gr.Tab) -> None:
         with gr.Row(visible=False, elem_classes="br-actions") as there:
             here = gr.Dropdown(label=say("Fetched model"))
             delete = gr.Button(say("Delete this model"), size="sm", variant="stop")
-    quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
 
-    def refill(chosen: Any, browser: Any) -> tuple[Any, Any]:
+    def answer(shown: View, chosen: Any, browser: Any) -> tuple[View, Any, Any]:
+        """The view and the menu of what is here: in one answer, so that no older one comes last."""
         entries = fetched_models(context)
         ids = [entry.id for entry in entries]
         value = chosen if chosen in ids else next(iter(ids), None)
         may = bool(ids) and context.may_fetch(browser)
-        return gr.Dropdown(choices(entries), value=value), gr.Row(visible=may)
+        return shown, gr.Dropdown(choices(entries), value=value), gr.Row(visible=may)
 
-    events = [
-        tab.select(lambda: listing(context), None, shown, show_progress="hidden", **quiet),
-        fetch.click(bring, [repo, context.browser], shown, trigger_mode="once", **quiet),
-        delete.click(
-            remove,
-            [here, context.browser],
-            shown,
-            js=_ask(),
-            show_progress="hidden",
-            trigger_mode="once",
-            **quiet,
-        ),
-    ]
-    for event in events:
-        event.then(refill, [here, context.browser], [here, there], show_progress="hidden", **quiet)
+    def bring_one(
+        repo: Any,
+        chosen: Any,
+        browser: Any,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[View, Any, Any]:
+        return answer(bring(repo, browser, progress), chosen, browser)
+
+    def remove_one(model: Any, chosen: Any, browser: Any) -> tuple[View, Any, Any]:
+        return answer(remove(model, browser), chosen, browser)
+
+    outputs = [shown, here, there]
+    quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+    once: dict[str, Any] = {"trigger_mode": "once", **quiet}
+    tab.select(
+        lambda *values: answer(listing(context), *values),
+        [here, context.browser],
+        outputs,
+        show_progress="hidden",
+        **quiet,
+    )
+    fetch.click(bring_one, [repo, here, context.browser], outputs, show_progress_on=shown, **once)
+    delete.click(
+        remove_one,
+        [here, here, context.browser],
+        outputs,
+        js=_ask(),
+        show_progress="hidden",
+        **once,
+    )
 
 
 def fetched(context: AppContext, repo: Any, browser: Any, progress: Any) -> View:
@@ -173,5 +188,6 @@ def _ask() -> str:
         "that was cut short cannot go on."
     )
     return (
-        f"(model, browser) => [model && window.confirm({json.dumps(sure)}) ? model : null, browser]"
+        "(model, chosen, browser) => "
+        f"[model && window.confirm({json.dumps(sure)}) ? model : null, chosen, browser]"
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from typing import Any
-
-import torch
 
 from bert_demo.ui import assets
 from bert_demo.ui.context import AppContext
@@ -24,9 +23,6 @@ def launch(settings: AppSettings) -> None:
     Raises `ValueError` with a sentence where the page cannot be started.
     """
     asked = _requests_to_end()
-    # One word's vectors are no work for two cores, and threads that wait for each other wait long
-    # where a run keeps the cores busy.
-    torch.set_num_threads(1)
     context = AppContext(settings)
     context.start()
     try:
@@ -34,6 +30,7 @@ def launch(settings: AppSettings) -> None:
         _, local_url, share_url = page.launch(
             prevent_thread_lock=True, quiet=True, **launch_options(settings)
         )
+        threading.Thread(target=_get_ready, name="ready", daemon=True).start()
         _announce(settings, context, local_url, share_url)
         while not asked:
             time.sleep(0.2)
@@ -43,6 +40,17 @@ def launch(settings: AppSettings) -> None:
         raise ValueError(f"The page cannot be served: {error}") from error
     finally:
         context.close()
+
+
+def _get_ready() -> None:
+    """Import what answers questions, after the page is up: torch alone takes two seconds."""
+    import torch
+
+    from bert_demo import contexts  # noqa: F401
+
+    # One word's vectors are no work for two cores, and threads that wait for each other wait long
+    # where a run keeps the cores busy.
+    torch.set_num_threads(1)
 
 
 def launch_options(settings: AppSettings) -> dict[str, Any]:

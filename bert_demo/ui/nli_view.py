@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bert_demo.predict import Verdict, classify_all, unknown_words
-from bert_demo.shelf import Entry, ModelShelf
 from bert_demo.ui.figures import SERIES
 from bert_demo.ui.language import later, number, say, translate
 from bert_demo.ui.view import Block, View, bars, columns, few, heading, table, text, view
+
+if TYPE_CHECKING:
+    from bert_demo.predict import Verdict
+    from bert_demo.shelf import Entry, ModelShelf
 
 EXAMPLES = (
     ("a man is playing a guitar", "a man is making music"),
@@ -58,6 +61,8 @@ class Judgement:
 
 def judge(shelf: ModelShelf, model: str | None, premise: str, hypothesis: str) -> Judgement:
     """Put a pair to a model, both ways, and its hypothesis alone."""
+    from bert_demo.predict import classify_all, unknown_words
+
     if not model:
         raise ValueError("Choose a fine-tuned model first.")
     for name, given in (("premise", premise), ("hypothesis", hypothesis)):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bert_demo.checkpoint import Checkpoint
-from bert_demo.contexts import Comparison, compare
 from bert_demo.explain import Separation, sense_separation
-from bert_demo.shelf import Entry
+
+if TYPE_CHECKING:
+    from bert_demo.checkpoint import Checkpoint
+    from bert_demo.contexts import Comparison
+    from bert_demo.shelf import Entry
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ def show_one(
 
     `twin`: `loaded` is the model's untrained twin. Raises `ValueError` where a text lacks the word.
     """
+    from bert_demo.contexts import compare
+
     model, tokenizer, config = loaded
     chosen = max(0, min(int(layer), config.num_hidden_layers))
     found = compare(model, tokenizer, word, texts, layer=chosen)
