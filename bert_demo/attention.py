@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo.kernels import keep_mask, round_up
+from bert_demo.kernels import keep_mask, round_up, steady
 
 Groups = tuple[tuple[int, int], ...]
 _BLOCK_TOKENS = 512
@@ -34,16 +34,25 @@ class _Slots:
     length: int
     places: Tensor | None
     """(end - start,) int64: where these rows stand among the n L slots; None if they fill them."""
+    upto: int
+    """Slots of all buckets up to and with this one."""
 
-    def spread(self, rows: Tensor, parts: int, heads: int) -> Tensor:
-        """These rows of all (..., parts H), as fp32 (parts, n h, L, d); zero where no row is."""
-        slots, size = rows[self.start : self.end], rows.shape[1] // parts // heads
+    def of(self, buffer: Tensor, parts: int, heads: int) -> Tensor:
+        """This bucket's part (parts, n h, L, d) of a buffer (slots of all, parts H)."""
+        part = buffer[self.upto - self.count * self.length : self.upto]
+        size = buffer.shape[1] // parts // heads
+        return part.view(parts, self.count * heads, self.length, size)
+
+    def spread(self, rows: Tensor, block: Tensor) -> None:
+        """Fill a block with these rows of all (..., parts H); zero where no row is."""
+        parts, lines, _, size = block.shape
+        slots = rows[self.start : self.end]
         if self.places is not None:
             empty = rows.new_zeros(self.count * self.length, rows.shape[1])
             slots = empty.index_copy_(0, self.places, slots)
-        block = slots.view(self.count, self.length, parts, heads, size).permute(2, 0, 3, 1, 4)
-        block = block.to(torch.float32, memory_format=torch.contiguous_format)
-        return block.reshape(parts, self.count * heads, self.length, size)
+        slots = slots.view(self.count, self.length, parts, lines // self.count, size)
+        slots = slots.permute(2, 0, 3, 1, 4)
+        block.view(slots.shape).copy_(slots)
 
     def gather(self, block: Tensor, heads: int, out: Tensor) -> None:
         """The way back: (parts, n h, L, d) into these rows of `out` (..., parts H)."""
@@ -84,6 +93,11 @@ def _taken(lengths: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     return mask.view(-1).nonzero().view(-1), mask
 
 
+def _buffer(rows: Tensor, slots: int) -> Tensor:
+    """fp32 room for so many slots as wide as `rows`; its size repeats from batch to batch."""
+    return rows.new_empty(steady(slots), rows.shape[1], dtype=torch.float32)
+
+
 @lru_cache(maxsize=16)
 def _buckets(groups: Groups) -> tuple[_Bucket, ...]:
     """One block for each length, but small blocks joined if at most a seventh is padding.
@@ -102,7 +116,7 @@ def _buckets(groups: Groups) -> tuple[_Bucket, ...]:
             tokens = count * length
         joined[-1].append((count, length))
     buckets = []
-    start = cells = 0
+    start = slots = cells = 0
     for runs in joined:
         lengths = _lengths(runs)
         end, longest = start + int(lengths.sum()), int(lengths[-1])
@@ -110,7 +124,8 @@ def _buckets(groups: Groups) -> tuple[_Bucket, ...]:
         if len(runs) > 1:
             places, taken = _taken(lengths)
             empty = ~taken[:, None, None, :]
-        keys = _Slots(start, end, len(lengths), longest, places)
+        slots += len(lengths) * longest
+        keys = _Slots(start, end, len(lengths), longest, places, slots)
         cells += keys.count * longest**2
         buckets.append(_Bucket(keys, keys, empty, cells))
         start = end
@@ -130,7 +145,7 @@ def _asking(groups: Groups, positions: Tensor) -> tuple[tuple[_Bucket, ...], Ten
     before = np.cumsum(asked) - asked
     place = np.arange(len(order)) - before[sequence]
     buckets = []
-    first = cells = 0  # sequences and cells so far
+    first = upto = cells = 0  # sequences, slots and cells so far
     for bucket in _buckets(groups):
         count = bucket.keys.count
         own = asked[first : first + count]
@@ -138,8 +153,9 @@ def _asking(groups: Groups, positions: Tensor) -> tuple[tuple[_Bucket, ...], Ten
         slots = (sequence[begin : begin + total] - first) * most + place[begin : begin + total]
         full = total == most * count
         places = None if full else torch.from_numpy(slots)
+        upto += count * most
         cells += count * most * bucket.keys.length
-        queries = _Slots(begin, begin + total, count, most, places)
+        queries = _Slots(begin, begin + total, count, most, places, upto)
         buckets.append(_Bucket(bucket.keys, queries, bucket.empty, cells))
         first += count
     return tuple(buckets), torch.from_numpy(order)
@@ -167,16 +183,20 @@ class _BucketedAttention(torch.autograd.Function):
         scale = {"beta": 0, "alpha": (hidden // heads) ** -0.5}
         out = rows.new_empty(len(rows if asking is None else asking), hidden)
         out[buckets[-1].queries.end :] = 0
-        # One buffer for the weights of all blocks: many small ones that stay until the backward
-        # pass would leave gaps of all sizes in the memory.
+        # One buffer for the inputs of all blocks, and one for their weights: many small ones that
+        # stay until the backward pass would leave gaps of all sizes in the memory.
+        stored = _buffer(rows, buckets[-1].keys.upto)
+        stored_queries = stored if asking is None else _buffer(asking, buckets[-1].queries.upto)
         kept = rows.new_empty(heads * round_up(buckets[-1].cells, 4096), dtype=torch.float32)
         mask, factor = keep_mask(kept.shape, rate) if rate else (kept, 1.0)
-        blocks = []
         for bucket in buckets:
-            block = bucket.keys.spread(rows, parts, heads)
-            q = block[0] if asking is None else bucket.queries.spread(asking, 1, heads)[0]
-            k, v = block[-2:].unbind(0)
-            blocks += [q, k, v]
+            block = bucket.keys.of(stored, parts, heads)
+            bucket.keys.spread(rows, block)
+            q, k, v = block[0], block[-2], block[-1]
+            if asking is not None:
+                asked = bucket.queries.of(stored_queries, 1, heads)
+                bucket.queries.spread(asking, asked)
+                q = asked[0]
             scores = bucket.of(kept, heads)
             torch.baddbmm(scores, q, k.transpose(1, 2), **scale, out=scores)
             if bucket.empty is not None:
@@ -186,8 +206,10 @@ class _BucketedAttention(torch.autograd.Function):
             if rate:
                 used = weights * bucket.of(mask, heads)
                 v = v.mul(factor)
-            bucket.queries.gather(torch.bmm(used, v)[None], heads, out)
-        ctx.save_for_backward(kept, mask, *blocks)
+            # With `out`, which autocast leaves alone.
+            mixed = torch.bmm(used, v, out=torch.empty_like(q))
+            bucket.queries.gather(mixed[None], heads, out)
+        ctx.save_for_backward(kept, mask, stored, stored_queries)
         ctx.buckets, ctx.heads, ctx.rate, ctx.factor = buckets, heads, rate, factor
         ctx.parts, ctx.shape = parts, rows.shape
         return out
@@ -199,11 +221,14 @@ class _BucketedAttention(torch.autograd.Function):
         grad_rows = grad.new_empty(ctx.shape)
         grad_rows[ctx.buckets[-1].keys.end :] = 0
         grad_asking = None if parts == 3 else torch.empty_like(grad)
-        kept, mask, *blocks = ctx.saved_tensors
-        for number, bucket in enumerate(ctx.buckets):
-            q, k, v = blocks[3 * number : 3 * number + 3]
+        kept, mask, stored, stored_queries = ctx.saved_tensors
+        for bucket in ctx.buckets:
+            block = bucket.keys.of(stored, parts, heads)
+            k, v = block[-2], block[-1]
+            q = block[0] if parts == 3 else bucket.queries.of(stored_queries, 1, heads)[0]
             # Zero where there is no token, so that nothing flows back from there.
-            (out,) = bucket.queries.spread(grad, 1, heads)
+            out = torch.empty_like(q)
+            bucket.queries.spread(grad, out[None])
             grads = k.new_empty(parts, *k.shape)
             grad_q = torch.empty_like(q) if parts == 2 else grads[0]
             grad_k, grad_v = grads[-2:].unbind(0)
