@@ -16,7 +16,6 @@ import numpy.typing as npt
 import torch
 
 from bert_demo import checkpoint
-from bert_demo.config import LABELS
 from bert_demo.data.arrays import Entry, cached, file_identity
 from bert_demo.data.pairings import pair_anew
 from bert_demo.data.prepare import (
@@ -28,13 +27,11 @@ from bert_demo.data.prepare import (
 )
 from bert_demo.data.snli import NliTexts, concatenated
 from bert_demo.device import fast_bf16
-from bert_demo.lanes import Lanes
 from bert_demo.predict import nli_logits, whole_pairs
 from bert_demo.tokenizer import Tokenizer
 
 _TEMPERATURE = 2.0
 """Softens a teacher's certainty, so that the student sees what it thinks of the other labels."""
-_CHUNK = 4096
 
 
 def taught_pairs(
@@ -80,19 +77,8 @@ def taught_pairs(
 
 
 def _judge(teacher: Path, texts: NliTexts, device: torch.device) -> npt.NDArray[np.float32]:
-    """(N, 3): the teacher's logits, computed in lanes and, where that is faster, in bf16."""
+    """(N, 3): the teacher's logits, in bf16 where that is faster."""
     model, tokenizer, _ = checkpoint.load(teacher)
     model.to(device)
     batches = whole_pairs(model, tokenizer, tokenize_nli(texts, tokenizer))
-    logits = np.empty((len(texts), len(LABELS)), dtype=np.float32)
-    lanes = Lanes(device, sum(p.numel() for p in model.parameters()))
-
-    def work(lane: int) -> None:
-        for start in range(lane * _CHUNK, len(texts), _CHUNK * lanes.count):
-            indices = np.arange(start, min(start + _CHUNK, len(texts)))
-            with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
-                logits[indices] = nli_logits(model, batches, indices)
-
-    with lanes:
-        lanes.map(work)
-    return logits
+    return nli_logits(model, batches, len(texts), low_precision=fast_bf16(device))

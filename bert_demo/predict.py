@@ -22,6 +22,7 @@ from torch import Tensor
 
 from bert_demo.config import LABELS
 from bert_demo.data.batches import NliBatches
+from bert_demo.lanes import Lanes
 from bert_demo.model import BertModel
 from bert_demo.packing import pack, unpack
 from bert_demo.tokenizer import Encoded, Tokenizer
@@ -191,7 +192,7 @@ def evaluate(
     begin = time.perf_counter()
     batches = whole_pairs(model, tokenizer, data, truncation=truncation)
     count = len(data.labels)
-    said = nli_logits(model, batches, np.arange(count)).argmax(-1)
+    said = nli_logits(model, batches, count).argmax(-1)
     cell = np.asarray(data.labels, dtype=np.int64) * len(LABELS) + said
     confusion = np.bincount(cell, minlength=len(LABELS) ** 2).reshape(len(LABELS), len(LABELS))
     seconds = time.perf_counter() - begin
@@ -222,16 +223,28 @@ def whole_pairs(
 
 
 def nli_logits(
-    model: BertModel, batches: NliBatches, indices: npt.NDArray[np.int64]
+    model: BertModel, batches: NliBatches, count: int, *, low_precision: bool = False
 ) -> npt.NDArray[np.float32]:
-    """(n, 3): what a classifier gives for n of the pairs of `batches`, in the order asked."""
-    result = np.empty((len(indices), len(LABELS)), dtype=np.float32)
-    with _inference(model):
-        for places in _batches(batches.lengths(indices)):
-            arrays = batches.at(indices[places], 0)
-            packed = arrays.shard(0, 1).to(model.device).packed
-            logits = model.nli_logits(model(packed, packed.cls_positions))
-            result[np.asarray(places)[arrays.order]] = logits.float().cpu().numpy()
+    """(count, 3): what a classifier gives for each of the first pairs of `batches`, in lanes.
+
+    `low_precision`: in bf16, for whoever needs it sooner rather than to the last digit.
+    """
+    result = np.empty((count, len(LABELS)), dtype=np.float32)
+    chosen = list(_batches(batches.lengths(np.arange(count))))
+    device = model.device
+    lanes = Lanes(device, sum(p.numel() for p in model.parameters()))
+
+    def work(lane: int) -> None:
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=low_precision):
+            for places in chosen[lane :: lanes.count]:  # by length, so that lanes end together
+                pairs = np.asarray(places)
+                arrays = batches.at(pairs, 0)
+                packed = arrays.shard(0, 1).to(device).packed
+                logits = model.nli_logits(model(packed, packed.cls_positions))
+                result[pairs[arrays.order]] = logits.float().cpu().numpy()
+
+    with _inference(model), lanes:
+        lanes.map(work)
     return result
 
 
