@@ -18,6 +18,8 @@ from torch import Tensor
 # Code that the CPU's matrix library compiled for a size of matrix: it keeps 1,024 of them, about a
 # megabyte each. Sizes repeat here (see `steady`), so fewer serve as well.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "96")
+# Large tensors in pages of 2 MB where Linux has them, so that fresh memory costs few page faults.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 _CHUNKS = 3
 """How many chunks of logits add to the gradient of the output matrix together."""

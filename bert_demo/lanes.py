@@ -21,6 +21,9 @@ Result = TypeVar("Result")
 
 _TRIM_EVERY = 32
 
+_ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # as malloc.h numbers them
+_LARGE_BYTES = 8 << 20
+
 _MOST_LANES = 8
 _MOST_WEIGHTS = 30_000_000
 """Each lane has gradients of its own; large matrices keep all cores busy without lanes."""
@@ -69,9 +72,13 @@ class Lanes:
 
 
 def _share_one_heap() -> None:
-    """Let all threads take memory from one place on Linux: gaps that one leaves, another fills."""
+    """Let all threads take memory from one place on Linux: gaps that one leaves, another fills.
+
+    The largest tensors stay out of it and go back to the system at once.
+    """
     if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
-        ctypes.CDLL(None).mallopt(-8, 1)  # M_ARENA_MAX
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def _malloc_trim() -> Callable[[int], int] | None:
