@@ -81,7 +81,7 @@ def measured(point: Point, environment: dict[str, str]) -> dict[str, float] | No
 
     def enough(lines: list[str]) -> bool:
         event = json.loads(lines[-1])
-        return bool(event.get("step", 0) >= _STEPS and event["seconds"] >= _SECONDS)
+        return bool(event.get("step", 0) >= _STEPS and event.get("seconds", 0) >= _SECONDS)
 
     with tempfile.TemporaryDirectory() as folder:
         done = machine.run_program(
