@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from bert_demo import checkpoint, kernels
+from bert_demo import checkpoint, kernels, predict
 from bert_demo.config import BertConfig
 from bert_demo.model import BertModel
 from bert_demo.shelf import ModelShelf
@@ -67,11 +67,11 @@ def test_a_piece_joins_the_word_before_it(
     shelf: ModelShelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [[("##s", 0.5), ("the", 0.1)], [("a", 0.5), ("##c", 0.1)]]
-    monkeypatch.setattr(blank_tab, "fill_mask", lambda *_: found)
+    monkeypatch.setattr(predict, "fill_mask", lambda *_: found)
     shown = fill_blanks(shelf, "run/one", "the crane <mask> saw [MASK] cab", 2)
     assert shown["spoken"] == "the cranes saw a cab"
     assert "goes on the word before it" in words_of(shown)
-    monkeypatch.setattr(blank_tab, "fill_mask", lambda *_: [[("the", 0.5)]])
+    monkeypatch.setattr(predict, "fill_mask", lambda *_: [[("the", 0.5)]])
     assert "##" not in words_of(fill_blanks(shelf, "run/one", "a <mask>", 1))
 
 
