@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -30,7 +31,7 @@ def launch(settings: AppSettings) -> None:
         _, local_url, share_url = page.launch(
             prevent_thread_lock=True, quiet=True, **launch_options(settings)
         )
-        threading.Thread(target=_get_ready, name="ready", daemon=True).start()
+        threading.Thread(target=_get_ready, args=(context,), name="ready", daemon=True).start()
         _announce(settings, context, local_url, share_url)
         while not asked:
             time.sleep(0.2)
@@ -42,8 +43,8 @@ def launch(settings: AppSettings) -> None:
         context.close()
 
 
-def _get_ready() -> None:
-    """Import what answers questions, after the page is up: torch alone takes two seconds."""
+def _get_ready(context: AppContext) -> None:
+    """Load what answers questions, after the page is up: torch alone takes two seconds."""
     import torch
 
     from bert_demo import contexts  # noqa: F401
@@ -51,6 +52,10 @@ def _get_ready() -> None:
     # One word's vectors are no work for two cores, and threads that wait for each other wait long
     # where a run keeps the cores busy.
     torch.set_num_threads(1)
+    for entry in context.shelf.entries():
+        if entry.id.startswith("bundled/"):
+            with contextlib.suppress(ValueError):  # whoever chooses a damaged one is told so
+                context.shelf.load(entry.id)
 
 
 def launch_options(settings: AppSettings) -> dict[str, Any]:
