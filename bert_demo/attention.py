@@ -81,6 +81,16 @@ class _Bucket:
         part = buffer[heads * (self.cells - n * rows * columns) : heads * self.cells]
         return part.view(n * heads, rows, columns)
 
+    def inputs(
+        self, stored: Tensor, stored_queries: Tensor, parts: int, heads: int
+    ) -> tuple[Tensor, Tensor]:
+        """This bucket's blocks (parts, n h, L, d) and, of the queries, (1, n h, L', d).
+
+        Of three parts the queries are the first; else they are stored apart.
+        """
+        block = self.keys.of(stored, parts, heads)
+        return block, block[:1] if parts == 3 else self.queries.of(stored_queries, 1, heads)
+
 
 def _lengths(groups: Sequence[tuple[int, int]]) -> npt.NDArray[np.int64]:
     """(B,): the length of each sequence."""
@@ -190,13 +200,11 @@ class _BucketedAttention(torch.autograd.Function):
         kept = rows.new_empty(heads * round_up(buckets[-1].cells, 4096), dtype=torch.float32)
         mask, factor = keep_mask(kept.shape, rate) if rate else (kept, 1.0)
         for bucket in buckets:
-            block = bucket.keys.of(stored, parts, heads)
+            block, queries = bucket.inputs(stored, stored_queries, parts, heads)
             bucket.keys.spread(rows, block)
-            q, k, v = block[0], block[-2], block[-1]
             if asking is not None:
-                asked = bucket.queries.of(stored_queries, 1, heads)
-                bucket.queries.spread(asking, asked)
-                q = asked[0]
+                bucket.queries.spread(asking, queries)
+            q, k, v = queries[0], block[-2], block[-1]
             scores = bucket.of(kept, heads)
             torch.baddbmm(scores, q, k.transpose(1, 2), **scale, out=scores)
             if bucket.empty is not None:
@@ -223,9 +231,8 @@ class _BucketedAttention(torch.autograd.Function):
         grad_asking = None if parts == 3 else torch.empty_like(grad)
         kept, mask, stored, stored_queries = ctx.saved_tensors
         for bucket in ctx.buckets:
-            block = bucket.keys.of(stored, parts, heads)
-            k, v = block[-2], block[-1]
-            q = block[0] if parts == 3 else bucket.queries.of(stored_queries, 1, heads)[0]
+            block, queries = bucket.inputs(stored, stored_queries, parts, heads)
+            q, k, v = queries[0], block[-2], block[-1]
             # Zero where there is no token, so that nothing flows back from there.
             out = torch.empty_like(q)
             bucket.queries.spread(grad, out[None])

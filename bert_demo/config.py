@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 LABELS = ("entailment", "neutral", "contradiction")
+"""The one order of natural language inference labels: 0, 1, 2, as SNLI has it on the Hub."""
+
 TASKS = ("pretraining", "nli", "encoder")
 """What a model can be for; an encoder has no heads."""
-"""The one order of natural language inference labels: 0, 1, 2, as SNLI has it on the Hub."""
 
 MODEL_SIZES = ("tiny", "small", "base", "large")
 RECIPES = ("d2l", "recommended")

@@ -81,4 +81,4 @@ def _judge(teacher: Path, texts: NliTexts, device: torch.device) -> npt.NDArray[
     model, tokenizer, _ = checkpoint.load(teacher)
     model.to(device)
     batches = whole_pairs(model, tokenizer, tokenize_nli(texts, tokenizer))
-    return nli_logits(model, batches, len(texts), low_precision=fast_bf16(device))
+    return nli_logits(model, batches, low_precision=fast_bf16(device))

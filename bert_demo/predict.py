@@ -192,7 +192,7 @@ def evaluate(
     begin = time.perf_counter()
     batches = whole_pairs(model, tokenizer, data, truncation=truncation)
     count = len(data.labels)
-    said = nli_logits(model, batches, count).argmax(-1)
+    said = nli_logits(model, batches).argmax(-1)
     cell = np.asarray(data.labels, dtype=np.int64) * len(LABELS) + said
     confusion = np.bincount(cell, minlength=len(LABELS) ** 2).reshape(len(LABELS), len(LABELS))
     seconds = time.perf_counter() - begin
@@ -223,14 +223,14 @@ def whole_pairs(
 
 
 def nli_logits(
-    model: BertModel, batches: NliBatches, count: int, *, low_precision: bool = False
+    model: BertModel, batches: NliBatches, *, low_precision: bool = False
 ) -> npt.NDArray[np.float32]:
-    """(count, 3): what a classifier gives for each of the first pairs of `batches`, in lanes.
+    """(N, 3): what a classifier gives for each pair of `batches`, computed in lanes.
 
     `low_precision`: in bf16, for whoever needs it sooner rather than to the last digit.
     """
-    result = np.empty((count, len(LABELS)), dtype=np.float32)
-    chosen = list(_batches(batches.lengths(np.arange(count))))
+    result = np.empty((len(batches), len(LABELS)), dtype=np.float32)
+    chosen = list(_batches(batches.lengths(np.arange(len(batches)))))
     device = model.device
     lanes = Lanes(device, sum(p.numel() for p in model.parameters()))
 

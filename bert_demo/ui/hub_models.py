@@ -27,14 +27,6 @@ _FIRST_NEEDS = ("queued", *TRAINING, "paused")
 def create_hub_models(context: AppContext, tab: gr.Tab) -> None:
     """The section, closed at first; `tab` is the tab that it stands in."""
 
-    @in_words
-    def bring(repo: Any, browser: Any, progress: gr.Progress) -> View:
-        return fetched(context, repo, browser, progress)
-
-    @in_words
-    def remove(model: Any, browser: Any) -> View:
-        return deleted(context, model, browser)
-
     with gr.Accordion(say("Models from the Hugging Face Hub"), open=False):
         gr.Markdown(
             say(
@@ -70,16 +62,16 @@ def create_hub_models(context: AppContext, tab: gr.Tab) -> None:
         may = bool(ids) and context.may_fetch(browser)
         return shown, gr.Dropdown(choices(entries), value=value), gr.Row(visible=may)
 
-    def bring_one(
+    def bring(
         repo: Any,
         chosen: Any,
         browser: Any,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[View, Any, Any]:
-        return answer(bring(repo, browser, progress), chosen, browser)
+        return answer(in_words(fetched)(context, repo, browser, progress), chosen, browser)
 
-    def remove_one(model: Any, chosen: Any, browser: Any) -> tuple[View, Any, Any]:
-        return answer(remove(model, browser), chosen, browser)
+    def remove(model: Any, chosen: Any, browser: Any) -> tuple[View, Any, Any]:
+        return answer(in_words(deleted)(context, model, browser), chosen, browser)
 
     outputs = [shown, here, there]
     quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
@@ -91,9 +83,9 @@ def create_hub_models(context: AppContext, tab: gr.Tab) -> None:
         show_progress="hidden",
         **quiet,
     )
-    fetch.click(bring_one, [repo, here, context.browser], outputs, show_progress_on=shown, **once)
+    fetch.click(bring, [repo, here, context.browser], outputs, show_progress_on=shown, **once)
     delete.click(
-        remove_one,
+        remove,
         [here, here, context.browser],
         outputs,
         js=_ask(),
