@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bert_demo import checkpoint, kernels
+from bert_demo import checkpoint, noise
 from bert_demo.config import LABELS, BertConfig, RunConfig
 from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
@@ -63,7 +63,7 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
     precision = run.training.precision
     if precision == "auto":
         precision = "bf16" if fast_bf16(device) else "fp32"
-    kernels.seed_noise(run.training.seed)  # the weights that a new model starts with
+    noise.seed_noise(run.training.seed)  # the weights that a new model starts with
     prepare = _prepare_pretraining if run.task == "pretraining" else _prepare_nli
     model, tokenizer, batches, validation, test, facts = prepare(run)
     limit = model.config.max_position_embeddings

@@ -18,9 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo.kernels import keep_mask, round_up, steady
+from bert_demo.compiled import blocks, library
+from bert_demo.kernels import round_up, steady
+from bert_demo.noise import keep_mask
 
 Groups = tuple[tuple[int, int], ...]
+IntArray = npt.NDArray[np.int64]
 _BLOCK_TOKENS = 512
 
 
@@ -92,12 +95,17 @@ class _Bucket:
         return block, block[:1] if parts == 3 else self.queries.of(stored_queries, 1, heads)
 
 
-def _lengths(groups: Sequence[tuple[int, int]]) -> npt.NDArray[np.int64]:
+@lru_cache(maxsize=16)
+def _layout(groups: Groups) -> blocks.Layout:
+    return blocks.layout(_lengths(groups))
+
+
+def _lengths(groups: Sequence[tuple[int, int]]) -> IntArray:
     """(B,): the length of each sequence."""
     return np.repeat([length for _, length in groups], [count for count, _ in groups])
 
 
-def _taken(lengths: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+def _taken(lengths: IntArray) -> tuple[Tensor, Tensor]:
     """Where tokens stand among B L padded slots, (T,) int64, and the mask (B, L) of these slots."""
     mask = torch.from_numpy(np.arange(lengths.max()) < lengths[:, None])
     return mask.view(-1).nonzero().view(-1), mask
@@ -142,18 +150,21 @@ def _buckets(groups: Groups) -> tuple[_Bucket, ...]:
     return tuple(buckets)
 
 
-def _asking(groups: Groups, positions: Tensor) -> tuple[tuple[_Bucket, ...], Tensor]:
-    """The buckets when only the tokens at `positions` (M,) ask, and these in ascending order.
+def _asking(groups: Groups, positions: Tensor) -> tuple[Tensor, IntArray, IntArray]:
+    """Which of the `positions` (M,) is the first, ...; their sequences; how many each has.
 
-    Returns the buckets with those queries, and (M,) int64: which position is the first, ...
+    All int64: (M,), (M,) and (B,).
     """
     lengths = _lengths(groups)
-    ends = np.cumsum(lengths)
     order = np.argsort(positions.numpy(), kind="stable")
-    sequence = np.searchsorted(ends, positions.numpy()[order], side="right")
-    asked = np.bincount(sequence, minlength=len(lengths))
+    sequence = np.searchsorted(np.cumsum(lengths), positions.numpy()[order], side="right")
+    return torch.from_numpy(order), sequence, np.bincount(sequence, minlength=len(lengths))
+
+
+def _asked_buckets(groups: Groups, sequence: IntArray, asked: IntArray) -> tuple[_Bucket, ...]:
+    """The buckets when only some tokens ask, as `_asking` tells of them."""
     before = np.cumsum(asked) - asked
-    place = np.arange(len(order)) - before[sequence]
+    place = np.arange(len(sequence)) - before[sequence]
     buckets = []
     first = upto = cells = 0  # sequences, slots and cells so far
     for bucket in _buckets(groups):
@@ -168,7 +179,7 @@ def _asking(groups: Groups, positions: Tensor) -> tuple[tuple[_Bucket, ...], Ten
         queries = _Slots(begin, begin + total, count, most, places, upto)
         buckets.append(_Bucket(bucket.keys, queries, bucket.empty, cells))
         first += count
-    return tuple(buckets), torch.from_numpy(order)
+    return tuple(buckets)
 
 
 class _BucketedAttention(torch.autograd.Function):
@@ -258,13 +269,20 @@ class _BucketedAttention(torch.autograd.Function):
         return grad_asking, grad_rows, None, None, None
 
 
-def attention(qkv: Tensor, groups: Groups, heads: int, rate: float, training: bool) -> Tensor:
+def attention(
+    qkv: Tensor, bias: Tensor | None, groups: Groups, heads: int, rate: float, training: bool
+) -> Tensor:
     """Scaled dot-product self-attention within each packed sequence (Vaswani et al. 2017).
 
     qkv: (T or more, 3 H), the sequences in ascending order of length as `groups` says; rows
-    beyond them are ignored. Returns as many rows of width H.
+    beyond them are ignored. bias: (3 H,), what is still to be added. Returns as many rows of
+    width H.
     """
     rate = rate if training else 0.0
+    if library.serves(qkv):
+        return blocks.attention(None, qkv, bias, _layout(groups), heads, rate)
+    if bias is not None:
+        qkv = qkv + bias
     if qkv.device.type == "cpu":
         result: Tensor = _BucketedAttention.apply(None, qkv, _buckets(groups), heads, rate)  # type: ignore[no-untyped-call]
         return result
@@ -274,6 +292,7 @@ def attention(qkv: Tensor, groups: Groups, heads: int, rate: float, training: bo
 def chosen_attention(
     asking: Tensor,
     keys_values: Tensor,
+    bias: Tensor | None,
     positions: Tensor,
     groups: Groups,
     heads: int,
@@ -282,15 +301,24 @@ def chosen_attention(
 ) -> Tensor:
     """The same for the tokens at `positions` alone, which is all that a last layer needs.
 
-    asking: (M or more, H), queries of these tokens; keys_values: (T or more, 2 H) of all;
-    positions: (M,) int64. Returns as many rows as `asking`.
+    asking: (M or more, H), queries of these tokens; keys_values: (T or more, 2 H) of all; bias:
+    (3 H,), what is still to be added to both; positions: (M,) int64. Returns as many rows as
+    `asking`.
     """
     rate = rate if training else 0.0
+    compiled = library.serves(keys_values)
+    if bias is not None and not compiled:
+        width = asking.shape[1]
+        asking, keys_values = asking + bias[:width], keys_values + bias[width:]
     if asking.device.type == "cpu":
-        buckets, order = _asking(groups, positions)
-        mixed = _BucketedAttention.apply(
-            asking.index_select(0, order), keys_values, buckets, heads, rate
-        )  # type: ignore[no-untyped-call]
+        order, sequence, asked = _asking(groups, positions)
+        sorted_asking = asking.index_select(0, order)
+        if compiled:
+            where = blocks.layout(_lengths(groups), asked)
+            mixed = blocks.attention(sorted_asking, keys_values, bias, where, heads, rate)
+        else:
+            buckets = _asked_buckets(groups, sequence, asked)
+            mixed = _BucketedAttention.apply(sorted_asking, keys_values, buckets, heads, rate)  # type: ignore[no-untyped-call]
         return torch.zeros_like(asking).index_copy(0, order, mixed)
     queries = keys_values.new_zeros(len(keys_values), asking.shape[1])
     queries = queries.index_copy(0, positions, asking[: len(positions)])

@@ -10,10 +10,12 @@ import os
 import threading
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from bert_demo.compiled import blocks, cross_entropy, library
+from bert_demo.noise import dropout
 
 # Code that the CPU's matrix library compiled for a size of matrix: it keeps 1,024 of them, about a
 # megabyte each. Sizes repeat here (see `steady`), so fewer serve as well.
@@ -41,56 +43,6 @@ def steady(count: int) -> int:
 def round_up(count: int, multiple: int) -> int:
     """`count`, or the next multiple."""
     return -(-count // multiple) * multiple
-
-
-def seed_noise(*words: int) -> None:
-    """Make all random numbers of what this thread does next a function of (seed, step, ...).
-
-    A step that owns its randomness needs no generator state in a checkpoint: a resumed run
-    draws what the uninterrupted one would have drawn.
-    """
-    sequence = np.random.SeedSequence(words)
-    _thread.generator = np.random.Generator(np.random.SFC64(sequence))
-    torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-
-
-def keep_mask(shape: torch.Size, rate: float) -> tuple[Tensor, float]:
-    """A random bool mask and the factor 1 / P(keep) that makes dropout unbiased.
-
-    PyTorch draws Bernoulli numbers on a CPU one by one; 16 random bits an element, drawn in
-    bulk, are eight times as fast and put P(drop) within 1e-5 of `rate`. The factor uses the
-    probability that was really drawn with.
-    """
-    count = shape.numel()
-    if not hasattr(_thread, "generator"):
-        seed_noise(0)
-    words = _thread.generator.integers(0, 2**64, (count + 3) // 4, dtype=np.uint64)
-    bits = torch.from_numpy(words.view(np.int16)[:count]).view(shape)
-    threshold = round(rate * 65536)
-    return bits >= threshold - 32768, 65536 / (65536 - threshold)
-
-
-class _Dropout(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, rate: float) -> Tensor:
-        mask, ctx.factor = keep_mask(x.shape, rate)
-        ctx.save_for_backward(mask)
-        return (x * mask).mul_(ctx.factor)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (mask,) = ctx.saved_tensors
-        return (grad * mask).mul_(ctx.factor), None
-
-
-def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
-    """Inverted dropout (Srivastava et al. 2014), as `F.dropout`."""
-    if not training or rate == 0:
-        return x
-    if x.device.type != "cpu":
-        return F.dropout(x, rate)
-    result: Tensor = _Dropout.apply(x, rate)  # type: ignore[no-untyped-call]
-    return result
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -181,6 +133,8 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
     Under autocast the matrix products run in its dtype; losses and sums are fp32. Backward may
     be called once.
     """
+    if library.serves(x):
+        return cross_entropy.linear_cross_entropy(x, weight, bias, labels)
     if not torch.is_grad_enabled() or not x.requires_grad:
         rows, _ = _rows(len(labels), weight)
         parts = zip(x[: len(labels)].split(rows), labels.split(rows), strict=True)
@@ -191,3 +145,50 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
         return torch.stack(losses).sum() if losses else x.new_zeros(())
     result: Tensor = _ChunkedCrossEntropy.apply(x, weight, bias, labels)  # type: ignore[no-untyped-call]
     return result
+
+
+def low_precision(x: Tensor) -> torch.dtype:
+    """What matrix products of `x` run in: autocast's type, or its own."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
+def project(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor | None]:
+    """`F.linear`, and the bias if it is still to be added: compiled blocks do that on their way."""
+    if library.serves(x):
+        return F.linear(x, weight), bias
+    return F.linear(x, weight, bias), None
+
+
+def add_norm(
+    x: Tensor, inner: Tensor, linear: nn.Linear, norm: nn.LayerNorm, rate: float
+) -> tuple[Tensor, Tensor]:
+    """LayerNorm of `x` and, after dropout at `rate`, of `linear(inner)`.
+
+    x: (T, H); inner: (T, n). Returns (T, H) twice: to be added to, and as matrix products read it,
+    which may be rounded.
+    """
+    if library.serves(x) and x.dtype == torch.float32:
+        return blocks.add_norm(x, F.linear(inner, linear.weight), linear.bias, norm, rate)
+    result: Tensor = norm(x + dropout(linear(inner), rate, True))
+    return result, result
+
+
+def activate(x: Tensor, linear: nn.Linear, gelu: bool) -> Tensor:
+    """GELU or ReLU of `linear(x)`; x: (T, H)."""
+    if library.serves(x):
+        return blocks.activate(F.linear(x, linear.weight), linear.bias, gelu)
+    inner = linear(x)
+    return F.gelu(inner) if gelu else F.relu(inner, inplace=True)
+
+
+def embed(ids: tuple[Tensor, ...], tables: tuple[Tensor, ...], rows: int) -> tuple[Tensor, Tensor]:
+    """The sum of the tables' rows at `ids`, with rows of zeros up to `rows`; twice, as `add_norm`.
+
+    ids: three of (T,) int64; tables: three of (n, H).
+    """
+    if library.serves(tables[0]):
+        return blocks.embed(ids, tables, rows, low_precision(tables[0]))
+    first, second, third = (F.embedding(i, table) for i, table in zip(ids, tables, strict=True))
+    x = F.pad(first + second + third, (0, 0, 0, rows - len(first)))
+    return x, x

@@ -17,12 +17,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from bert_demo.compiled import library
+
 Result = TypeVar("Result")
 
 _TRIM_EVERY = 32
 
-_ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # as malloc.h numbers them
-_LARGE_BYTES = 8 << 20
+_ARENA_MAX = -8  # as malloc.h numbers it
 
 _MOST_LANES = 8
 _MOST_WEIGHTS = 30_000_000
@@ -30,7 +31,10 @@ _MOST_WEIGHTS = 30_000_000
 
 
 class Lanes:
-    """Threads that each compute on their share of the cores; on other devices than a CPU, none."""
+    """Threads that each compute on their share of the cores; on other devices than a CPU, none.
+
+    Long work on a CPU begins here, so here the compiled blocks are made ready.
+    """
 
     def __init__(self, device: torch.device, weights: int) -> None:
         self._cores = torch.get_num_threads()
@@ -39,9 +43,12 @@ class Lanes:
             self.count = 1
         self._pool: ThreadPoolExecutor | None = None
         self._calls = 0
-        self._trim = _malloc_trim() if device.type == "cpu" else None
+        self._on_cpu = device.type == "cpu"
+        self._trim = _malloc_trim() if self._on_cpu else None
 
     def __enter__(self) -> Lanes:
+        if self._on_cpu:
+            library.load()
         if self.count > 1:
             share = self._cores // self.count
             _share_one_heap()
@@ -72,13 +79,9 @@ class Lanes:
 
 
 def _share_one_heap() -> None:
-    """Let all threads take memory from one place on Linux: gaps that one leaves, another fills.
-
-    The largest tensors stay out of it and go back to the system at once.
-    """
+    """Let all threads take memory from one place on Linux: gaps that one leaves, another fills."""
     if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def _malloc_trim() -> Callable[[int], int] | None:

@@ -16,14 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from bert_demo import kernels
+from bert_demo import kernels, noise
 from bert_demo.attention import attention, chosen_attention, padded_attention
 from bert_demo.config import LABELS, TASKS, BertConfig
 from bert_demo.packing import PackedBatch
 
-
-def _activation(config: BertConfig, x: Tensor) -> Tensor:
-    return F.relu(x) if config.hidden_act == "relu" else F.gelu(x)
+Stream = tuple[Tensor, Tensor]
+"""Hidden states (T, H) to be added to, and the same as matrix products read them."""
 
 
 class Embeddings(nn.Module):
@@ -41,14 +40,14 @@ class Embeddings(nn.Module):
             else None
         )
 
-    def forward(self, batch: PackedBatch) -> Tensor:
-        x = self.word_embeddings(batch.input_ids)
-        x = x + self.token_type_embeddings(batch.token_type_ids)
-        x = x + self.position_embeddings(batch.position_ids)
+    def forward(self, batch: PackedBatch, rows: int) -> Stream:
+        """(T, H), with rows of padding up to `rows`."""
+        ids = batch.input_ids, batch.token_type_ids, batch.position_ids
+        tables = self.word_embeddings, self.token_type_embeddings, self.position_embeddings
+        x, low = kernels.embed(ids, tuple(table.weight for table in tables), rows)
         if self.norm is not None:
-            x = kernels.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training)
-        result: Tensor = x
-        return result  # (T, H)
+            x = low = noise.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training)
+        return x, low
 
 
 class EncoderLayer(nn.Module):
@@ -66,30 +65,31 @@ class EncoderLayer(nn.Module):
         self.output_norm = nn.LayerNorm(hidden, eps)
 
     def forward(
-        self, x: Tensor, batch: PackedBatch, positions: Tensor | None, need_weights: bool
-    ) -> tuple[Tensor, list[Tensor]]:
+        self, stream: Stream, batch: PackedBatch, positions: Tensor | None, need_weights: bool
+    ) -> tuple[Stream, list[Tensor]]:
+        x, low = stream
         config = self.config
         heads = config.num_attention_heads
         dropped = config.attention_probs_dropout_prob, self.training
         weights: list[Tensor] = []
         if need_weights:
-            mixed, weights = padded_attention(self.qkv(x), batch.groups, heads, need_weights=True)
+            mixed, weights = padded_attention(self.qkv(low), batch.groups, heads, need_weights=True)
         elif positions is None:
-            mixed = attention(self.qkv(x), batch.groups, heads, *dropped)
+            qkv, bias = kernels.project(low, self.qkv.weight, self.qkv.bias)
+            mixed = attention(qkv, bias, batch.groups, heads, *dropped)
         else:
             parts = [x.shape[1], 2 * x.shape[1]]
             ask, tell = self.qkv.weight.split(parts)
             ask_bias, tell_bias = self.qkv.bias.split(parts)
-            keys_values = F.linear(x, tell, tell_bias)
+            told, bias = kernels.project(low, tell, tell_bias)
             x = F.pad(x[positions], (0, 0, 0, kernels.steady(len(positions)) - len(positions)))
-            queries = F.linear(x, ask, ask_bias)
-            mixed = chosen_attention(queries, keys_values, positions, batch.groups, heads, *dropped)
-        x = self.attention_norm(x + self._drop(self.attention_output(mixed)))
-        inner = _activation(config, self.intermediate(x))
-        return self.output_norm(x + self._drop(self.output(inner))), weights
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return kernels.dropout(x, self.config.hidden_dropout_prob, self.training)
+            asked, _ = kernels.project(x, ask, ask_bias)
+            bias = None if bias is None else self.qkv.bias
+            mixed = chosen_attention(asked, told, bias, positions, batch.groups, heads, *dropped)
+        rate = config.hidden_dropout_prob if self.training else 0.0
+        x, low = kernels.add_norm(x, mixed, self.attention_output, self.attention_norm, rate)
+        inner = kernels.activate(low, self.intermediate, config.hidden_act == "gelu")
+        return kernels.add_norm(x, inner, self.output, self.output_norm, rate), weights
 
 
 class MaskedLMHead(nn.Module):
@@ -108,7 +108,9 @@ class MaskedLMHead(nn.Module):
 
     def transform(self, x: Tensor) -> Tensor:
         """(M, H) -> (M, H)."""
-        transformed: Tensor = self.norm(_activation(self.config, self.dense(x)))
+        transformed: Tensor = self.norm(
+            kernels.activate(x, self.dense, self.config.hidden_act == "gelu")
+        )
         return transformed
 
     def forward(self, x: Tensor) -> Tensor:
@@ -170,25 +172,25 @@ class BertModel(nn.Module):
         positions: (M,) int64, the tokens whose vectors are wanted; the last layer computes its
         queries and feed-forward net for those alone. Returns (M, H), or (T, H) without positions.
         """
-        x = self.embeddings(batch)
-        tokens = len(x)
+        tokens = len(batch.input_ids)
         wanted = tokens if positions is None else len(positions)
-        x = F.pad(x, (0, 0, 0, kernels.steady(tokens) - tokens))
+        stream = self.embeddings(batch, kernels.steady(tokens))
         last = len(self.layers) - 1
         for number, layer in enumerate(self.layers):
-            x, _ = layer(x, batch, positions if number == last else None, False)
-        result: Tensor = x[:wanted]
+            stream, _ = layer(stream, batch, positions if number == last else None, False)
+        result: Tensor = stream[0][:wanted]
         return result
 
     def look_inside(self, batch: PackedBatch) -> BertOutput:
         """All layers' hidden states and attention weights (dropout has to be off)."""
         assert not self.training
-        states = [self.embeddings(batch)]
+        stream = self.embeddings(batch, len(batch.input_ids))
+        states = [stream[0]]
         attentions = []
         for layer in self.layers:
-            x, weights = layer(states[-1], batch, None, True)
-            states.append(x)
-            ordered: list[Tensor] = [x] * len(weights)
+            stream, weights = layer(stream, batch, None, True)
+            states.append(stream[0])
+            ordered: list[Tensor] = [stream[0]] * len(weights)
             for place, weight in zip(batch.order.tolist(), weights, strict=True):
                 ordered[place] = weight
             attentions.append(ordered)
@@ -205,7 +207,7 @@ class BertModel(nn.Module):
 
     def nli_logits(self, cls_vectors: Tensor) -> Tensor:
         """(B, H) -> (B, 3), in the order of `LABELS`."""
-        pooled = kernels.dropout(self.pooled(cls_vectors), self._classifier_dropout, self.training)
+        pooled = noise.dropout(self.pooled(cls_vectors), self._classifier_dropout, self.training)
         logits: Tensor = self.classifier(pooled)
         return logits
 

@@ -184,7 +184,7 @@ class ModelShelf:
         """The same model before any training: its random weights are the same every time."""
         import torch
 
-        from bert_demo import kernels
+        from bert_demo import noise
         from bert_demo.model import BertModel
 
         entry = self.entry(model_id)
@@ -192,7 +192,7 @@ class ModelShelf:
 
         def build() -> Checkpoint:
             with torch.random.fork_rng(devices=[]):
-                kernels.seed_noise(_TWIN_SEED)
+                noise.seed_noise(_TWIN_SEED)
                 model = BertModel(config, entry.task)
             return Checkpoint(model.eval(), tokenizer, config)
 

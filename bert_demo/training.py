@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bert_demo import checkpoint, distributed, kernels
+from bert_demo import checkpoint, distributed, noise
 from bert_demo.assembly import Setup, prepare_run
 from bert_demo.clock import Clock, Event, Probe
 from bert_demo.config import RunConfig, run_config
@@ -218,7 +218,7 @@ def _step(
         sums = torch.zeros(3, device=setup.device)
         grads: list[Tensor | None] = [None] * len(parameters)
         for shard in range(world.rank * mine + lane, (world.rank + 1) * mine, used):
-            kernels.seed_noise(run.training.seed, clock.step, shard)
+            noise.seed_noise(run.training.seed, clock.step, shard)
             batch = arrays.shard(shard, world.size * mine).to(setup.device)
             with setup.autocast():
                 losses = batch_losses(model, batch)

@@ -22,6 +22,7 @@ UNSEEN = (
     "bundle.py",
     "card.py",
     "command.py",
+    "compiled/*.py",
     "distributed.py",
     "doctor.py",
     "data/crane_*.py",

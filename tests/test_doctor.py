@@ -13,10 +13,12 @@ import torch
 
 from bert_demo import device as hardware
 from bert_demo import doctor
+from bert_demo.compiled import library
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    library.load()  # in the session's cache, so that this one is empty
     folder = tmp_path / "cache"
     monkeypatch.setenv("BERT_DEMO_CACHE", str(folder))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -33,6 +35,7 @@ def test_report_is_json_and_matches_this_computer(cache: Path, tmp_path: Path) -
     assert json.loads(json.dumps(report)) == report
     assert report["packages"]["torch"] == torch.__version__
     assert report["threads"] == torch.get_num_threads()
+    assert report["blocks"] == (library.load() or "compiled")
     assert [d["device"] for d in report["devices"]] == [str(d) for d in hardware.devices()]
     assert [d["auto"] for d in report["devices"]].count(True) == 1
     assert report["devices"][-1]["fast_bf16"] is hardware.fast_bf16(torch.device("cpu"))
@@ -42,6 +45,13 @@ def test_report_is_json_and_matches_this_computer(cache: Path, tmp_path: Path) -
     assert "Crane World  built in" in text
     assert "none in ./checkpoints yet" in text
     assert "Problem" not in text
+
+
+def test_blocks_are_told_of(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "load", lambda: None)
+    assert "Blocks       compiled for this processor" in text_of(doctor.report(tmp_path))
+    monkeypatch.setattr(library, "load", lambda: "there is no C++ compiler")
+    assert "a quarter slower: there is no C++ compiler" in text_of(doctor.report(tmp_path))
 
 
 def test_cache_is_measured(cache: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from bert_demo import checkpoint, cli, kernels, predict
+from bert_demo import checkpoint, cli, noise, predict
 from bert_demo.checkpoint import CheckpointError
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.interop.export import export_hf
@@ -21,7 +21,7 @@ from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 transformers = pytest.importorskip("transformers")
 
-NEAR = {"atol": 1e-5, "rtol": 0.0}  # asked for: 1e-4
+NEAR = {"atol": 2e-5, "rtol": 0.0}  # asked for: 1e-4
 SENTENCES = ["a crane is flying .", "the crane driver came , he just left", "cranes eat fish"]
 TEXTS = ["A crane IS flying!", "naïve Café, isn't it?", "東京 🙂 x" + "x" * 150, "a <mask> flies"]
 CLASSES = {
@@ -59,7 +59,7 @@ def saved(folder: Path, tokenizer: Tokenizer, task: str = "pretraining", **chang
         "tie_word_embeddings": True,
         "initializer_range": 0.5,
     }
-    kernels.seed_noise(3)
+    noise.seed_noise(3)
     model = BertModel(BertConfig(**values | changes), task).eval()
     with torch.no_grad():
         for value in model.parameters():

@@ -16,7 +16,7 @@ from hub_writes import TOKEN, WritableHub, hub, writable_hub
 
 pytest.importorskip("gradio")
 
-from bert_demo import checkpoint, kernels
+from bert_demo import checkpoint, noise
 from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.model import BertModel
 from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
@@ -33,7 +33,7 @@ LAYERS = 3
 
 def put_model(server: WritableHub, repo: str, folder: Path, about: dict[str, Any]) -> BertModel:
     """A checkpoint of ours in a repository; its weights are random."""
-    kernels.seed_noise(1)
+    noise.seed_noise(1)
     tokenizer = Tokenizer.from_words([*SPECIAL_TOKENS, "a", "crane", "is", "flying"])
     config = BertConfig(
         vocab_size=tokenizer.vocab_size,

@@ -23,7 +23,7 @@ from bert_demo.training import train
 
 transformers = pytest.importorskip("transformers")
 
-NEAR = {"atol": 1e-5, "rtol": 0.0}  # asked for: 1e-4
+NEAR = {"atol": 2e-5, "rtol": 0.0}  # asked for: 1e-4
 _VOCABULARY = """[PAD] [UNK] [CLS] [SEP] [MASK] a b c ##a ##b ##c crane ##s fly ##ing cafe naive É
 café Crane 東 京 ! . , ' - ½ ß ss ##ß 🙂 한 ##ᅡ 국 é ##é i \u0131 ̇ $ @ x xx ##x ##xx ﬁ fi ##i ##n"""
 PIECES = _VOCABULARY.split()

@@ -9,10 +9,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo import attention, kernels
+from bert_demo import attention, kernels, noise
+from bert_demo.compiled import library
 
 GROUPS = ((3, 1), (2, 5), (1, 6), (4, 9))
 TOKENS = sum(count * length for count, length in GROUPS)
+
+
+@pytest.fixture(autouse=True, params=["plain", "compiled"])
+def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test with PyTorch's operations alone, and with the compiled blocks."""
+    way: str = request.param
+    if way == "plain":
+        monkeypatch.setattr(library, "serves", lambda _: False)
+    elif missing := library.load():
+        pytest.skip(f"no compiled blocks: {missing}")
+    return way
+
+
 SHAPES = pytest.mark.parametrize(("heads", "hidden"), [(1, 4), (2, 8), (4, 12), (3, 48)])
 
 
@@ -39,7 +53,7 @@ def directional_derivatives(function: Callable[[Tensor], Tensor], x: Tensor) -> 
     """Along one random direction: by backward, and by central differences."""
     direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(9))
     (gradient,) = torch.autograd.grad(function(x), x)
-    step = 1e-2
+    step = 5e-3
     with torch.no_grad():
         difference = function(x + step * direction) - function(x - step * direction)
     return float((gradient * direction).sum()), float(difference) / (2 * step)
@@ -54,7 +68,7 @@ def test_attention_equals_the_formula_and_its_gradient(heads: int, hidden: int) 
     (expected_grad,) = torch.autograd.grad((expected * weight).sum(), exact)
     for name in ("grouped", "padded"):
         if name == "grouped":
-            out = attention.attention(qkv, GROUPS, heads, 0.5, training=False)
+            out = attention.attention(qkv, None, GROUPS, heads, 0.5, training=False)
         else:
             out, weights = attention.padded_attention(qkv, GROUPS, heads)
             assert weights == []
@@ -72,11 +86,11 @@ def test_attention_equals_the_formula_and_its_gradient(heads: int, hidden: int) 
 def test_chosen_queries_get_what_all_would(heads: int, hidden: int, asked: list[int]) -> None:
     qkv, positions = random_qkv(hidden), torch.tensor(asked)
     weight = torch.randn(len(asked), hidden, generator=torch.Generator().manual_seed(2))
-    expected = attention.attention(qkv, GROUPS, heads, 0.5, training=False)[positions]
+    expected = attention.attention(qkv, None, GROUPS, heads, 0.5, training=False)[positions]
     (expected_grad,) = torch.autograd.grad((expected * weight).sum(), qkv)
     rows = torch.cat([qkv[positions, :hidden], torch.full((3, hidden), 7.0)])  # three are padding
     out = attention.chosen_attention(
-        rows, qkv[:, hidden:], positions, GROUPS, heads, 0.5, training=False
+        rows, qkv[:, hidden:], None, positions, GROUPS, heads, 0.5, training=False
     )
     assert out.shape == rows.shape
     torch.testing.assert_close(out[: len(asked)], expected)
@@ -100,7 +114,7 @@ def test_attention_weights_belong_to_the_values_that_were_mixed() -> None:
 def test_attention_keeps_the_type_it_is_given() -> None:
     qkv = random_qkv(8).detach()
     low = qkv.bfloat16().requires_grad_()
-    out = attention.attention(low, GROUPS, 2, 0.0, training=True)
+    out = attention.attention(low, None, GROUPS, 2, 0.0, training=True)
     out.float().sum().backward()
     assert out.dtype == torch.bfloat16
     assert low.grad is not None and low.grad.dtype == torch.bfloat16
@@ -109,10 +123,10 @@ def test_attention_keeps_the_type_it_is_given() -> None:
 
 
 def test_attention_dropout_is_right_on_average() -> None:
-    kernels.seed_noise(3)
+    noise.seed_noise(3)
     qkv = random_qkv(8).detach()
-    exact = attention.attention(qkv, GROUPS, 2, 0.3, training=False)
-    draws = [attention.attention(qkv, GROUPS, 2, 0.3, training=True) for _ in range(600)]
+    exact = attention.attention(qkv, None, GROUPS, 2, 0.3, training=False)
+    draws = [attention.attention(qkv, None, GROUPS, 2, 0.3, training=True) for _ in range(600)]
     stacked = torch.stack(draws)
     assert not torch.equal(draws[0], draws[1])
     error = (stacked.mean(0) - exact).abs() / (stacked.std(0) / 600**0.5 + 1e-6)
@@ -124,8 +138,8 @@ def test_attention_dropout_has_the_gradient_of_the_draw_it_made() -> None:
     weight = torch.randn(TOKENS, 8, generator=torch.Generator().manual_seed(5))
 
     def dropped(qkv: Tensor) -> Tensor:
-        kernels.seed_noise(11)
-        return (attention.attention(qkv, GROUPS, 2, 0.4, training=True) * weight).sum()
+        noise.seed_noise(11)
+        return (attention.attention(qkv, None, GROUPS, 2, 0.4, training=True) * weight).sum()
 
     by_backward, by_differences = directional_derivatives(dropped, random_qkv(8))
     assert by_backward == pytest.approx(by_differences, rel=2e-3)
@@ -133,9 +147,9 @@ def test_attention_dropout_has_the_gradient_of_the_draw_it_made() -> None:
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_dropout_keeps_its_share_and_the_mean(rate: float) -> None:
-    kernels.seed_noise(1, 2)
+    noise.seed_noise(1, 2)
     x = torch.ones(1003, 997)  # no multiple of what is drawn at a time
-    y = kernels.dropout(x, rate, training=True)
+    y = noise.dropout(x, rate, training=True)
     kept = float((y != 0).float().mean())
     assert kept == pytest.approx(1 - rate, abs=5 * (rate * (1 - rate) / x.numel()) ** 0.5 + 1e-5)
     assert y[y != 0].unique().numel() == 1
@@ -147,7 +161,7 @@ def test_dropout_keeps_its_share_and_the_mean(rate: float) -> None:
 
 def test_dropout_passes_the_gradient_through_the_same_mask() -> None:
     x = torch.ones(50, 40, requires_grad=True)
-    y = kernels.dropout(x, 0.3, training=True)
+    y = noise.dropout(x, 0.3, training=True)
     y.backward(torch.full_like(y, 2.0))
     assert x.grad is not None
     assert torch.equal(x.grad, 2 * y.detach())
@@ -155,14 +169,14 @@ def test_dropout_passes_the_gradient_through_the_same_mask() -> None:
 
 def test_dropout_is_off_in_evaluation_and_at_rate_zero() -> None:
     x = torch.randn(3, 4)
-    assert kernels.dropout(x, 0.5, training=False) is x
-    assert kernels.dropout(x, 0.0, training=True) is x
+    assert noise.dropout(x, 0.5, training=False) is x
+    assert noise.dropout(x, 0.0, training=True) is x
 
 
 def test_seeded_noise_repeats_and_other_words_give_other_noise() -> None:
     def draw(*words: int) -> Tensor:
-        kernels.seed_noise(*words)
-        return torch.stack([kernels.dropout(torch.ones(9, 9), 0.5, True), torch.rand(9, 9)])
+        noise.seed_noise(*words)
+        return torch.stack([noise.dropout(torch.ones(9, 9), 0.5, True), torch.rand(9, 9)])
 
     assert torch.equal(draw(1, 2), draw(1, 2))
     for others in [(2, 1), (1, 3), (1, 2, 1)]:

@@ -16,7 +16,7 @@ import torch
 from hub_writes import TOKEN, WritableHub, hub, turn_to, writable_hub
 from huggingface_hub import constants
 
-from bert_demo import checkpoint, hub_words, kernels
+from bert_demo import checkpoint, hub_words, noise
 from bert_demo.cli import main
 from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.interop.hugging_face import import_hf
@@ -46,7 +46,7 @@ EVENTS = [
 def model(tmp_path: Path) -> Path:
     """A run's folder of a small model of the book's, with all that is not to be published."""
     run = tmp_path / "home of ada" / "runs" / "1"
-    kernels.seed_noise(1)
+    noise.seed_noise(1)
     tokenizer = Tokenizer.from_words([*SPECIAL_TOKENS, "a", "crane", "is", "flying"])
     config = BertConfig(vocab_size=tokenizer.vocab_size, hidden_size=16, intermediate_size=32)
     secret = str(tmp_path / "home of ada" / "first")

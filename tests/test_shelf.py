@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from bert_demo import checkpoint, kernels
+from bert_demo import checkpoint, noise
 from bert_demo.config import BertConfig
 from bert_demo.model import BertModel
 from bert_demo.predict import encode
@@ -28,7 +28,7 @@ CONFIG = BertConfig(
 
 def make(folder: Path, seed: int, task: str = "pretraining", **about: Any) -> BertModel:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    kernels.seed_noise(seed)
+    noise.seed_noise(seed)
     model = BertModel(CONFIG, task).eval()
     checkpoint.save(folder, model, TOKENIZER, about)
     return model

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from bert_demo import checkpoint, kernels
+from bert_demo import checkpoint, noise
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.contexts import compare
 from bert_demo.data.crane_senses import SENSES
@@ -49,7 +49,7 @@ EVIL = "<img src=x onerror=alert(1)> a crane ${alert(2)} {{value}}"
 
 def make(folder: Path, layers: int, task: str, **about: Any) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    kernels.seed_noise(layers)
+    noise.seed_noise(layers)
     config = BertConfig(
         vocab_size=TOKENIZER.vocab_size,
         hidden_size=16,

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from bert_demo import checkpoint, kernels, predict
+from bert_demo import checkpoint, noise, predict
 from bert_demo.config import BertConfig
 from bert_demo.model import BertModel
 from bert_demo.shelf import ModelShelf
@@ -30,7 +30,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> ModelShelf:
     )
     about = {"run": {"corpus": "crane-world"}, "step": 7}
     for name in ("one", "two"):
-        kernels.seed_noise(1)
+        noise.seed_noise(1)
         folder = root / "runs" / name
         folder.mkdir(parents=True)
         (folder / "run.json").write_text(json.dumps({"title": "tiny"}))

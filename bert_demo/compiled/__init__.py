@@ -1,0 +1,1 @@
+"""Blocks of a training step, compiled for the processor they run on."""

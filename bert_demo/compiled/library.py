@@ -1,0 +1,123 @@
+"""The compiled blocks: built once on each machine, if it has a C++ compiler.
+
+Without one everything runs on PyTorch's own operations, slower and with the same results.
+`CXX` names another compiler, as for other programs; `CXX=false` does without.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bert_demo.data.sources import cache_dir
+
+_SOURCES = ("vectors.h", "attention.cpp", "rows.cpp")
+_COMPILERS = ("c++", "g++", "clang++")
+_FLAGS = ("-O3", "-std=gnu++17", "-fPIC", "-shared", "-pthread", "-w")
+_TUNED: tuple[list[str], ...] = (["-march=native"], ["-mcpu=native"], [])
+_SECONDS = 120
+_KINDS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
+
+_lock = threading.Lock()
+_library: ctypes.CDLL | None = None
+_tried = False
+_reason: str | None = None
+
+
+def serves(x: Tensor) -> bool:
+    """Whether the blocks are ready in this process and compute with `x`."""
+    return _library is not None and x.device.type == "cpu" and x.dtype in _KINDS
+
+
+def load() -> str | None:
+    """Make the blocks ready, which takes some seconds once on a machine; safe to repeat.
+
+    Returns None, or a sentence's end that says why there are none.
+    """
+    global _library, _reason, _tried
+    with _lock:
+        if not _tried:
+            _tried = True
+            try:
+                _library = _build()
+            except OSError as error:
+                _reason = str(error)
+        return _reason
+
+
+def _build() -> ctypes.CDLL:
+    """Compile what the cache lacks; raises `OSError` with the reason if that cannot be."""
+    named = os.environ.get("CXX")
+    compiler = (
+        shutil.which(named) if named else next(filter(None, map(shutil.which, _COMPILERS)), None)
+    )
+    if compiler is None:
+        raise OSError(
+            f"CXX names {named}, which is not there" if named else "there is no C++ compiler"
+        )
+    folder = Path(__file__).parent
+    sources = [folder / name for name in _SOURCES]
+    facts = [compiler, str(Path(compiler).stat().st_mtime), _processor(), *_FLAGS]
+    digest = hashlib.sha256("\n".join(facts).encode())
+    for source in sources:
+        digest.update(source.read_bytes())
+    target = cache_dir() / f"blocks-{digest.hexdigest()[:16]}.so"
+    if target.exists():
+        return ctypes.CDLL(str(target))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        fresh = Path(scratch) / target.name
+        files = [str(source) for source in sources if source.suffix == ".cpp"]
+        for tuned in _TUNED:
+            command = [compiler, *_FLAGS, *tuned, "-o", str(fresh), *files]
+            try:
+                done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
+            except subprocess.TimeoutExpired:
+                raise OSError(f"{compiler} took longer than {_SECONDS} s") from None
+            if done.returncode == 0 and fresh.exists():
+                library = ctypes.CDLL(str(fresh))
+                fresh.replace(target)  # at once, so that nobody meets half a file
+                return library
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    raise OSError(f"{compiler} failed: {lines[0] if lines else 'it said nothing'}")
+
+
+def _processor() -> str:
+    """What this machine's processor can do: a cache may be shared by several machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        return f"{platform.machine()} {platform.processor()}"
+
+
+Argument = Tensor | npt.NDArray[np.int64] | int | float | None
+
+
+def call(name: str, kind: torch.dtype, *arguments: Argument) -> None:
+    """Call one block for numbers of this kind; arrays are handed over as where they begin."""
+    assert _library is not None
+    values = [_value(argument) for argument in arguments]
+    getattr(_library, f"{name}_{_KINDS[kind]}")(*values)
+
+
+def _value(argument: Argument) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_float:
+    if argument is None:
+        return ctypes.c_void_p(None)
+    if isinstance(argument, Tensor):
+        return ctypes.c_void_p(argument.data_ptr())
+    if isinstance(argument, np.ndarray):
+        return ctypes.c_void_p(argument.ctypes.data)
+    return ctypes.c_float(argument) if isinstance(argument, float) else ctypes.c_int64(argument)

@@ -1,0 +1,215 @@
+"""The compiled blocks: equal to PyTorch's own operations, built once, and never required."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bert_demo import kernels
+from bert_demo.compiled import blocks, library
+from bert_demo.config import BertConfig
+from bert_demo.data.batches import TrainingBatch
+from bert_demo.model import BertModel
+from bert_demo.packing import pack
+from bert_demo.validation import batch_losses
+
+ROWS = 13
+ODD_AND_EVEN = pytest.mark.parametrize("size", [3, 16, 40, 128])
+PRECISIONS = pytest.mark.parametrize("low", [torch.float32, torch.bfloat16])
+
+
+@pytest.fixture(autouse=True)
+def _built() -> None:
+    if missing := library.load():
+        pytest.skip(f"no compiled blocks: {missing}")
+
+
+@pytest.fixture(params=[1, 3], ids=["one thread", "three threads"])
+def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+def numbers(*shape: int, seed: int = 0, low: torch.dtype = torch.float32) -> Tensor:
+    """Random numbers that `low` holds exactly."""
+    drawn = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return drawn.to(low).requires_grad_()
+
+
+def assert_same(found: list[Tensor], expected: list[Tensor], low: torch.dtype) -> None:
+    """Equal up to fp32's rounding, or bf16's where results are rounded to it."""
+    exact = low == torch.float32
+    for one, other in zip(found, expected, strict=True):
+        scale = float(other.detach().abs().max())
+        tolerance = {"atol": (2e-6 if exact else 1e-2) * max(scale, 1.0), "rtol": 1e-5}
+        torch.testing.assert_close(one.double(), other.double(), **tolerance)
+
+
+@ODD_AND_EVEN
+@PRECISIONS
+@pytest.mark.usefixtures("_threads")
+def test_add_norm_equals_the_norm_of_the_sum(size: int, low: torch.dtype) -> None:
+    x, added, offset = numbers(ROWS, size), numbers(ROWS, size, seed=1, low=low), numbers(size)
+    norm = nn.LayerNorm(size)
+    for number, parameter in enumerate((norm.weight, norm.bias)):
+        parameter.data = numbers(size, seed=2 + number).detach()
+    weight, low_weight = numbers(ROWS, size, seed=4).detach(), numbers(ROWS, size, seed=5).detach()
+    inputs = [x, added, offset, norm.weight, norm.bias]
+    out, rounded = blocks.add_norm(x, added, offset, norm, 0.0)
+    assert out.dtype == torch.float32 and rounded.dtype == low
+    loss = (out * weight).sum() + (rounded.float() * low_weight).sum()
+    found = [out, rounded, *torch.autograd.grad(loss, inputs)]
+    plain = norm(x + (added.float() + offset))
+    expected_loss = (plain * (weight + low_weight)).sum()
+    expected = [plain, plain, *torch.autograd.grad(expected_loss, inputs)]
+    assert_same(found, expected, low)
+
+
+def test_add_norm_drops_what_is_added_and_nothing_else() -> None:
+    x, zeros = numbers(ROWS, 40), torch.zeros(40)
+    added, norm = torch.full((ROWS, 40), 8.0, requires_grad=True), nn.LayerNorm(40)
+    out, _ = blocks.add_norm(x, added, zeros, norm, 0.5)
+    grad_x, grad_added = torch.autograd.grad((out * numbers(ROWS, 40, seed=3)).sum(), (x, added))
+    dropped = grad_added == 0
+    assert 0.3 < float(dropped.float().mean()) < 0.7
+    torch.testing.assert_close(grad_added, torch.where(dropped, 0.0, 2 * grad_x))
+    expected = norm(x + torch.where(dropped, 0.0, 16.0))
+    torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
+
+
+@ODD_AND_EVEN
+@PRECISIONS
+@pytest.mark.parametrize("gelu", [True, False])
+@pytest.mark.usefixtures("_threads")
+def test_activate_equals_the_plain_activation(size: int, low: torch.dtype, gelu: bool) -> None:
+    x, bias = numbers(ROWS, size, low=low), numbers(size, seed=1)
+    weight = numbers(ROWS, size, seed=2, low=low).detach()
+    function = F.gelu if gelu else F.relu
+    plain = function(x.float() + bias)
+    expected = [plain, *torch.autograd.grad((plain * weight).sum(), (x, bias))]
+    out = blocks.activate(x * 1, bias, gelu)
+    grads = torch.autograd.grad(out, (x, bias), weight.clone())
+    assert_same([out, *grads], expected, low)
+
+
+@PRECISIONS
+def test_embed_adds_three_rows_and_hands_gradients_back(low: torch.dtype) -> None:
+    ids = tuple(torch.tensor(i) for i in ([4, 0, 4, 2], [0, 1, 1, 0], [0, 1, 2, 0]))
+    tables = tuple(numbers(n, 5, seed=n) for n in (6, 2, 9))
+    x, rounded = blocks.embed(ids, tables, 7, low)
+    assert x.shape == (7, 5) and not x[4:].any() and not rounded[4:].any()
+    weight = numbers(7, 5, seed=1).detach()
+    loss = (x * weight).sum() + (rounded.float() * weight).sum()
+    found = [x[:4], *torch.autograd.grad(loss, tables)]
+    plain = sum(F.embedding(i, table) for i, table in zip(ids, tables, strict=True))
+    assert isinstance(plain, Tensor)
+    expected = [plain, *torch.autograd.grad((plain * 2 * weight[:4]).sum(), tables)]
+    assert_same(found, expected, low)
+
+
+@pytest.mark.parametrize("hidden_act", ["relu", "gelu"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_training_step_is_that_of_the_plain_path(
+    hidden_act: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=2100,  # more than a block of words
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=40,
+        max_position_embeddings=64,
+        hidden_act=hidden_act,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    model = BertModel(config)
+    model.train()
+    lengths = torch.randint(3, 40, (30,)).tolist()
+    packed = pack([(torch.randint(0, 2100, (n,)).tolist(), [0] * n) for n in lengths])
+    positions = torch.randperm(len(packed.input_ids))[:90].sort().values
+    batch = TrainingBatch(
+        packed, torch.randint(0, 2, (30,)), positions, torch.randint(0, 2100, (90,))
+    )
+    parameters = list(model.parameters())
+
+    def step() -> list[Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            sums = batch_losses(model, batch)
+        loss = sums[0] / 90 + sums[1] / 30
+        return [loss.detach(), *torch.autograd.grad(loss, parameters)]
+
+    compiled = step()
+    monkeypatch.setattr(library, "serves", lambda _: False)
+    plain = step()
+    with torch.autocast("cpu", torch.bfloat16, enabled=False):
+        exact = plain if precision == "fp32" else _exact(model, batch, parameters)
+    for one, other, reference in zip(compiled, plain, exact, strict=True):
+        if precision == "fp32":
+            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+        else:  # no further from fp32 than autocast's own results
+            allowed = 1.5 * float((other - reference).norm()) + 1e-3 * float(reference.norm())
+            assert float((one - reference).norm()) <= allowed + 1e-7
+
+
+def _exact(model: BertModel, batch: TrainingBatch, parameters: list[nn.Parameter]) -> list[Tensor]:
+    sums = batch_losses(model, batch)
+    loss = sums[0] / 90 + sums[1] / 30
+    return [loss.detach(), *torch.autograd.grad(loss, parameters)]
+
+
+def test_blocks_serve_only_what_they_can() -> None:
+    assert library.serves(torch.zeros(1)) and library.serves(torch.zeros(1, dtype=torch.bfloat16))
+    assert not library.serves(torch.zeros(1, dtype=torch.float64))
+    assert not library.serves(torch.zeros(1, device="meta"))
+    x = torch.randn(4, 8, dtype=torch.float64)
+    linear = nn.Linear(8, 8).double()
+    torch.testing.assert_close(kernels.activate(x, linear, gelu=True), F.gelu(linear(x)))
+
+
+SCRIPT = "from bert_demo.compiled import library; print(library.load())"
+
+
+def loading(folder: Path, compiler: str) -> str:
+    """What a fresh process says that has this cache folder and this compiler."""
+    environment = {"BERT_DEMO_CACHE": str(folder), "CXX": compiler, "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+        env=environment,
+        timeout=100,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_blocks_are_built_once_and_then_found(tmp_path: Path) -> None:
+    assert loading(tmp_path, "c++") == "None"
+    (built,) = tmp_path.iterdir()
+    before = built.stat().st_mtime_ns
+    assert loading(tmp_path, "c++") == "None"
+    assert [(p, p.stat().st_mtime_ns) for p in tmp_path.iterdir()] == [(built, before)]
+
+
+@pytest.mark.parametrize(
+    ("compiler", "reason"),
+    [
+        ("false", "false failed: it said nothing"),
+        ("no-such-compiler", "CXX names no-such-compiler, which is not there"),
+    ],
+)
+def test_a_machine_without_a_compiler_says_why(tmp_path: Path, compiler: str, reason: str) -> None:
+    assert reason in loading(tmp_path, compiler)
+    assert not list(tmp_path.glob("*.so"))
