@@ -8,6 +8,7 @@ computes a share of the batch from first to last on one core: they meet once a s
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +50,8 @@ class Lanes:
     def __enter__(self) -> Lanes:
         if self._on_cpu:
             library.load()
+        # A full collection looks at all that was ever imported, while every lane waits for it.
+        gc.freeze()
         if self.count > 1:
             share = self._cores // self.count
             _share_one_heap()
@@ -63,6 +66,7 @@ class Lanes:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        gc.unfreeze()
         if self._pool is not None:
             self._pool.shutdown()
             # The lanes' setting is in part the whole process's.

@@ -17,6 +17,8 @@ from bert_demo.compiled.library import call
 
 _ROWS, _COLUMNS = 320, 2048
 """Most rows and words of a block: a megabyte of logits in bf16."""
+_LAST = 32
+"""What the rows of the last chunk are a multiple of."""
 
 _thread = threading.local()
 
@@ -47,13 +49,14 @@ class _BlockedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
         count, (words, hidden) = len(labels), weight.shape
-        matrix, inputs, rows = _prepared(x, weight, count)
+        matrix, inputs = _prepared(x, weight, count)
         product = _work_space(matrix)[2]
         grad_x = torch.empty(len(inputs), hidden)
         grad_weight, grad_bias = torch.empty(words, hidden), torch.zeros(words)
         loss = torch.zeros((), dtype=torch.float64)
-        for start in range(0, len(inputs), rows):
-            part, label = inputs[start : start + rows], labels[start : start + rows]
+        for start in range(0, len(inputs), _ROWS):
+            part, label = inputs[start : start + _ROWS], labels[start : start + _ROWS]
+            rows = len(part)
             chunk = _chunk(part, matrix, bias, label, wants_product=True)
             loss -= chunk.log_likelihoods[: len(label)].sum(dtype=torch.float64)
             # What makes probabilities of guesses; zero for rows that are padding.
@@ -116,16 +119,14 @@ def _blocks(words: int) -> list[tuple[int, int]]:
     return [(begin, min(begin + _COLUMNS, words)) for begin in range(0, words, _COLUMNS)]
 
 
-def _prepared(x: Tensor, weight: Tensor, count: int) -> tuple[Tensor, Tensor, int]:
-    """The matrix and `count` rows as products read them, and R: the rows padded to chunks of R.
+def _prepared(x: Tensor, weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The matrix, and `count` rows and some padding, as products read them.
 
-    Equal chunks, in a size that repeats from batch to batch.
+    Chunks are whole but for the last, whose size is one of a few, too, that come again.
     """
     low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-    chunks = max(1, -(-count // _ROWS))
-    rows = max(16, -(-count // (chunks * 16)) * 16)
-    inputs = F.pad(x[:count].to(low), (0, 0, 0, -count % rows))
-    return weight.to(low), inputs, rows
+    inputs = F.pad(x[:count].to(low), (0, 0, 0, -count % _LAST))
+    return weight.to(low), inputs
 
 
 def _work_space(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -147,8 +148,8 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, bias)):
         result: Tensor = _BlockedCrossEntropy.apply(x, weight, bias, labels)  # type: ignore[no-untyped-call]
         return result
-    matrix, inputs, rows = _prepared(x, weight, len(labels))
-    parts = zip(inputs.split(rows), labels.split(rows), strict=True)
+    matrix, inputs = _prepared(x, weight, len(labels))
+    parts = zip(inputs.split(_ROWS), labels.split(_ROWS), strict=True)
     chunks = (
         _chunk(part, matrix, bias, label, wants_product=False).log_likelihoods[: len(label)]
         for part, label in parts

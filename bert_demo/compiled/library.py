@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -109,15 +110,16 @@ Argument = Tensor | npt.NDArray[np.int64] | int | float | None
 def call(name: str, kind: torch.dtype, *arguments: Argument) -> None:
     """Call one block for numbers of this kind; arrays are handed over as where they begin."""
     assert _library is not None
-    values = [_value(argument) for argument in arguments]
-    getattr(_library, f"{name}_{_KINDS[kind]}")(*values)
+    getattr(_library, f"{name}_{_KINDS[kind]}")(*map(_value, arguments))
 
 
-def _value(argument: Argument) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_float:
+def _value(argument: Argument) -> Any:
+    if isinstance(argument, int):
+        return ctypes.c_int64(argument)
     if argument is None:
-        return ctypes.c_void_p(None)
+        return None
     if isinstance(argument, Tensor):
         return ctypes.c_void_p(argument.data_ptr())
     if isinstance(argument, np.ndarray):
         return ctypes.c_void_p(argument.ctypes.data)
-    return ctypes.c_float(argument) if isinstance(argument, float) else ctypes.c_int64(argument)
+    return ctypes.c_float(argument)

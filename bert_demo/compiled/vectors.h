@@ -79,7 +79,6 @@ inline void store_one(bf16* to, float x) {
 }
 
 inline Vec larger(Vec x, Vec y) { return x > y ? x : y; }
-inline Vec smaller(Vec x, Vec y) { return x < y ? x : y; }
 
 inline float sum(Vec x) {
   float total = 0;
@@ -93,10 +92,10 @@ inline float largest(Vec x) {
   return most;
 }
 
-// exp(x) for x from -87 to 88 (nearer to 0 otherwise), within two units in the last place.
-// The polynomial is that of S. Moshier's Cephes library.
+// exp(x) for x up to 88, within two units in the last place; below -87 it is 1e-38. The polynomial is
+// that of S. Moshier's Cephes library.
 inline Vec exp(Vec x) {
-  x = larger(smaller(x, splat(88.0f)), splat(-87.0f));
+  x = larger(x, splat(-87.0f));
   const Vec magic = splat(12582912.0f);  // adding it rounds to a whole number, in the last bits
   Vec shifted = x * 1.44269504f + magic;
   Vec n = shifted - magic;
