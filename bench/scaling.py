@@ -59,7 +59,7 @@ def cut_anew(data: Path, folder: Path, length: int) -> None:
 
     (folder / _WIKITEXT).mkdir(parents=True)
     count = (length - 3) // 2
-    for split in ("train", "validation"):
+    for split in ("train", "validation", "test"):
         name = f"{_WIKITEXT}/{split}-00000-of-00001.parquet"
         lines = pq.read_table(data / name, columns=["text"])["text"].to_pylist()
         # A full stop would end a sentence; the other words are as they were.

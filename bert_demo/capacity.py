@@ -160,7 +160,7 @@ def step_seconds(run: RunConfig, model: BertConfig, facts: TextFacts, speed: Spe
     seconds += operations(model, run.task, tokens, facts.length) / speed.rate(model.hidden_size)
     seconds += weights * speed.per_weight
     if training.recipe == "recommended" and run.task == "pretraining":
-        seconds += _muon_operations(model) / speed.bf16_rate
+        seconds += muon_operations(model) / speed.bf16_rate
     return seconds
 
 
@@ -248,7 +248,7 @@ def operations(model: BertConfig, task: str, tokens: float, length: float) -> fl
     return 3 * total
 
 
-def _muon_operations(model: BertConfig) -> float:
+def muon_operations(model: BertConfig) -> float:
     """Orthogonalising every hidden matrix, once a step whatever the batch."""
     hidden, inner = model.hidden_size, model.intermediate_size
 

@@ -24,7 +24,9 @@ Result = TypeVar("Result")
 
 _TRIM_EVERY = 32
 
-_ARENA_MAX = -8  # as malloc.h numbers it
+_ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1  # as malloc.h numbers them
+_MOST_OF_ITS_OWN = 32 << 20  # bytes; glibc takes no larger threshold
+_KEPT = 1 << 30
 
 _MOST_LANES = 8
 _MOST_WEIGHTS = 30_000_000
@@ -83,9 +85,15 @@ class Lanes:
 
 
 def _share_one_heap() -> None:
-    """Let all threads take memory from one place on Linux: gaps that one leaves, another fills."""
+    """Let all threads take memory from one place on Linux: gaps that one leaves, another fills.
+
+    It is kept from step to step, until `malloc_trim`: fresh pages cost more than what fills them.
+    """
     if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
-        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_ARENA_MAX, 1)
+        mallopt(_MMAP_THRESHOLD, _MOST_OF_ITS_OWN)
+        mallopt(_TRIM_THRESHOLD, _KEPT)
 
 
 def _malloc_trim() -> Callable[[int], int] | None:
