@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -166,6 +167,21 @@ def _exact(model: BertModel, batch: TrainingBatch, parameters: list[nn.Parameter
     sums = batch_losses(model, batch)
     loss = sums[0] / 90 + sums[1] / 30
     return [loss.detach(), *torch.autograd.grad(loss, parameters)]
+
+
+def test_what_is_not_a_number_stays_so() -> None:
+    broken = torch.full((1, 40), float("nan"))
+    for gelu in (True, False):
+        assert blocks.activate(broken.clone(), torch.zeros(40), gelu).isnan().all()
+    assert blocks.add_norm(broken, broken, torch.zeros(40), nn.LayerNorm(40), 0.0)[0].isnan().all()
+    where = blocks.layout(np.array([1]))
+    assert blocks.attention(None, broken.repeat(1, 3), None, where, 2, 0.0).isnan().all()
+    weight, label = torch.randn(50, 40), torch.tensor([3])
+    one_broken = weight.clone()
+    one_broken[7] = float("nan")
+    for x, matrix in ((broken, weight), (torch.randn(1, 40), one_broken)):
+        matrix.requires_grad_()
+        assert kernels.linear_cross_entropy(x, matrix, torch.zeros(50), label).isnan()
 
 
 def test_blocks_serve_only_what_they_can() -> None:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from bert_demo.data.sources import cache_dir
 
-_SOURCES = ("vectors.h", "attention.cpp", "rows.cpp")
+_SOURCES = ("vectors.h", "attention.cpp", "rows.cpp", "vocabulary.cpp")
 _COMPILERS = ("c++", "g++", "clang++")
 _FLAGS = ("-O3", "-std=gnu++17", "-fPIC", "-shared", "-pthread", "-w")
 _TUNED: tuple[list[str], ...] = (["-march=native"], ["-mcpu=native"], [])

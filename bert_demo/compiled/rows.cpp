@@ -146,7 +146,7 @@ void activate(int64_t rows, int64_t size, bool gelu, const T* x, const float* bi
       read_row(z, x + row * size, size, padded);
       for (int64_t i = 0; i < padded; i += kLanes) {
         Vec v = load(z + i) + load(b + i);
-        store(z + i, gelu ? Gelu(v).value : larger(v, Vec{}));
+        store(z + i, gelu ? Gelu(v).value : larger(Vec{}, v));
       }
       write_row(out + row * size, z, size);
     }
@@ -178,86 +178,6 @@ void activate_backward(int64_t rows, int64_t size, bool gelu, const T* x, const 
   });
 }
 
-// One block of columns of the logits, unnormalised: guess = exp(logit + bias - top), `top` being
-// the largest logit of the row so far. `shrink` tells by how much earlier blocks were too large.
-template <class T>
-void guess_block(int64_t rows, int64_t columns, const T* logits, const float* bias, int64_t begin,
-                 const int64_t* labels, int64_t labelled, T* guesses, int64_t stride, float* tops,
-                 float* sums, float* shrink, float* answers, int64_t threads) {
-  in_parallel(rows, threads, [=](int64_t, int64_t first, int64_t last) {
-  for (int64_t row = first; row < last; row++) {
-    const T* from = logits + row * columns;
-    T* to = guesses + row * stride;
-    const int64_t full = columns / kLanes * kLanes;
-    Vec most = splat(tops[row]);
-    for (int64_t i = 0; i < full; i += kLanes) most = larger(most, load(from + i) + load(bias + i));
-    float top = largest(most);
-    for (int64_t i = full; i < columns; i++) top = std::max(top, load_one(from + i) + bias[i]);
-    Vec total = {};
-    for (int64_t i = 0; i < full; i += kLanes) {
-      Vec e = exp(load(from + i) + load(bias + i) - top);
-      store(to + i, e);
-      total += e;
-    }
-    float own = sum(total);
-    for (int64_t i = full; i < columns; i++) {
-      const float e = std::exp(load_one(from + i) + bias[i] - top);
-      store_one(to + i, e);
-      own += e;
-    }
-    shrink[row] = std::exp(tops[row] - top);
-    sums[row] = sums[row] * shrink[row] + own;
-    tops[row] = top;
-    const int64_t label = row < labelled ? labels[row] - begin : -1;
-    if (0 <= label && label < columns) answers[row] = load_one(from + label) + bias[label];
-  }
-  });
-}
-
-// total = total * factor + added, row by row.
-template <class T>
-void add_rows(int64_t rows, int64_t size, float* total, const float* factor, const T* added) {
-  for (int64_t row = 0; row < rows; row++) {
-    int64_t i = row * size;
-    const int64_t end = i + size;
-    for (; i + kLanes <= end; i += kLanes)
-      store(total + i, load(total + i) * factor[row] + load(added + i));
-    for (; i < end; i++) total[i] = total[i] * factor[row] + load_one(added + i);
-  }
-}
-
-// totals += the sum of the guesses' rows, each times its factor.
-template <class T>
-void add_columns(int64_t rows, int64_t columns, const T* guesses, int64_t stride,
-                 const float* factor, float* totals) {
-  const int64_t full = columns / kLanes * kLanes;
-  int64_t row = 0;
-  for (; row + 8 <= rows; row += 8) {
-    for (int64_t i = 0; i < full; i += kLanes) {
-      Vec total = load(totals + i);
-      for (int64_t r = row; r < row + 8; r++) total += load(guesses + r * stride + i) * factor[r];
-      store(totals + i, total);
-    }
-  }
-  for (; row < rows; row++)
-    for (int64_t i = 0; i < full; i += kLanes)
-      store(totals + i, load(totals + i) + load(guesses + row * stride + i) * factor[row]);
-  for (row = 0; row < rows; row++)
-    for (int64_t i = full; i < columns; i++)
-      totals[i] += load_one(guesses + row * stride + i) * factor[row];
-}
-
-// total = added, or total += added.
-template <class T>
-void add_all(int64_t count, float* total, const T* added, bool fresh) {
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    Vec x = load(added + i);
-    store(total + i, fresh ? x : load(total + i) + x);
-  }
-  for (; i < count; i++) total[i] = (fresh ? 0 : total[i]) + load_one(added + i);
-}
-
 // The sum of three rows that are looked up.
 template <class T>
 void embed(int64_t rows, int64_t size, const int64_t* words, const int64_t* types,
@@ -269,7 +189,8 @@ void embed(int64_t rows, int64_t size, const int64_t* words, const int64_t* type
                   *c = position + positions[row] * size;
       float* to = out + row * size;
       int64_t i = 0;
-      for (; i + kLanes <= size; i += kLanes) store(to + i, load(a + i) + load(b + i) + load(c + i));
+      for (; i + kLanes <= size; i += kLanes)
+        store(to + i, load(a + i) + load(b + i) + load(c + i));
       for (; i < size; i++) to[i] = a[i] + b[i] + c[i];
       if (low) write_row(low + row * size, to, size);
     }
@@ -322,25 +243,6 @@ void embed_backward(int64_t rows, int64_t size, const int64_t* words, const int6
                                            int64_t gelu, const T* x, const float* bias, T* grad,   \
                                            float* grad_bias) {                                     \
     activate_backward<T>(rows, size, gelu, x, bias, grad, grad_bias, threads);                     \
-  }                                                                                                \
-  extern "C" void guess_block_##NAME(int64_t rows, int64_t columns, int64_t threads,               \
-                                     const T* logits, const float* bias, int64_t begin,            \
-                                     const int64_t* labels, int64_t labelled, T* guesses,          \
-                                     int64_t stride, float* tops, float* sums, float* shrink,      \
-                                     float* answers) {                                             \
-    guess_block<T>(rows, columns, logits, bias, begin, labels, labelled, guesses, stride, tops,    \
-                   sums, shrink, answers, threads);                                                \
-  }                                                                                                \
-  extern "C" void add_rows_##NAME(int64_t rows, int64_t size, float* total, const float* factor,   \
-                                  const T* added) {                                                \
-    add_rows<T>(rows, size, total, factor, added);                                                 \
-  }                                                                                                \
-  extern "C" void add_columns_##NAME(int64_t rows, int64_t columns, const T* guesses,              \
-                                     int64_t stride, const float* factor, float* totals) {         \
-    add_columns<T>(rows, columns, guesses, stride, factor, totals);                                \
-  }                                                                                                \
-  extern "C" void add_all_##NAME(int64_t count, float* total, const T* added, int64_t fresh) {     \
-    add_all<T>(count, total, added, fresh);                                                        \
   }                                                                                                \
   extern "C" void embed_##NAME(int64_t rows, int64_t size, int64_t threads, const int64_t* words,  \
                                const int64_t* types, const int64_t* positions,                     \

@@ -78,6 +78,7 @@ inline void store_one(bf16* to, float x) {
   *to = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
 }
 
+// Of a number and NaN the second, whichever that is.
 inline Vec larger(Vec x, Vec y) { return x > y ? x : y; }
 
 inline float sum(Vec x) {
@@ -92,10 +93,10 @@ inline float largest(Vec x) {
   return most;
 }
 
-// exp(x) for x up to 88, within two units in the last place; below -87 it is 1e-38. The polynomial is
-// that of S. Moshier's Cephes library.
+// exp(x) for x up to 88, within two units in the last place; below -87 it is 1e-38, and NaN of NaN.
+// The polynomial is that of S. Moshier's Cephes library.
 inline Vec exp(Vec x) {
-  x = larger(x, splat(-87.0f));
+  x = larger(splat(-87.0f), x);
   const Vec magic = splat(12582912.0f);  // adding it rounds to a whole number, in the last bits
   Vec shifted = x * 1.44269504f + magic;
   Vec n = shifted - magic;
@@ -153,7 +154,9 @@ struct Dropout {
     std::memcpy(&bits, noise + place, sizeof bits);
     return __builtin_convertvector(bits, IntVec) >= (int32_t)limit ? splat(factor) : Vec{};
   }
-  float at_one(int64_t place) const { return !noise ? 1.0f : noise[place] >= limit ? factor : 0.0f; }
+  float at_one(int64_t place) const {
+    return !noise ? 1.0f : noise[place] >= limit ? factor : 0.0f;
+  }
 };
 
 // A row of `count` numbers as fp32, zeros up to `padded`.
