@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -196,9 +197,10 @@ def test_blocks_serve_only_what_they_can() -> None:
 SCRIPT = "from bert_demo.compiled import library; print(library.load())"
 
 
-def loading(folder: Path, compiler: str) -> str:
-    """What a fresh process says that has this cache folder and this compiler."""
-    environment = {"BERT_DEMO_CACHE": str(folder), "CXX": compiler, "PATH": "/usr/bin:/bin"}
+def loading(folder: Path, compiler: str | None = None) -> str:
+    """What a fresh process says that has this cache folder and, perhaps, this compiler."""
+    environment = {k: v for k, v in os.environ.items() if k != "CXX"}
+    environment |= {"BERT_DEMO_CACHE": str(folder)} | ({"CXX": compiler} if compiler else {})
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         capture_output=True,
@@ -212,11 +214,26 @@ def loading(folder: Path, compiler: str) -> str:
 
 
 def test_blocks_are_built_once_and_then_found(tmp_path: Path) -> None:
-    assert loading(tmp_path, "c++") == "None"
+    assert loading(tmp_path) == "None"
     (built,) = tmp_path.iterdir()
     before = built.stat().st_mtime_ns
-    assert loading(tmp_path, "c++") == "None"
+    assert loading(tmp_path) == "None"
     assert [(p, p.stat().st_mtime_ns) for p in tmp_path.iterdir()] == [(built, before)]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="files have no owner here")
+def test_code_in_a_folder_that_others_may_write_is_not_run(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    assert loading(shared) == "None"
+    (built,) = shared.iterdir()
+    built.write_bytes(b"anything")
+    shared.chmod(0o777)
+    assert loading(shared) == "None"  # built again elsewhere
+    assert built.read_bytes() == b"anything"
+    shared.chmod(0o755)
+    assert loading(shared) == "None"  # ours, but broken: built again
+    assert built.read_bytes() != b"anything"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Without one everything runs on PyTorch's own operations, slower and with the sam
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -75,10 +76,12 @@ def _build() -> ctypes.CDLL:
     for source in sources:
         digest.update(source.read_bytes())
     target = cache_dir() / f"blocks-{digest.hexdigest()[:16]}.so"
-    if target.exists():
-        return ctypes.CDLL(str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+    kept = _ours(target.parent)
+    if kept and target.exists() and _ours(target):
+        with contextlib.suppress(OSError):  # half of it may be left of a full disk
+            return ctypes.CDLL(str(target))
+    with tempfile.TemporaryDirectory(dir=target.parent if kept else None) as scratch:
         fresh = Path(scratch) / target.name
         files = [str(source) for source in sources if source.suffix == ".cpp"]
         for tuned in _TUNED:
@@ -89,10 +92,19 @@ def _build() -> ctypes.CDLL:
                 raise OSError(f"{compiler} took longer than {_SECONDS} s") from None
             if done.returncode == 0 and fresh.exists():
                 library = ctypes.CDLL(str(fresh))
-                fresh.replace(target)  # at once, so that nobody meets half a file
+                if kept:
+                    fresh.replace(target)  # at once, so that nobody meets half a file
                 return library
     lines = done.stderr.decode(errors="replace").strip().splitlines()
     raise OSError(f"{compiler} failed: {lines[0] if lines else 'it said nothing'}")
+
+
+def _ours(path: Path) -> bool:
+    """Whether nobody else can have put code there: without a home the cache is in /tmp."""
+    if not hasattr(os, "geteuid"):
+        return True
+    found = path.stat()
+    return found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
 def _processor() -> str:
