@@ -23,6 +23,9 @@ SMALL, WIDE = 128, 768
 """The widths at which a computer is measured."""
 _MASKED = 0.15
 _NEWTON_SCHULZ_STEPS = 5  # of torch's Muon
+_TABLE_PASSES = 16
+"""What making and adding up the gradient of a vocabulary's matrix costs on a CPU, in updates of as
+many weights: from small batches on two cores, where little else takes time."""
 _EXTRA = 1.08  # validations, probes and saves, which the loop keeps to a small share
 _MOST_OF_MEMORY = 0.95
 
@@ -159,6 +162,9 @@ def step_seconds(run: RunConfig, model: BertConfig, facts: TextFacts, speed: Spe
     seconds = speed.overhead * (model.num_hidden_layers + 2) * training.gradient_accumulation_steps
     seconds += operations(model, run.task, tokens, facts.length) / speed.rate(model.hidden_size)
     seconds += weights * speed.per_weight
+    if run.task == "pretraining" and speed.device == "cpu":
+        table = model.vocab_size * model.hidden_size
+        seconds += table * _TABLE_PASSES * speed.per_weight
     if training.recipe == "recommended" and run.task == "pretraining":
         seconds += muon_operations(model) / speed.bf16_rate
     return seconds

@@ -90,9 +90,9 @@ def _measure() -> Speed:
     # On a machine that is busy the difference of two times is noise: it only goes so far.
     whole = many_operations / many
     small_rate = (many_operations - few_operations) / max(many - few, 1e-9)
-    small_rate = min(max(small_rate, whole), 2 * whole)
+    small_rate = min(max(small_rate, whole), 1.4 * whole)
     overhead = max(0.0, few - few_operations / small_rate) / 4
-    wide, wide_operations = _time_steps(WIDE, 1, 32, bf16_rate)
+    wide, wide_operations = _time_steps(WIDE, 1, 128, bf16_rate)
     wide_rate = wide_operations / max(wide - 3 * overhead, 0.5 * wide)
     return Speed(
         device.type,
