@@ -45,6 +45,12 @@ def round_up(count: int, multiple: int) -> int:
     return -(-count // multiple) * multiple
 
 
+def _low_precision(x: Tensor) -> torch.dtype:
+    """What matrix products of `x` run in: autocast's type, or its own."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Sum of cross entropies of a linear layer's outputs, which never exist as a whole.
 
@@ -55,7 +61,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
         device = x.device.type
-        low = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        low = _low_precision(x)
         inputs, matrix, offset = x.to(low), weight.to(low), bias.to(low)
         rows, block = _rows(len(labels), weight)
         inputs = F.pad(inputs[: len(labels)], (0, 0, 0, -len(labels) % rows))
@@ -134,7 +140,7 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
     be called once.
     """
     if library.serves(x):
-        return cross_entropy.linear_cross_entropy(x, weight, bias, labels)
+        return cross_entropy.linear_cross_entropy(x, weight, bias, labels, _low_precision(x))
     if not torch.is_grad_enabled() or not x.requires_grad:
         rows, _ = _rows(len(labels), weight)
         parts = zip(x[: len(labels)].split(rows), labels.split(rows), strict=True)
@@ -145,12 +151,6 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
         return torch.stack(losses).sum() if losses else x.new_zeros(())
     result: Tensor = _ChunkedCrossEntropy.apply(x, weight, bias, labels)  # type: ignore[no-untyped-call]
     return result
-
-
-def low_precision(x: Tensor) -> torch.dtype:
-    """What matrix products of `x` run in: autocast's type, or its own."""
-    device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 def project(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -188,7 +188,7 @@ def embed(ids: tuple[Tensor, ...], tables: tuple[Tensor, ...], rows: int) -> tup
     ids: three of (T,) int64; tables: three of (n, H).
     """
     if library.serves(tables[0]):
-        return blocks.embed(ids, tables, rows, low_precision(tables[0]))
+        return blocks.embed(ids, tables, rows, _low_precision(tables[0]))
     first, second, third = (F.embedding(i, table) for i, table in zip(ids, tables, strict=True))
     x = F.pad(first + second + third, (0, 0, 0, rows - len(first)))
     return x, x

@@ -98,6 +98,20 @@ def test_chosen_queries_get_what_all_would(heads: int, hidden: int, asked: list[
     torch.testing.assert_close(grad, expected_grad, atol=5e-6, rtol=1e-4)
 
 
+def test_a_bias_that_is_still_to_be_added_is() -> None:
+    hidden, heads, positions = 12, 3, torch.tensor([5, 20, 3])
+    qkv, bias = random_qkv(hidden), torch.randn(3 * hidden).requires_grad_()
+    parts = qkv[positions, :hidden], qkv[:, hidden:]
+    whole = attention.attention(qkv, bias, GROUPS, heads, 0.0, training=False)
+    chosen = attention.chosen_attention(*parts, bias, positions, GROUPS, heads, 0.0, training=False)
+    expected = plain_attention(qkv + bias, heads)
+    for out, exact in ((whole, expected), (chosen, expected[positions])):
+        torch.testing.assert_close(out, exact, atol=5e-6, rtol=1e-5)
+        found = torch.autograd.grad(out.square().sum(), (qkv, bias), retain_graph=True)
+        right = torch.autograd.grad(exact.square().sum(), (qkv, bias), retain_graph=True)
+        torch.testing.assert_close(found, right, atol=1e-4, rtol=1e-4)
+
+
 def test_attention_weights_belong_to_the_values_that_were_mixed() -> None:
     hidden, heads = 12, 3
     qkv = random_qkv(hidden).detach()

@@ -64,7 +64,8 @@ class _Attention(torch.autograd.Function):
         log_sums = torch.empty(int(where.queries[-1]), heads)
         size = q.shape[1] // heads
         shape: list[Argument] = [len(where.keys) - 1, heads, size, size**-0.5, *where]
-        shape += [k.stride(0), q.stride(0), torch.get_num_threads()]
+        ctx.threads = torch.get_num_threads()
+        shape += [k.stride(0), q.stride(0), ctx.threads]
         noise, *dropping = _noise(heads * int(where.cells[-1]), rate)
         given = (bias, noise, *dropping, q, k, v, out, out.stride(0), log_sums)
         call("attention", rows.dtype, *shape, *given)
@@ -81,7 +82,7 @@ class _Attention(torch.autograd.Function):
         grad_rows[ctx.where.keys[-1] :] = 0
         if grad_asking is not None:
             grad_asking[ctx.where.queries[-1] :] = 0
-        sums = None if bias is None else torch.zeros(torch.get_num_threads(), len(bias))
+        sums = None if bias is None else torch.zeros(ctx.threads, len(bias))
         given = (bias, noise, *ctx.dropping, *_parts(asking, rows), grad, grad.stride(0), log_sums)
         grads = (*_parts(grad_asking, grad_rows), sums)
         call("attention_backward", rows.dtype, *ctx.shape, *given, *grads)

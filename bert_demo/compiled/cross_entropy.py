@@ -47,9 +47,11 @@ class _BlockedCrossEntropy(torch.autograd.Function):
     """Each logit is computed once, its exponential kept, and the gradients made of that."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, low: torch.dtype
+    ) -> Tensor:
         count, (words, hidden) = len(labels), weight.shape
-        matrix, inputs = _prepared(x, weight, count)
+        matrix, inputs = _prepared(x, weight, count, low)
         product = _work_space(matrix)[2]
         grad_x = torch.empty(len(inputs), hidden)
         grad_weight, grad_bias = torch.empty(words, hidden), torch.zeros(words)
@@ -84,10 +86,10 @@ class _BlockedCrossEntropy(torch.autograd.Function):
         return loss.float()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         grad_x, grad_weight, grad_bias = ctx.saved_tensors
         # In place: these are the largest tensors of a step, and nobody else holds them.
-        return grad_x.mul_(grad), grad_weight.mul_(grad), grad_bias.mul_(grad), None
+        return grad_x.mul_(grad), grad_weight.mul_(grad), grad_bias.mul_(grad), None, None
 
 
 def _chunk(
@@ -119,12 +121,11 @@ def _blocks(words: int) -> list[tuple[int, int]]:
     return [(begin, min(begin + _COLUMNS, words)) for begin in range(0, words, _COLUMNS)]
 
 
-def _prepared(x: Tensor, weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def _prepared(x: Tensor, weight: Tensor, count: int, low: torch.dtype) -> tuple[Tensor, Tensor]:
     """The matrix, and `count` rows and some padding, as products read them.
 
     Chunks are whole but for the last, whose size is one of a few, too, that come again.
     """
-    low = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
     inputs = F.pad(x[:count].to(low), (0, 0, 0, -count % _LAST))
     return weight.to(low), inputs
 
@@ -143,12 +144,14 @@ def _work_space(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return space
 
 
-def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
-    """`bert_demo.kernels.linear_cross_entropy`, in blocks."""
+def linear_cross_entropy(
+    x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, low: torch.dtype
+) -> Tensor:
+    """`bert_demo.kernels.linear_cross_entropy` in blocks, its matrix products in `low`."""
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, bias)):
-        result: Tensor = _BlockedCrossEntropy.apply(x, weight, bias, labels)  # type: ignore[no-untyped-call]
+        result: Tensor = _BlockedCrossEntropy.apply(x, weight, bias, labels, low)  # type: ignore[no-untyped-call]
         return result
-    matrix, inputs = _prepared(x, weight, len(labels))
+    matrix, inputs = _prepared(x, weight, len(labels), low)
     parts = zip(inputs.split(_ROWS), labels.split(_ROWS), strict=True)
     chunks = (
         _chunk(part, matrix, bias, label, wants_product=False).log_likelihoods[: len(label)]
