@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from bert_demo.predict import classify, encode, evaluate, fill_mask
     from bert_demo.tokenizer import Tokenizer
     from bert_demo.training import train
+
+# PyTorch's threads wait for their next work by counting, here for a quarter of a millisecond; by
+# default it is milliseconds, in which they keep the lanes of `bert_demo.lanes` off their cores. It
+# is read when torch is imported, so it stands before that.
+os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 __version__ = "0.1.0"
 

@@ -22,10 +22,16 @@ const float* offset(const Shape& s, int64_t part, int64_t head) {
   return s.bias ? s.bias + (part * s.heads + head) * s.size : nullptr;
 }
 
+// Rows `stride` apart, with an offset added to each if there is one; to (rows, padded), zeros beyond
+// `count`.
 template <class T>
-void read_biased(float* to, const T* from, const float* offset, int64_t count, int64_t padded) {
-  read_row(to, from, count, padded);
-  if (offset) add_row(to, offset, count);
+void read_rows(float* to, int64_t padded, const T* from, int64_t stride, int64_t rows,
+               int64_t count, const float* offset) {
+  for (int64_t row = 0; row < rows; row++, to += padded, from += stride) {
+    fetch(from + kAhead * stride, count);
+    read_row(to, from, count, padded);
+    if (offset) add_row(to, offset, count);
+  }
 }
 
 template <class T>
@@ -33,33 +39,25 @@ struct Inputs {
   const T *q, *k, *v;
 };
 
-float* room(std::vector<float>& space, int64_t count) {
-  if ((int64_t)space.size() < count) space.resize(count);
-  return space.data();
-}
-
 template <class T>
 void forward_head(const Shape& s, const Inputs<T>& in, Dropout dropout, T* out, int64_t out_stride,
-                  float* log_sums, int64_t sequence, int64_t head, std::vector<float>& space) {
+                  float* log_sums, int64_t sequence, int64_t head, Space& space) {
   const int64_t key = s.keys[sequence], keys = s.keys[sequence + 1] - key;
   const int64_t query = s.queries[sequence], queries = s.queries[sequence + 1] - query;
   const int64_t wide = round_up(keys), size = round_up(s.size), column = head * s.size;
-  float* k = room(space, (2 * wide + 2 * kBlock) * size + kBlock * wide);
+  float* k = space.data((2 * wide + 2 * kBlock) * size + kBlock * wide);
   float* v = k + size * wide;
   float* q = v + size * wide;
   float* mixed = q + kBlock * size;
   float* scores = mixed + kBlock * size;
   read_transposed(k, wide, in.k + key * s.key_stride + column, s.key_stride, keys, s.size, nullptr);
-  for (int64_t j = 0; j < keys; j++)
-    read_biased(v + j * size, in.v + (key + j) * s.key_stride + column, offset(s, 2, head), s.size,
-                size);
+  read_rows(v, size, in.v + key * s.key_stride + column, s.key_stride, keys, s.size,
+            offset(s, 2, head));
   for (int64_t first = 0; first < queries; first += kBlock) {
     const int64_t count = std::min(kBlock, queries - first);
-    const T* from = in.q + (query + first) * s.query_stride + column;
-    for (int64_t i = 0; i < count; i++) {
-      read_biased(q + i * size, from + i * s.query_stride, offset(s, 0, head), s.size, size);
-      scale_row(q + i * size, s.scale, size);
-    }
+    read_rows(q, size, in.q + (query + first) * s.query_stride + column, s.query_stride, count,
+              s.size, offset(s, 0, head));
+    scale_row(q, s.scale, count * size);
     product(count, wide, s.size, q, size, 1, k, wide, scores, wide, false);
     for (int64_t i = 0; i < count; i++) {
       float* line = scores + i * wide;
@@ -92,11 +90,11 @@ void forward_head(const Shape& s, const Inputs<T>& in, Dropout dropout, T* out, 
 template <class T>
 void backward_head(const Shape& s, const Inputs<T>& in, Dropout dropout, const T* grad,
                    int64_t grad_stride, const float* log_sums, T* grad_q, T* grad_k, T* grad_v,
-                   float* grad_bias, int64_t sequence, int64_t head, std::vector<float>& space) {
+                   float* grad_bias, int64_t sequence, int64_t head, Space& space) {
   const int64_t key = s.keys[sequence], keys = s.keys[sequence + 1] - key;
   const int64_t query = s.queries[sequence], queries = s.queries[sequence + 1] - query;
   const int64_t wide = round_up(keys), size = round_up(s.size), column = head * s.size;
-  float* k = room(space, (5 * wide + 3 * kBlock) * size + 2 * kBlock * wide);
+  float* k = space.data((5 * wide + 3 * kBlock) * size + 2 * kBlock * wide);
   float* turned_k = k + size * wide;
   float* turned_v = turned_k + size * wide;
   float* sum_k = turned_v + size * wide;
@@ -107,20 +105,18 @@ void backward_head(const Shape& s, const Inputs<T>& in, Dropout dropout, const T
   float* weights = back + kBlock * size;
   float* slopes = weights + kBlock * wide;
   const int64_t start = key * s.key_stride + column;
-  for (int64_t j = 0; j < keys; j++)
-    read_row(k + j * size, in.k + start + j * s.key_stride, s.size, size);
+  read_rows<T>(k, size, in.k + start, s.key_stride, keys, s.size, nullptr);
   read_transposed(turned_k, wide, in.k + start, s.key_stride, keys, s.size, nullptr);
   read_transposed(turned_v, wide, in.v + start, s.key_stride, keys, s.size, offset(s, 2, head));
   if (!queries) std::fill(sum_k, sum_v + size * wide, 0.0f);
   for (int64_t first = 0; first < queries; first += kBlock) {
     const int64_t count = std::min(kBlock, queries - first);
-    for (int64_t i = 0; i < count; i++) {
-      const int64_t place = query + first + i;
-      read_biased(q + i * size, in.q + place * s.query_stride + column, offset(s, 0, head), s.size,
-                  size);
-      scale_row(q + i * size, s.scale, size);
-      read_row(asked + i * size, grad + place * grad_stride + column, s.size, size);
-    }
+    const int64_t place = query + first;
+    read_rows(q, size, in.q + place * s.query_stride + column, s.query_stride, count, s.size,
+              offset(s, 0, head));
+    scale_row(q, s.scale, count * size);
+    read_rows<T>(asked, size, grad + place * grad_stride + column, grad_stride, count, s.size,
+                 nullptr);
     product(count, wide, s.size, q, size, 1, turned_k, wide, weights, wide, false);
     product(count, wide, s.size, asked, size, 1, turned_v, wide, slopes, wide, false);
     for (int64_t i = 0; i < count; i++) {
@@ -160,8 +156,11 @@ void backward_head(const Shape& s, const Inputs<T>& in, Dropout dropout, const T
     }
   }
   for (int64_t j = 0; j < keys; j++) {
-    write_row(grad_k + start + j * s.key_stride, sum_k + j * size, s.size);
-    write_row(grad_v + start + j * s.key_stride, sum_v + j * size, s.size);
+    const int64_t place = start + j * s.key_stride, later = place + kAhead * s.key_stride;
+    fetch<true>(grad_k + later, s.size);
+    fetch<true>(grad_v + later, s.size);
+    write_row(grad_k + place, sum_k + j * size, s.size);
+    write_row(grad_v + place, sum_v + j * size, s.size);
     if (grad_bias) add_row(grad_bias + 2 * s.heads * s.size + column, sum_v + j * size, s.size);
   }
 }
@@ -169,7 +168,7 @@ void backward_head(const Shape& s, const Inputs<T>& in, Dropout dropout, const T
 template <class Work>
 void each_head(const Shape& s, int64_t threads, Work work) {
   in_parallel(s.sequences, threads, [&](int64_t part, int64_t begin, int64_t end) {
-    thread_local std::vector<float> space;
+    thread_local Space space;
     for (int64_t sequence = begin; sequence < end; sequence++)
       for (int64_t head = 0; head < s.heads; head++) work(part, sequence, head, space);
   });

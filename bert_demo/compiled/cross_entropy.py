@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,18 @@ _LAST = 32
 _thread = threading.local()
 
 
+class _Block(NamedTuple):
+    """Some words of the vocabulary."""
+
+    place: slice
+    matrix: Tensor
+    """(words, H)."""
+    turned: Tensor
+    """(H, words)."""
+    bias: Tensor
+    """(words,)."""
+
+
 @dataclass(frozen=True)
 class _Chunk:
     """R rows and what their guesses, the exponentials of their logits, add up to.
@@ -31,12 +43,12 @@ class _Chunk:
     so far, as in flash attention (Dao et al. 2022).
     """
 
-    guesses: Tensor
-    """(R, V): exp(logit - largest so far)."""
+    guesses: list[Tensor]
+    """For each block (R, words): exp(logit - largest so far)."""
     sums: Tensor
     """(R,): of the guesses, relative to the largest of all."""
-    shrinks: Tensor
-    """(blocks, R): by how much the guesses of the blocks before each one are too large."""
+    shrinks: tuple[Tensor, ...]
+    """For each block (R,): by how much the guesses of the blocks before it are too large."""
     log_likelihoods: Tensor
     """(R,): of the labels."""
     product: Tensor
@@ -52,29 +64,29 @@ class _BlockedCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         count, (words, hidden) = len(labels), weight.shape
         matrix, inputs = _prepared(x, weight, count, low)
-        product = _work_space(matrix)[2]
         grad_x = torch.empty(len(inputs), hidden)
         grad_weight, grad_bias = torch.empty(words, hidden), torch.zeros(words)
         loss = torch.zeros((), dtype=torch.float64)
+        blocks = _blocks(matrix, bias)
+        product = _work_space(blocks)[2]
+        sums = [(grad_weight[block.place], grad_bias[block.place]) for block in blocks]
+        scaled = torch.empty(min(_ROWS, len(inputs)), hidden, dtype=low)
         for start in range(0, len(inputs), _ROWS):
             part, label = inputs[start : start + _ROWS], labels[start : start + _ROWS]
             rows = len(part)
-            chunk = _chunk(part, matrix, bias, label, wants_product=True)
+            chunk = _chunk(part, blocks, label, wants_product=True)
             loss -= chunk.log_likelihoods[: len(label)].sum(dtype=torch.float64)
             # What makes probabilities of guesses; zero for rows that are padding.
-            share = 1 / chunk.sums
-            share[len(label) :] = 0
-            torch.mul(chunk.product, share[:, None], out=grad_x[start : start + rows])
-            blocks = zip(_blocks(words), chunk.shrinks, strict=True)
-            for (begin, end), shrink in reversed(list(blocks)):
-                guesses, size = chunk.guesses[:, begin:end], end - begin
-                columns = (rows, size, guesses, words, share, grad_bias[begin:end])
-                call("add_columns", matrix.dtype, *columns)
-                scaled = (part * share[:, None]).to(matrix.dtype)
-                torch.mm(guesses.t(), scaled, out=product[:size])
-                fresh = int(start == 0)
-                call("add_all", matrix.dtype, size * hidden, grad_weight[begin:end], product, fresh)
-                share = share * shrink
+            shares = 1 / chunk.sums
+            shares[len(label) :] = 0
+            torch.mul(chunk.product, shares[:, None], out=grad_x[start : start + rows])
+            parts = zip(blocks, chunk.guesses, chunk.shrinks, sums, strict=True)
+            for block, guesses, shrink, (weight_sum, bias_sum) in reversed(list(parts)):
+                size, out = len(block.bias), product[: len(block.bias)]
+                given = (guesses, words, part, shrink, shares, scaled, bias_sum)
+                call("share_block", low, rows, size, hidden, *given)
+                torch.mm(guesses.t(), scaled[:rows], out=out)
+                call("add_all", low, size * hidden, weight_sum, out, int(start == 0))
         if not count:
             grad_weight.zero_()
         # The gradient of a logit is its probability, less 1 at the label.
@@ -92,33 +104,46 @@ class _BlockedCrossEntropy(torch.autograd.Function):
         return grad_x.mul_(grad), grad_weight.mul_(grad), grad_bias.mul_(grad), None, None
 
 
-def _chunk(
-    part: Tensor, matrix: Tensor, bias: Tensor, labels: Tensor, *, wants_product: bool
-) -> _Chunk:
+def _chunk(part: Tensor, blocks: list[_Block], labels: Tensor, *, wants_product: bool) -> _Chunk:
     """The guesses of R rows, block by block; without the product they are not all kept."""
-    (rows, hidden), words, low = part.shape, len(matrix), matrix.dtype
+    (rows, hidden), low = part.shape, part.dtype
     threads = torch.get_num_threads()
-    guesses, logits, product = _work_space(matrix)
+    space, logits, products = _work_space(blocks)
+    words, product = space.shape[1], products[:rows]
     tops, sums, answers = torch.full((rows,), -1e30), torch.zeros(rows), torch.zeros(rows)
-    blocks = _blocks(words)
-    shrinks = torch.empty(len(blocks), rows)
+    shrinks = torch.empty(len(blocks), rows).unbind()
     total = torch.zeros(rows, hidden)
-    for (begin, end), shrink in zip(blocks, shrinks, strict=True):
-        size = end - begin
-        block = logits[: rows * size].view(rows, size)
-        torch.mm(part, matrix[begin:end].t(), out=block)
-        guess = guesses[:rows, begin:end] if wants_product else guesses[:rows, :size]
-        asked = (block, bias[begin:end], begin, labels, len(labels))
-        found = (guess, words, tops, sums, shrink, answers)
-        call("guess_block", low, rows, size, threads, *asked, *found)
+    guesses = []
+    for block, shrink in zip(blocks, shrinks, strict=True):
+        size = len(block.bias)
+        found = logits[: rows * size].view(rows, size)
+        torch.mm(part, block.turned, out=found)
+        guess = space[:rows, block.place if wants_product else slice(size)]
+        asked = (found, block.bias, block.place.start, labels, len(labels))
+        call(
+            "guess_block",
+            low,
+            rows,
+            size,
+            threads,
+            *asked,
+            guess,
+            words,
+            tops,
+            sums,
+            shrink,
+            answers,
+        )
         if wants_product:
-            torch.mm(guess, matrix[begin:end], out=product[:rows])
+            guesses.append(guess)
+            torch.mm(guess, block.matrix, out=product)
             call("add_rows", low, rows, hidden, total, shrink, product)
-    return _Chunk(guesses[:rows], sums, shrinks, answers - tops - sums.log(), total)
+    return _Chunk(guesses, sums, shrinks, answers - tops - sums.log(), total)
 
 
-def _blocks(words: int) -> list[tuple[int, int]]:
-    return [(begin, min(begin + _COLUMNS, words)) for begin in range(0, words, _COLUMNS)]
+def _blocks(matrix: Tensor, bias: Tensor) -> list[_Block]:
+    places = [slice(begin, begin + _COLUMNS) for begin in range(0, len(matrix), _COLUMNS)]
+    return [_Block(place, matrix[place], matrix[place].t(), bias[place]) for place in places]
 
 
 def _prepared(x: Tensor, weight: Tensor, count: int, low: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -130,16 +155,17 @@ def _prepared(x: Tensor, weight: Tensor, count: int, low: torch.dtype) -> tuple[
     return weight.to(low), inputs
 
 
-def _work_space(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _work_space(blocks: list[_Block]) -> tuple[Tensor, Tensor, Tensor]:
     """Guesses (rows, V), logits of one block and a block's product, kept from step to step.
 
     Fresh memory costs a page fault every 4 kB, which takes longer than to fill it.
     """
-    key = (matrix.shape, matrix.dtype)
-    if getattr(_thread, "key", None) != key:
-        words, hidden = matrix.shape
+    matrix = blocks[0].matrix
+    words, hidden = sum(len(block.bias) for block in blocks), matrix.shape[1]
+    if getattr(_thread, "key", None) != (words, hidden, matrix.dtype):
         shapes = (_ROWS, words), (_ROWS * _COLUMNS,), (max(_ROWS, _COLUMNS), hidden)
-        _thread.key, _thread.space = key, tuple(matrix.new_empty(shape) for shape in shapes)
+        _thread.key = words, hidden, matrix.dtype
+        _thread.space = tuple(matrix.new_empty(shape) for shape in shapes)
     space: tuple[Tensor, Tensor, Tensor] = _thread.space
     return space
 
@@ -152,9 +178,10 @@ def linear_cross_entropy(
         result: Tensor = _BlockedCrossEntropy.apply(x, weight, bias, labels, low)  # type: ignore[no-untyped-call]
         return result
     matrix, inputs = _prepared(x, weight, len(labels), low)
+    blocks = _blocks(matrix, bias)
     parts = zip(inputs.split(_ROWS), labels.split(_ROWS), strict=True)
     chunks = (
-        _chunk(part, matrix, bias, label, wants_product=False).log_likelihoods[: len(label)]
+        _chunk(part, blocks, label, wants_product=False).log_likelihoods[: len(label)]
         for part, label in parts
     )
     return -torch.stack([chunk.sum() for chunk in chunks]).sum() if len(labels) else x.new_zeros(())

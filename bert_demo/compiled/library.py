@@ -121,17 +121,19 @@ Argument = Tensor | npt.NDArray[np.int64] | int | float | None
 
 def call(name: str, kind: torch.dtype, *arguments: Argument) -> None:
     """Call one block for numbers of this kind; arrays are handed over as where they begin."""
-    assert _library is not None
-    getattr(_library, f"{name}_{_KINDS[kind]}")(*map(_value, arguments))
+    function = getattr(_library, f"{name}_{_KINDS[kind]}")
+    if function.argtypes is None:
+        function.argtypes, function.restype = [_type(argument) for argument in arguments], None
+    function(*map(_value, arguments))
 
 
-def _value(argument: Argument) -> Any:
+def _type(argument: Argument) -> Any:
     if isinstance(argument, int):
-        return ctypes.c_int64(argument)
-    if argument is None:
-        return None
+        return ctypes.c_int64
+    return ctypes.c_float if isinstance(argument, float) else ctypes.c_void_p
+
+
+def _value(argument: Argument) -> int | float | None:
     if isinstance(argument, Tensor):
-        return ctypes.c_void_p(argument.data_ptr())
-    if isinstance(argument, np.ndarray):
-        return ctypes.c_void_p(argument.ctypes.data)
-    return ctypes.c_float(argument)
+        return argument.data_ptr()
+    return argument.ctypes.data if isinstance(argument, np.ndarray) else argument

@@ -36,7 +36,7 @@ void add_norm(int64_t rows, int64_t size, Sum<T> s, const float* weight, const f
               float epsilon, int64_t threads, float* out, T* low, float* means, float* inverses) {
   const int64_t padded = round_up(size);
   in_parallel(rows, threads, [=](int64_t, int64_t begin, int64_t end) {
-    std::vector<float> space(3 * padded);
+    Space space(3 * padded);
     float *z = space.data(), *w = z + padded, *b = w + padded;
     read_row(w, weight, size, padded);
     read_row(b, bias, size, padded);
@@ -69,7 +69,7 @@ void add_norm_backward(int64_t rows, int64_t size, Sum<T> s, const float* weight
   // The last three: (threads, size), to be added up.
   const int64_t padded = round_up(size);
   in_parallel(rows, threads, [=](int64_t part, int64_t begin, int64_t end) {
-    std::vector<float> space(6 * padded);
+    Space space(6 * padded);
     float *z = space.data(), *g = z + padded, *w = g + padded, *sum_w = w + padded,
           *sum_b = sum_w + padded, *sum_o = sum_b + padded;
     read_row(w, weight, size, padded);
@@ -139,7 +139,7 @@ void activate(int64_t rows, int64_t size, bool gelu, const T* x, const float* bi
               int64_t threads) {
   const int64_t padded = round_up(size);
   in_parallel(rows, threads, [=](int64_t, int64_t begin, int64_t end) {
-    std::vector<float> space(2 * padded);
+    Space space(2 * padded);
     float *z = space.data(), *b = z + padded;
     read_row(b, bias, size, padded);
     for (int64_t row = begin; row < end; row++) {
@@ -160,7 +160,7 @@ void activate_backward(int64_t rows, int64_t size, bool gelu, const T* x, const 
                        T* grad, float* grad_bias, int64_t threads) {
   const int64_t padded = round_up(size);
   in_parallel(rows, threads, [=](int64_t part, int64_t begin, int64_t end) {
-    std::vector<float> space(4 * padded);
+    Space space(4 * padded);
     float *z = space.data(), *g = z + padded, *b = g + padded, *sums = b + padded;
     read_row(b, bias, size, padded);
     for (int64_t row = begin; row < end; row++) {
@@ -203,7 +203,7 @@ void embed_backward(int64_t rows, int64_t size, const int64_t* words, const int6
                     const int64_t* positions, const float* grad, const T* low_grad, float* word,
                     float* type, float* position) {
   const int64_t padded = round_up(size);
-  std::vector<float> space(padded);
+  Space space(padded);
   for (int64_t row = 0; row < rows; row++) {
     float* total = space.data();
     std::fill(total, total + padded, 0.0f);

@@ -60,22 +60,30 @@ void add_rows(int64_t rows, int64_t size, float* total, const float* factor, con
   }
 }
 
-// totals += the sum of the guesses' rows, each times its factor.
+// What the gradients of a block need beside its products. totals += the sum of the guesses' rows,
+// each times its share; scaled = those rows of x times theirs; and the shares of the block before.
 template <class T>
-void add_columns(int64_t rows, int64_t columns, const T* guesses, int64_t stride,
-                 const float* factor, float* totals) {
+void share_block(int64_t rows, int64_t columns, int64_t size, const T* guesses, int64_t stride,
+                 const T* x, const float* shrinks, float* shares, T* scaled, float* totals) {
   const int64_t full = columns / kLanes * kLanes;
   for (int64_t first = 0; first < rows; first += 8) {  // so that totals are read and written less
     const int64_t last = std::min(first + 8, rows);
     for (int64_t i = 0; i < full; i += kLanes) {
       Vec total = load(totals + i);
       for (int64_t row = first; row < last; row++)
-        total += load(guesses + row * stride + i) * factor[row];
+        total += load(guesses + row * stride + i) * shares[row];
       store(totals + i, total);
     }
     for (int64_t i = full; i < columns; i++)
       for (int64_t row = first; row < last; row++)
-        totals[i] += load_one(guesses + row * stride + i) * factor[row];
+        totals[i] += load_one(guesses + row * stride + i) * shares[row];
+  }
+  for (int64_t row = 0; row < rows; row++) {
+    int64_t i = row * size;
+    const int64_t end = i + size;
+    for (; i + kLanes <= end; i += kLanes) store(scaled + i, load(x + i) * shares[row]);
+    for (; i < end; i++) store_one(scaled + i, load_one(x + i) * shares[row]);
+    shares[row] *= shrinks[row];
   }
 }
 
@@ -105,9 +113,11 @@ void add_all(int64_t count, float* total, const T* added, bool fresh) {
                                   const T* added) {                                                \
     add_rows<T>(rows, size, total, factor, added);                                                 \
   }                                                                                                \
-  extern "C" void add_columns_##NAME(int64_t rows, int64_t columns, const T* guesses,              \
-                                     int64_t stride, const float* factor, float* totals) {         \
-    add_columns<T>(rows, columns, guesses, stride, factor, totals);                                \
+  extern "C" void share_block_##NAME(int64_t rows, int64_t columns, int64_t size,                  \
+                                     const T* guesses, int64_t stride, const T* x,                 \
+                                     const float* shrinks, float* shares, T* scaled,               \
+                                     float* totals) {                                              \
+    share_block<T>(rows, columns, size, guesses, stride, x, shrinks, shares, scaled, totals);      \
   }                                                                                                \
   extern "C" void add_all_##NAME(int64_t count, float* total, const T* added, int64_t fresh) {     \
     add_all<T>(count, total, added, fresh);                                                        \
