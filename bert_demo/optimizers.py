@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
 from bert_demo.model import BertModel
+from bert_demo.updates import AdamW, Muon, State, Update
 
 
 @dataclass(frozen=True)
@@ -59,45 +59,29 @@ def recipe(name: str, task: str, hidden_size: int, learning_rate: float | None) 
 
 
 class Optimizers:
-    """One or two torch optimizers that step together under one schedule."""
+    """One or two ways to change weights that step together under one schedule."""
 
     def __init__(self, model: BertModel, numbers: Recipe) -> None:
         self.numbers = numbers
         hidden, decayed, plain = _groups(model)
-        if numbers.muon_learning_rate is None or not hasattr(torch.optim, "Muon"):
+        muon_rate, decay = numbers.muon_learning_rate, numbers.weight_decay
+        if muon_rate is None:
             decayed, hidden = hidden + decayed, []
-        rate = numbers.learning_rate
-        groups = [
-            {"params": decayed, "weight_decay": numbers.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ]
-        # With no decay AdamW is Adam (Loshchilov and Hutter 2019).
-        self.parts: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(groups, lr=rate, betas=numbers.betas, fused=_can_fuse(model))
-        ]
-        if hidden:
-            assert numbers.muon_learning_rate is not None
-            muon = torch.optim.Muon(
-                hidden,
-                lr=numbers.muon_learning_rate,
-                momentum=0.95,
-                weight_decay=numbers.weight_decay,
-            )
-            self.parts.append(muon)
-        self._rates = [[group["lr"] for group in part.param_groups] for part in self.parts]
+        groups = [(decayed, decay), (plain, 0.0)]
+        self.parts: list[Update] = [AdamW(groups, numbers.learning_rate, numbers.betas)]
+        if muon_rate is not None:
+            self.parts.append(Muon(hidden, muon_rate, decay))
         self._clipped = [*decayed, *plain]
 
     def step(self, fraction: float) -> float:
         """Update the weights, `fraction` (0 to 1) of the budget being spent; returns the rate."""
         factor = schedule(self.numbers.warmup, fraction)
-        for part, rates in zip(self.parts, self._rates, strict=True):
-            for group, rate in zip(part.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
         if self.numbers.clip is not None:
             nn.utils.clip_grad_norm_(self._clipped, self.numbers.clip)
         for part in self.parts:
-            part.step()
-            part.zero_grad(set_to_none=True)
+            part.step(factor)
+            for parameter in part.parameters:
+                parameter.grad = None
         return self.numbers.learning_rate * factor
 
     def state_tensors(self) -> dict[str, Tensor]:
@@ -105,20 +89,19 @@ class Optimizers:
         return {
             f"optimizer.{number}.{index}.{name}": value
             for number, part in enumerate(self.parts)
-            for index, state in part.state_dict()["state"].items()
+            for index, state in part.state.items()
             for name, value in state.items()
         }
 
     def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
         """The way back of `state_tensors`."""
         for number, part in enumerate(self.parts):
-            full = part.state_dict()
-            state: dict[int, dict[str, Tensor]] = {}
+            state: State = {}
             for key, value in tensors.items():
                 words = key.split(".")
                 if words[0] == "optimizer" and int(words[1]) == number:
                     state.setdefault(int(words[2]), {})[words[3]] = value
-            part.load_state_dict({**full, "state": state})
+            part.load(state)
 
 
 def schedule(warmup: float | None, fraction: float) -> float:
@@ -144,7 +127,3 @@ def _groups(model: BertModel) -> tuple[list[Tensor], list[Tensor], list[Tensor]]
         else:
             decayed.append(parameter)
     return hidden, decayed, plain
-
-
-def _can_fuse(model: BertModel) -> bool:
-    return model.device.type in ("cpu", "cuda")
