@@ -40,14 +40,25 @@ class Embeddings(nn.Module):
             else None
         )
 
-    def forward(self, batch: PackedBatch, rows: int) -> Stream:
-        """(T, H), with rows of padding up to `rows`."""
+    def forward(
+        self, batch: PackedBatch, rows: int, weight: Tensor | None = None
+    ) -> tuple[Stream, Tensor | None]:
+        """(T, H), with rows of padding up to `rows`, and perhaps the product with `weight`.
+
+        weight: (n, H), what the first layer will multiply it with. The product (T, n) comes along
+        where there is a shorter way to it.
+        """
         ids = batch.input_ids, batch.token_type_ids, batch.position_ids
-        tables = self.word_embeddings, self.token_type_embeddings, self.position_embeddings
-        x, low = kernels.embed(ids, tuple(table.weight for table in tables), rows)
+        positions = self.position_embeddings.weight[: batch.max_length]
+        tables = self.word_embeddings.weight, self.token_type_embeddings.weight, positions
+        if weight is not None and self.norm is None:
+            both = kernels.embed_and_project(ids, tables, rows, weight)
+            if both is not None:
+                return (both[0], both[0]), both[1]
+        x, low = kernels.embed(ids, tables, rows)
         if self.norm is not None:
             x = low = noise.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training)
-        return x, low
+        return (x, low), None
 
 
 class EncoderLayer(nn.Module):
@@ -65,8 +76,17 @@ class EncoderLayer(nn.Module):
         self.output_norm = nn.LayerNorm(hidden, eps)
 
     def forward(
-        self, stream: Stream, batch: PackedBatch, positions: Tensor | None, need_weights: bool
+        self,
+        stream: Stream,
+        batch: PackedBatch,
+        positions: Tensor | None,
+        need_weights: bool,
+        qkv: Tensor | None = None,
     ) -> tuple[Stream, list[Tensor]]:
+        """The next stream, of the tokens at `positions` (M,) if they are given, and the weights.
+
+        qkv: (T, 3 H), queries, keys and values of all but for their bias, if they are known.
+        """
         x, low = stream
         config = self.config
         heads = config.num_attention_heads
@@ -75,7 +95,9 @@ class EncoderLayer(nn.Module):
         if need_weights:
             mixed, weights = padded_attention(self.qkv(low), batch.groups, heads, need_weights=True)
         elif positions is None:
-            qkv, bias = kernels.project(low, self.qkv.weight, self.qkv.bias)
+            bias: Tensor | None = self.qkv.bias
+            if qkv is None:
+                qkv, bias = kernels.project(low, self.qkv.weight, self.qkv.bias)
             mixed = attention(qkv, bias, batch.groups, heads, *dropped)
         else:
             parts = [x.shape[1], 2 * x.shape[1]]
@@ -174,17 +196,22 @@ class BertModel(nn.Module):
         """
         tokens = len(batch.input_ids)
         wanted = tokens if positions is None else len(positions)
-        stream = self.embeddings(batch, kernels.steady(tokens))
         last = len(self.layers) - 1
+        first = self.layers[0]
+        assert isinstance(first, EncoderLayer)
+        whole = last > 0 or positions is None  # the first layer asks for all tokens
+        weight = first.qkv.weight if whole else None
+        stream, qkv = self.embeddings(batch, kernels.steady(tokens), weight)
         for number, layer in enumerate(self.layers):
-            stream, _ = layer(stream, batch, positions if number == last else None, False)
+            stream, _ = layer(stream, batch, positions if number == last else None, False, qkv)
+            qkv = None
         result: Tensor = stream[0][:wanted]
         return result
 
     def look_inside(self, batch: PackedBatch) -> BertOutput:
         """All layers' hidden states and attention weights (dropout has to be off)."""
         assert not self.training
-        stream = self.embeddings(batch, len(batch.input_ids))
+        stream, _ = self.embeddings(batch, len(batch.input_ids))
         states = [stream[0]]
         attentions = []
         for layer in self.layers:

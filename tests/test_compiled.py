@@ -120,10 +120,12 @@ def test_embed_adds_three_rows_and_hands_gradients_back(low: torch.dtype) -> Non
 
 @pytest.mark.parametrize("hidden_act", ["relu", "gelu"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("words", [2100, 200])
 def test_a_training_step_is_that_of_the_plain_path(
-    hidden_act: str, precision: str, monkeypatch: pytest.MonkeyPatch
+    hidden_act: str, precision: str, words: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(1)
+    monkeypatch.setattr(kernels, "_MANY", 100)  # with 200 words each is projected once
     config = BertConfig(
         vocab_size=2100,  # more than a block of words
         hidden_size=24,
@@ -138,7 +140,9 @@ def test_a_training_step_is_that_of_the_plain_path(
     model = BertModel(config)
     model.train()
     lengths = torch.randint(3, 40, (30,)).tolist()
-    packed = pack([(torch.randint(0, 2100, (n,)).tolist(), [0] * n) for n in lengths])
+    packed = pack([(torch.randint(0, words, (n,)).tolist(), [0] * n) for n in lengths])
+    distinct = len(packed.input_ids.unique())
+    assert (2 * distinct < len(packed.input_ids)) == (words == 200)
     positions = torch.randperm(len(packed.input_ids))[:90].sort().values
     batch = TrainingBatch(
         packed, torch.randint(0, 2, (30,)), positions, torch.randint(0, 2100, (90,))

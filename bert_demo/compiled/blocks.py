@@ -202,18 +202,19 @@ def activate(x: Tensor, bias: Tensor, gelu: bool) -> Tensor:
 class _Embed(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, low: torch.dtype, rows: int, ids: tuple[Tensor, ...], *tables: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        ctx: Any, low: torch.dtype, both: bool, rows: int, ids: tuple[Tensor, ...], *tables: Tensor
+    ) -> tuple[Tensor | None, Tensor]:
         ctx.set_materialize_grads(False)
         count, size = len(ids[0]), tables[0].shape[1]
-        out = torch.empty(rows, size)
-        lower = None if low == torch.float32 else torch.empty(rows, size, dtype=low)
-        call("embed", low, count, size, torch.get_num_threads(), *ids, *tables, out, lower)
-        out[count:] = 0
-        if lower is not None:
-            lower[count:] = 0
+        lower = torch.empty(rows, size, dtype=low)
+        out = torch.empty(rows, size) if both else None
+        halves = (lower, None) if low == torch.float32 else (out, lower)
+        call("embed", low, count, size, torch.get_num_threads(), *ids, *tables, *halves)
+        for half in (out, lower):
+            if half is not None:
+                half[count:] = 0
         ctx.low, ctx.ids, ctx.shapes = low, ids, [table.shape for table in tables]
-        return (out, out.view_as(out)) if lower is None else (out, lower)
+        return out, lower
 
     @staticmethod
     def backward(
@@ -223,7 +224,7 @@ class _Embed(torch.autograd.Function):
         tables = [torch.zeros(shape) for shape in ctx.shapes]
         count, size = len(ctx.ids[0]), ctx.shapes[0][1]
         call("embed_backward", ctx.low, count, size, *ctx.ids, *grads, *tables)
-        return None, None, None, *tables
+        return None, None, None, None, *tables
 
 
 def embed(
@@ -233,5 +234,15 @@ def embed(
 
     ids: three of (T,) int64; tables: three of (n, H) fp32.
     """
-    result: tuple[Tensor, Tensor] = _Embed.apply(low, rows, ids, *tables)  # type: ignore[no-untyped-call]
+    both = low != torch.float32
+    x, lower = _Embed.apply(low, both, rows, ids, *(table.contiguous() for table in tables))  # type: ignore[no-untyped-call]
+    return (x, lower) if both else (lower, lower)
+
+
+def embed_once(
+    ids: tuple[Tensor, ...], tables: tuple[Tensor, ...], rows: int, low: torch.dtype
+) -> Tensor:
+    """The same in `low` alone."""
+    _, lower = _Embed.apply(low, False, rows, ids, *(table.contiguous() for table in tables))  # type: ignore[no-untyped-call]
+    result: Tensor = lower
     return result

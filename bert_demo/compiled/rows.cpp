@@ -178,7 +178,7 @@ void activate_backward(int64_t rows, int64_t size, bool gelu, const T* x, const 
   });
 }
 
-// The sum of three rows that are looked up.
+// The sum of three rows that are looked up, in fp32, or in T, or in both.
 template <class T>
 void embed(int64_t rows, int64_t size, const int64_t* words, const int64_t* types,
            const int64_t* positions, const float* word, const float* type, const float* position,
@@ -187,12 +187,18 @@ void embed(int64_t rows, int64_t size, const int64_t* words, const int64_t* type
     for (int64_t row = begin; row < end; row++) {
       const float *a = word + words[row] * size, *b = type + types[row] * size,
                   *c = position + positions[row] * size;
-      float* to = out + row * size;
+      const int64_t place = row * size;
       int64_t i = 0;
-      for (; i + kLanes <= size; i += kLanes)
-        store(to + i, load(a + i) + load(b + i) + load(c + i));
-      for (; i < size; i++) to[i] = a[i] + b[i] + c[i];
-      if (low) write_row(low + row * size, to, size);
+      for (; i + kLanes <= size; i += kLanes) {
+        Vec x = load(a + i) + load(b + i) + load(c + i);
+        if (out) store(out + place + i, x);
+        if (low) store(low + place + i, x);
+      }
+      for (; i < size; i++) {
+        const float x = a[i] + b[i] + c[i];
+        if (out) out[place + i] = x;
+        if (low) store_one(low + place + i, x);
+      }
     }
   });
 }
