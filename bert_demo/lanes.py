@@ -54,6 +54,8 @@ class Lanes:
             library.load()
         # A full collection looks at all that was ever imported, while every lane waits for it.
         gc.freeze()
+        if self._trim is not None:
+            self._trim(0)  # what preparing the text has left
         if self.count > 1:
             share = self._cores // self.count
             _share_one_heap()

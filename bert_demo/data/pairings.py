@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from bert_demo.data.snli import NliTexts
@@ -33,6 +31,8 @@ def pair_anew(texts: NliTexts, count: int, seed: int = 0) -> NliTexts:
     premise, the rest are a premise with a hypothesis about a similar one. No two are the same, so
     there are fewer than `count` where the sentences do not make that many.
     """
+    import pyarrow as pa
+
     generator = np.random.Generator(np.random.PCG64(seed))
     # Every different sentence has a number.
     coded = pa.concat_arrays([texts.premises, texts.hypotheses]).dictionary_encode()
@@ -84,6 +84,8 @@ def _neighbours(sentences: Any, count: int) -> IntArray:
     Alike by their words, rare ones counting more (tf-idf), in a random projection of the
     vocabulary: exact enough to find captions of one picture, and a matter of seconds.
     """
+    import pyarrow.compute as pc
+
     words = pc.utf8_split_whitespace(pc.utf8_lower(sentences))
     bare = pc.replace_substring_regex(words.flatten(), r"[^\w]", "").dictionary_encode()
     ids = torch.from_numpy(bare.indices.to_numpy(zero_copy_only=False).astype(np.int64))

@@ -12,9 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from bert_demo.config import LABELS
 from bert_demo.words import SPLIT_NOT, split_words
@@ -49,6 +46,10 @@ def read_snli(path: str | Path) -> NliTexts:
     Raises:
         ValueError: the file is not readable or has not SNLI's columns and labels.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(path, columns=list(_COLUMNS)).combine_chunks()
         premises, hypotheses = (table[name].cast(pa.string()) for name in _COLUMNS[:2])
@@ -70,11 +71,15 @@ def read_snli(path: str | Path) -> NliTexts:
 
 
 def _one_array(column: Any) -> Any:
+    import pyarrow as pa
+
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def pairs(rows: list[tuple[str, str, int]], left_out: int = 0) -> NliTexts:
     """The same from (premise, hypothesis, label) rows."""
+    import pyarrow as pa
+
     return NliTexts(
         pa.array([premise for premise, _, _ in rows], pa.string()),
         pa.array([hypothesis for _, hypothesis, _ in rows], pa.string()),
@@ -85,6 +90,8 @@ def pairs(rows: list[tuple[str, str, int]], left_out: int = 0) -> NliTexts:
 
 def concatenated(parts: Sequence[NliTexts]) -> NliTexts:
     """The pairs of all parts, one part after the other."""
+    import pyarrow as pa
+
     return NliTexts(
         pa.concat_arrays([part.premises for part in parts]),
         pa.concat_arrays([part.hypotheses for part in parts]),

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,9 @@ def read_wikitext(path: str | Path) -> Paragraphs:
     Raises:
         ValueError: the file is not readable or has no column "text".
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         lines = pq.read_table(path, columns=["text"])["text"].to_pylist()
     except (OSError, pa.ArrowException) as error:
@@ -44,6 +45,8 @@ def read_wikitext(path: str | Path) -> Paragraphs:
 
 def joined(first: Paragraphs, second: Paragraphs) -> Paragraphs:
     """One text after the other."""
+    import pyarrow as pa
+
     offsets = second.paragraph_offsets[1:] + len(first.sentences)
     return Paragraphs(
         pa.concat_arrays([first.sentences, second.sentences]),
@@ -53,6 +56,8 @@ def joined(first: Paragraphs, second: Paragraphs) -> Paragraphs:
 
 def as_paragraphs(paragraphs: Sequence[Sequence[str]]) -> Paragraphs:
     """The same text from lists of sentences; sentences with no word in them are dropped."""
+    import pyarrow as pa
+
     kept = [[s for s in sentences if s and not s.isspace()] for sentences in paragraphs]
     kept = [sentences for sentences in kept if sentences]
     flat = [sentence for sentences in kept for sentence in sentences]
