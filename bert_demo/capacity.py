@@ -22,7 +22,7 @@ from bert_demo.estimate import count_parameters, training_memory_bytes
 SMALL, WIDE = 128, 768
 """The widths at which a computer is measured."""
 _MASKED = 0.15
-_NEWTON_SCHULZ_STEPS = 5  # of torch's Muon
+_NEWTON_SCHULZ_STEPS = 5
 _TABLE_PASSES = 16
 """What making and adding up the gradient of a vocabulary's matrix costs on a CPU, in updates of as
 many weights: from small batches on two cores, where little else takes time."""
@@ -45,15 +45,27 @@ class Speed:
     """At a width of 128."""
     wide_rate: float
     """At a width of 768."""
-    bf16_rate: float
+    small_muon_rate: float
+    """Muon's updates at a width of 128."""
+    wide_muon_rate: float
+    """Muon's updates at a width of 768."""
     per_weight: float
-    """Updating one weight."""
+    """Updating one weight by AdamW."""
 
     def rate(self, hidden_size: int) -> float:
-        """Between the widths that were measured on a logarithmic scale, flat beyond them."""
-        share = math.log(hidden_size / SMALL) / math.log(WIDE / SMALL)
-        share = min(max(share, 0.0), 1.0)
-        return math.exp((1 - share) * math.log(self.small_rate) + share * math.log(self.wide_rate))
+        """Of forward and backward passes."""
+        return _between(self.small_rate, self.wide_rate, hidden_size)
+
+    def muon_rate(self, hidden_size: int) -> float:
+        """Of Muon's updates."""
+        return _between(self.small_muon_rate, self.wide_muon_rate, hidden_size)
+
+
+def _between(small: float, wide: float, hidden_size: int) -> float:
+    """Between the widths that were measured on a logarithmic scale, flat beyond them."""
+    share = math.log(hidden_size / SMALL) / math.log(WIDE / SMALL)
+    share = min(max(share, 0.0), 1.0)
+    return math.exp((1 - share) * math.log(small) + share * math.log(wide))
 
 
 @dataclass(frozen=True)
@@ -166,7 +178,7 @@ def step_seconds(run: RunConfig, model: BertConfig, facts: TextFacts, speed: Spe
         table = model.vocab_size * model.hidden_size
         seconds += table * _TABLE_PASSES * speed.per_weight
     if training.recipe == "recommended" and run.task == "pretraining":
-        seconds += muon_operations(model) / speed.bf16_rate
+        seconds += muon_operations(model) / speed.muon_rate(model.hidden_size)
     return seconds
 
 
@@ -257,10 +269,12 @@ def operations(model: BertConfig, task: str, tokens: float, length: float) -> fl
 def muon_operations(model: BertConfig) -> float:
     """Orthogonalising every hidden matrix, once a step whatever the batch."""
     hidden, inner = model.hidden_size, model.intermediate_size
+    square = orthogonalising(hidden, hidden)
+    one = orthogonalising(hidden, 3 * hidden) + square + 2 * orthogonalising(hidden, inner)
+    return model.num_hidden_layers * one + 2 * square
 
-    def matrix(rows: int, columns: int) -> float:
-        small, large = sorted((rows, columns))
-        return _NEWTON_SCHULZ_STEPS * (4 * small**2 * large + 2 * small**3)
 
-    one = matrix(hidden, 3 * hidden) + matrix(hidden, hidden) + 2 * matrix(hidden, inner)
-    return model.num_hidden_layers * one + 2 * matrix(hidden, hidden)
+def orthogonalising(rows: int, columns: int) -> float:
+    """Operations of `bert_demo.updates.orthogonalised`."""
+    small, large = sorted((rows, columns))
+    return _NEWTON_SCHULZ_STEPS * (4 * small**2 * large + 2 * small**3)

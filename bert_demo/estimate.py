@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from bert_demo.config import BertConfig
 
-_PROCESS_BYTES = 850_000_000
+_PROCESS_BYTES = 750_000_000
 """A Python process in training: torch's libraries, the kernels that they compile for each size of
-batch, and the gaps between freed tensors. Small models were measured at 0.9 to 1.5 GB in all."""
+batch, and the gaps between freed tensors. Small models were measured at 0.7 to 1.4 GB in all."""
 
 
 def count_parameters(config: BertConfig, task: str = "pretraining") -> int:

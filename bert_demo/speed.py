@@ -26,12 +26,13 @@ from bert_demo.capacity import (
     model_of,
     muon_operations,
     operations,
+    orthogonalising,
     text_facts,
 )
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.device import usable_cores
 
-_METHOD = 3  # raised when the way of measuring changes, so that old numbers are not taken for new
+_METHOD = 4  # raised when the way of measuring changes, so that old numbers are not taken for new
 _KEPT_SECONDS = 30 * 86400
 _PATIENCE_SECONDS = 2.0
 
@@ -84,16 +85,15 @@ def _measure() -> Speed:
     weight.grad = torch.ones_like(weight)
     adam = AdamW([([weight], 0.0)], 1e-3, (0.9, 0.999))
     per_weight = _shortest(lambda: adam.step(1.0), device) / weight.numel()
-    square = torch.ones(WIDE, WIDE, device=device, dtype=torch.bfloat16)
-    bf16_rate = 2 * WIDE**3 / _shortest(lambda: square @ square, device)
-    few, few_operations = _time_steps(SMALL, 2, 8, bf16_rate)
-    many, many_operations = _time_steps(SMALL, 2, 256, bf16_rate)
+    small_muon, wide_muon = _muon_rate(SMALL, device, 24), _muon_rate(WIDE, device, 4)
+    few, few_operations = _time_steps(SMALL, 2, 8, small_muon)
+    many, many_operations = _time_steps(SMALL, 2, 256, small_muon)
     # On a machine that is busy the difference of two times is noise: it only goes so far.
     whole = many_operations / many
     small_rate = (many_operations - few_operations) / max(many - few, 1e-9)
     small_rate = min(max(small_rate, whole), 1.4 * whole)
     overhead = max(0.0, few - few_operations / small_rate) / 4
-    wide, wide_operations = _time_steps(WIDE, 1, 128, bf16_rate)
+    wide, wide_operations = _time_steps(WIDE, 1, 128, wide_muon)
     wide_rate = wide_operations / max(wide - 3 * overhead, 0.5 * wide)
     return Speed(
         device.type,
@@ -103,13 +103,29 @@ def _measure() -> Speed:
         overhead,
         small_rate,
         wide_rate,
-        bf16_rate,
+        small_muon,
+        wide_muon,
         per_weight,
     )
 
 
+def _muon_rate(hidden_size: int, device: Any, tries: int) -> float:
+    """Operations a second of Muon's updates of a feed-forward net."""
+    import torch
+
+    from bert_demo.updates import Muon
+
+    shapes = (hidden_size, 4 * hidden_size), (4 * hidden_size, hidden_size)
+    matrices = [torch.nn.Parameter(torch.ones(shape, device=device)) for shape in shapes]
+    for matrix in matrices:
+        matrix.grad = torch.ones_like(matrix)
+    muon = Muon(matrices, 1e-3, 0.0)
+    seconds = _shortest(lambda: muon.step(1.0), device, tries)
+    return sum(orthogonalising(*shape) for shape in shapes) / seconds
+
+
 def _time_steps(
-    hidden_size: int, layers: int, batch_size: int, bf16_rate: float
+    hidden_size: int, layers: int, batch_size: int, muon_rate: float
 ) -> tuple[float, float]:
     """Median time of a step of the loop, and the operations in it.
 
@@ -139,7 +155,7 @@ def _time_steps(
         for (begin, before), (end, after) in itertools.pairwise(times)
     )
     model = model_of(run, facts)
-    usual -= min(muon_operations(model) / bf16_rate, 0.5 * usual)
+    usual -= min(muon_operations(model) / muon_rate, 0.5 * usual)
     return usual, operations(model, run.task, batch_size * facts.length, facts.length)
 
 
@@ -162,12 +178,12 @@ def _own_time(seconds: float, before: dict[int, float], after: dict[int, float])
     return max(seconds - main - max(waits.values(), default=0.0), 0.1 * seconds)
 
 
-def _shortest(work: Any, device: Any) -> float:
-    """Shortest time of a piece of work among a few, in seconds."""
+def _shortest(work: Any, device: Any, tries: int = 24) -> float:
+    """Shortest time of a piece of work among some, in seconds."""
     import torch
 
     best = math.inf
-    for _ in range(24):
+    for _ in range(tries):
         begin, before = time.perf_counter(), _waits()
         work()
         if device.type == "cuda":

@@ -24,7 +24,7 @@ from bert_demo.ui.settings import AppSettings, from_args
 
 TOKEN = {"token": "a browser's token", "admin": ""}
 OTHER = {"token": "another browser", "admin": ""}
-SPEED = Speed("cpu", "A computer", 16 * 10**9, "fp32", 1e-3, 2e10, 1e11, 1e11, 1e-9)
+SPEED = Speed("cpu", "A computer", 16 * 10**9, "fp32", 1e-3, 2e10, 1e11, 1e11, 1e11, 1e-9)
 
 
 @pytest.fixture
