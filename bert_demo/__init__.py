@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 # PyTorch's threads wait for their next work by counting, here for a quarter of a millisecond; by
 # default it is milliseconds, in which they keep the lanes of `bert_demo.lanes` off their cores. It
 # is read when torch is imported, so it stands before that.
-os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 __version__ = "0.1.0"
 

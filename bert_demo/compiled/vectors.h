@@ -174,7 +174,8 @@ struct Dropout {
 };
 
 // Ask for a part of a row that will be read, or written, soon: a processor foresees only what lies
-// closer together. GCC would take such a function for one without effect and drop its calls.
+// closer together. The row may lie beyond the last one, as nothing is read yet. GCC would take such
+// a function for one without effect and drop its calls if they were not inlined.
 template <bool kWritten = false, class T>
 inline __attribute__((always_inline)) void fetch(const T* from, int64_t count) {
   for (int64_t i = 0; i < count; i += 64 / sizeof(T)) __builtin_prefetch(from + i, kWritten, 2);
