@@ -219,6 +219,6 @@ def embed_and_project(
         F.pad(F.embedding(distinct, table), (0, 0, 0, steady(len(distinct)) - len(distinct))),
         *tables[1:],
     )
-    x, _ = blocks.embed(ids, tables, rows, torch.float32)
+    x = blocks.embed_once(ids, tables, rows, torch.float32)
     products = tuple(F.linear(table, weight).float() for table in tables)
     return x, blocks.embed_once(ids, products, rows, _low_precision(x))

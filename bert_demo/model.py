@@ -52,9 +52,10 @@ class Embeddings(nn.Module):
         positions = self.position_embeddings.weight[: batch.max_length]
         tables = self.word_embeddings.weight, self.token_type_embeddings.weight, positions
         if weight is not None and self.norm is None:
-            both = kernels.embed_and_project(ids, tables, rows, weight)
-            if both is not None:
-                return (both[0], both[0]), both[1]
+            shorter = kernels.embed_and_project(ids, tables, rows, weight)
+            if shorter is not None:
+                x, product = shorter
+                return (x, x), product
         x, low = kernels.embed(ids, tables, rows)
         if self.norm is not None:
             x = low = noise.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training)
@@ -204,7 +205,7 @@ class BertModel(nn.Module):
         stream, qkv = self.embeddings(batch, kernels.steady(tokens), weight)
         for number, layer in enumerate(self.layers):
             stream, _ = layer(stream, batch, positions if number == last else None, False, qkv)
-            qkv = None
+            qkv = None  # those of the first layer only
         result: Tensor = stream[0][:wanted]
         return result
 

@@ -66,7 +66,7 @@ class Optimizers:
         hidden, decayed, plain = _groups(model)
         muon_rate, decay = numbers.muon_learning_rate, numbers.weight_decay
         if muon_rate is None:
-            decayed, hidden = hidden + decayed, []
+            decayed = hidden + decayed
         groups = [(decayed, decay), (plain, 0.0)]
         self.parts: list[Update] = [AdamW(groups, numbers.learning_rate, numbers.betas)]
         if muon_rate is not None:

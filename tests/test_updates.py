@@ -8,7 +8,9 @@ import sys
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
+from bert_demo.capacity import orthogonalising
 from bert_demo.updates import AdamW, Muon, Update, orthogonalised
 
 SHAPES = [(6, 4), (4, 6), (5, 5)]
@@ -78,9 +80,7 @@ def test_a_remembered_state_goes_on_as_if_nothing_had_been(make: type[Update]) -
     trained(whole)
     copied = [p.detach().clone().requires_grad_() for p in whole.parameters]
     resumed = make(copied)
-    resumed.load(
-        {number: dict(tensors) for number, tensors in whole.state.items()},
-    )
+    resumed.load(whole.state)
     for ours, other in zip(trained(resumed, 9), trained(whole, 9), strict=True):
         assert torch.equal(ours, other)
 
@@ -105,6 +105,13 @@ def test_an_orthogonalised_matrix_has_singular_values_near_one(shape: tuple[int,
     # The directions stay: it is near the U V of the matrix's U S V.
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     assert torch.nn.functional.cosine_similarity(result.float().ravel(), (u @ v).ravel(), 0) > 0.95
+
+
+@pytest.mark.parametrize("shape", [(40, 8), (8, 40), (16, 16)])
+def test_the_estimate_counts_what_muon_multiplies(shape: tuple[int, int]) -> None:
+    with FlopCounterMode(display=False) as counter:
+        orthogonalised(torch.ones(shape))
+    assert counter.get_total_flops() == orthogonalising(*shape)
 
 
 def test_training_does_not_wait_for_pytorchs_compiler() -> None:

@@ -205,6 +205,7 @@ class _Embed(torch.autograd.Function):
         ctx: Any, low: torch.dtype, both: bool, rows: int, ids: tuple[Tensor, ...], *tables: Tensor
     ) -> tuple[Tensor | None, Tensor]:
         ctx.set_materialize_grads(False)
+        tables = tuple(table.contiguous() for table in tables)
         count, size = len(ids[0]), tables[0].shape[1]
         lower = torch.empty(rows, size, dtype=low)
         out = torch.empty(rows, size) if both else None
@@ -234,15 +235,16 @@ def embed(
 
     ids: three of (T,) int64; tables: three of (n, H) fp32.
     """
-    both = low != torch.float32
-    x, lower = _Embed.apply(low, both, rows, ids, *(table.contiguous() for table in tables))  # type: ignore[no-untyped-call]
-    return (x, lower) if both else (lower, lower)
+    if low == torch.float32:
+        x = embed_once(ids, tables, rows, low)
+        return x, x
+    result: tuple[Tensor, Tensor] = _Embed.apply(low, True, rows, ids, *tables)  # type: ignore[no-untyped-call]
+    return result
 
 
 def embed_once(
     ids: tuple[Tensor, ...], tables: tuple[Tensor, ...], rows: int, low: torch.dtype
 ) -> Tensor:
     """The same in `low` alone."""
-    _, lower = _Embed.apply(low, False, rows, ids, *(table.contiguous() for table in tables))  # type: ignore[no-untyped-call]
-    result: Tensor = lower
+    result: Tensor = _Embed.apply(low, False, rows, ids, *tables)[1]  # type: ignore[no-untyped-call]
     return result

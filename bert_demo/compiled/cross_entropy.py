@@ -119,21 +119,8 @@ def _chunk(part: Tensor, blocks: list[_Block], labels: Tensor, *, wants_product:
         found = logits[: rows * size].view(rows, size)
         torch.mm(part, block.turned, out=found)
         guess = space[:rows, block.place if wants_product else slice(size)]
-        asked = (found, block.bias, block.place.start, labels, len(labels))
-        call(
-            "guess_block",
-            low,
-            rows,
-            size,
-            threads,
-            *asked,
-            guess,
-            words,
-            tops,
-            sums,
-            shrink,
-            answers,
-        )
+        given = (found, block.bias, block.place.start, labels, len(labels), guess, words)
+        call("guess_block", low, rows, size, threads, *given, tops, sums, shrink, answers)
         if wants_product:
             guesses.append(guess)
             torch.mm(guess, block.matrix, out=product)

@@ -233,11 +233,11 @@ void read_transposed(float* to, int64_t padded, const T* from, int64_t stride, i
                      int64_t columns, const float* offset) {
   for (int64_t first = 0; first < padded; first += kLanes) {
     const int64_t count = std::min<int64_t>(kLanes, rows - first);
+    for (int64_t i = 0; i < count; i++) fetch(from + (first + i + kAhead) * stride, columns);
     for (int64_t column = 0; column < columns; column += kLanes) {
       Vec block[kLanes] = {};
       for (int64_t i = 0; i < count; i++) {
         const T* row = from + (first + i) * stride + column;
-        fetch(row + kAhead * stride, kLanes);
         if (column + kLanes <= columns) {
           block[i] = load(row);
         } else {

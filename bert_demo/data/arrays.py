@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+import sys
 import time
 import uuid
 import zlib
@@ -44,6 +45,14 @@ def cached(name: str, facts: list[Any], build: Callable[[], Entry]) -> Entry:
     found = _load(folder)
     if found is not None:
         return found
+    entry = _built(folder, build)
+    # Arrow keeps what it has freed for more of the same, but a run follows.
+    if arrow := sys.modules.get("pyarrow"):
+        arrow.default_memory_pool().release_unused()
+    return entry
+
+
+def _built(folder: Path, build: Callable[[], Entry]) -> Entry:
     entry = build()
     try:
         _store(folder, entry)

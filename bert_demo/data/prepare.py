@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +136,7 @@ def prepare_text(
             entry.arrays["tokenizer"] = np.frombuffer(chosen.to_json().encode(), np.uint8)
         return entry
 
-    entry = _kept(f"{corpus}-{split}", facts, build)
+    entry = cached(f"{corpus}-{split}", facts, build)
     arrays = dict(entry.arrays)
     if tokenizer is None:
         tokenizer = Tokenizer.from_json(arrays.pop("tokenizer").tobytes().decode())
@@ -168,17 +167,9 @@ def prepare_pairs(
         return Entry(arrays, meta | {"unknown_tokens": unknown})
 
     facts = ["nli", corpus, split, source.identity, tokenizer.fingerprint]
-    entry = _kept(f"{corpus}-{split}", facts, build)
+    entry = cached(f"{corpus}-{split}", facts, build)
     nli = TokenizedNli(**entry.arrays, left_out=entry.meta["left_out"])
     return nli, SourceReport(corpus, split, source.origin, source.detail, entry.meta)
-
-
-def _kept(name: str, facts: list[Any], build: Callable[[], Entry]) -> Entry:
-    """`cached`, without the memory that Arrow keeps for more of the same: a run follows."""
-    entry = cached(name, facts, build)
-    if arrow := sys.modules.get("pyarrow"):
-        arrow.default_memory_pool().release_unused()
-    return entry
 
 
 def tokenize_nli(texts: NliTexts, tokenizer: Tokenizer) -> TokenizedNli:
