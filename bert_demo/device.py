@@ -58,6 +58,14 @@ def pick_device(name: str) -> torch.device:
     return wanted
 
 
+def cards() -> list[int]:
+    """Numbers of the CUDA cards of the first one's kind: a slower one would hold them all up."""
+    import torch
+
+    names = [device_name(torch.device("cuda", number)) for number in range(_cuda_count())]
+    return [number for number, name in enumerate(names) if name == names[0]]
+
+
 def _cuda_count() -> int:
     import torch
 

@@ -55,6 +55,9 @@ def lines(report: dict[str, Any]) -> list[str]:
     for found in report["devices"]:
         chosen = ", taken by --device auto" if found["auto"] else ""
         told.append(_line(f"Device {found['device']}", _device_words(found) + chosen))
+    if len(report["cards"]) > 1:
+        names = ", ".join(f"cuda:{number}" for number in report["cards"])
+        told.append(_line("Together", f"the page trains on {names}; torchrun does from a shell"))
     told.append(_line("Cache", _cache_words(report["cache"])))
     for name, place in report["corpora"].items():
         told.append(
@@ -78,10 +81,17 @@ def _torch_report() -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "blocks": library.load() or "compiled",
             "devices": [_device_report(d, auto=d == here[0]) for d in here],
+            "cards": hardware.cards(),
             "torch_error": None,
         }
     except (ImportError, OSError, RuntimeError) as error:  # missing, or its libraries or driver
-        return {"threads": None, "blocks": None, "devices": [], "torch_error": _first_line(error)}
+        return {
+            "threads": None,
+            "blocks": None,
+            "devices": [],
+            "cards": [],
+            "torch_error": _first_line(error),
+        }
 
 
 def _device_report(found: Any, *, auto: bool) -> dict[str, Any]:

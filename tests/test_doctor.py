@@ -54,6 +54,16 @@ def test_blocks_are_told_of(cache: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert "a quarter slower: there is no C++ compiler" in text_of(doctor.report(tmp_path))
 
 
+def test_gpus_that_train_together_are_told_of(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cards, told in (([0], False), ([0, 2], True)):
+        monkeypatch.setattr(hardware, "cards", lambda cards=cards: cards)
+        text = text_of(doctor.report(tmp_path))
+        assert ("the page trains on cuda:0, cuda:2; torchrun does" in text) == told
+        assert ("Together" in text) == told
+
+
 def test_cache_is_measured(cache: Path, tmp_path: Path) -> None:
     assert doctor.report(tmp_path)["cache"] == {"folder": str(cache), "bytes": 0, "writable": True}
     (cache / "prepared").mkdir(parents=True)
