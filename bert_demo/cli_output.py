@@ -125,11 +125,12 @@ def _sentence(event: dict[str, Any]) -> str:
 
 
 def _start(event: dict[str, Any]) -> str:
+    many = f"{event['processes']} processes on " if event["processes"] > 1 else ""
     lines = [
         str(event["source"]),
         f"{event['parameters']:,} parameters, {event['vocab_size']:,} different tokens, "
         f"{event['train_examples']:,} pairs to learn from and {event['validation_examples']:,} to "
-        f"validate on; {event['device']}, {event['precision']}.",
+        f"validate on; {many}{event['device']}, {event['precision']}.",
     ]
     if event.get("truncated"):
         lines.append(f"{event['truncated']:,} pairs are too long and are cut.")

@@ -1,4 +1,4 @@
-"""The same loop on several processes, started by torchrun.
+"""The same loop on several processes, started by torchrun or by the app's worker.
 
 Every process draws the same global batch and computes its share; gradients and losses are
 summed, so the result does not depend on how many processes there are.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -17,6 +19,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 Value = TypeVar("Value")
+
+# The others wait as long while the leader validates and saves between two steps.
+_PATIENCE = timedelta(minutes=30)
 
 
 class PeerLostError(Exception):
@@ -30,11 +35,35 @@ class World:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    """Which of its machine's GPUs this process has."""
+    rendezvous: Callable[[], str] = lambda: "env://"
+    """Says where the processes find each other, as torch's `init_method`: in torchrun's
+    environment, or in a file."""
 
     @property
     def leads(self) -> bool:
         """Whether this process writes files and reports."""
         return self.rank == 0
+
+    def join(self, device: torch.device) -> None:
+        """Meet the other processes, which compute on such a device; raises `PeerLostError`.
+
+        Comes after the preparations, which may fail on one process alone.
+        """
+        if self.size == 1 or dist.is_initialized():
+            return
+        nccl = device.type == "cuda" and dist.is_nccl_available()
+        backend = "nccl" if nccl else "gloo"
+        with self._reaching():
+            dist.init_process_group(
+                backend,
+                init_method=self.rendezvous(),
+                rank=self.rank,
+                world_size=self.size,
+                timeout=_PATIENCE,
+            )
+        # NCCL connects only now, and here a failure costs nothing yet.
+        self.agree(False, 0.0, device)
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace each gradient by the sum over all processes, in one message."""
@@ -54,13 +83,8 @@ class World:
     def sum(self, values: Tensor) -> Tensor:
         """The elementwise sum of `values` over all processes; raises `PeerLostError`."""
         if self.size > 1:
-            try:
+            with self._reaching():
                 dist.all_reduce(values)
-            except RuntimeError as error:
-                raise PeerLostError(
-                    f"One of the run's {self.size} processes ended or can no longer be reached; "
-                    f"--resume goes on from what is saved."
-                ) from error
         return values
 
     def agree(self, flag: bool, seconds: float, device: torch.device) -> tuple[bool, float]:
@@ -74,25 +98,59 @@ class World:
         asked, leaders = self.sum(torch.tensor(own, device=device)).tolist()
         return asked > 0, leaders
 
+    @contextmanager
+    def between_steps(self, device: torch.device) -> Iterator[None]:
+        """Around what the leader alone does while the others wait to agree on the next step.
+
+        Where it leaves the loop, for whatever reason, they are told to stop.
+        """
+        try:
+            yield
+        except BaseException:
+            if self.leads:
+                with suppress(PeerLostError):
+                    self.agree(True, 0.0, device)
+            raise
+
     def share(self, value: Value) -> Value:
-        """The leader's `value`, on every process."""
+        """The leader's `value`, on every process; raises `PeerLostError`."""
         if self.size == 1:
             return value
         values = [value]
-        dist.broadcast_object_list(values)
+        with self._reaching():
+            dist.broadcast_object_list(values)
         return values[0]
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            raise PeerLostError(
+                f"One of the run's {self.size} processes ended or can no longer be reached; the "
+                f"run can go on from what is saved."
+            ) from error
 
 
 def world() -> World:
-    """Join the group that torchrun describes in the environment; alone without one."""
+    """The part of this process in what torchrun started, as the environment says; else alone."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return World()
+    rank = int(os.environ.get("RANK", "0"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    take_card(local_rank)
+    return World(rank, size, local_rank)
+
+
+def take_card(local_rank: int) -> None:
+    """Make this GPU the one that "cuda" means in this process."""
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank)
-    if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-        # A group that outlives the interpreter now and then aborts its process at exit.
-        atexit.register(dist.destroy_process_group)
-    return World(dist.get_rank(), dist.get_world_size(), local_rank)
+
+
+@atexit.register  # a group that outlives the interpreter now and then aborts its process
+def leave() -> None:
+    """Leave the group of a run that is over; all processes do so, or NCCL waits for them."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

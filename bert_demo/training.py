@@ -90,10 +90,12 @@ def train(
     overwrite: bool = False,
     should_stop: Callable[[], bool] | None = None,
     probe: Probe | None = None,
+    world: distributed.World | None = None,
 ) -> Iterator[Event]:
     """Train as `run` says and yield progress events; with `out`, keep a checkpoint there.
 
-    Under torchrun every process trains, and the leader alone validates, probes and saves.
+    `world` is this process's part among several, else what torchrun says. Every process trains;
+    the leader alone tells of steps, validates, probes and saves.
 
     Events: "start" (what will be done, baselines), "step", "validation", "probe" (what `probe`
     said of the model at this moment), "saved" and "end" (reason "completed", "stopped" or
@@ -101,9 +103,10 @@ def train(
     keeps a usable checkpoint and can be resumed, with exactly the numbers of an uninterrupted
     run on a CPU when the budget is in steps or epochs.
 
-    Raises `ValueError` (one sentence) before the first event if the run cannot start.
+    Raises `ValueError` (one sentence) before the first event if the run cannot start, and
+    `PeerLostError` if the other processes do not come.
     """
-    world = distributed.world()
+    world = world or distributed.world()
     if out is not None and world.leads:
         checkpoint.check_writable(out, overwrite=overwrite or resume)
     setup = prepare_run(run, world)
@@ -119,6 +122,7 @@ def train(
         """The steps that were not told of yet, all written down before the first is."""
         return [keeper.note(event) for event in readings.read()]
 
+    world.join(setup.device)
     if resume:
         clock.restore(keeper.restore(world))
     keeper.begin(clock.step)
@@ -138,19 +142,22 @@ def train(
                     break
                 facts, sums = _step(run, setup, optimizers, world, lanes, clock)
                 times = clock.advance()
-                readings.add({"event": "step", "step": clock.step, **facts, **times}, sums)
-                asks = world.leads and clock.validation_due()
-                looks = world.leads and probe is not None and clock.probe_due()
-                if asks or looks or readings.due():
-                    yield from noted()
-                if asks:
-                    yield keeper.note(clock.validate(_QUICK_PAIRS))
-                if looks and probe is not None:
-                    yield keeper.note(clock.probe(probe))
-                if keeper.due(run.training.save_every_seconds):
-                    yield from noted()
-                    keeper.save(clock.state(), {}, finished=False)
-                    yield keeper.note({"event": "saved", "step": clock.step})
+                if not world.leads:
+                    continue
+                with world.between_steps(setup.device):
+                    readings.add({"event": "step", "step": clock.step, **facts, **times}, sums)
+                    asks = clock.validation_due()
+                    looks = probe is not None and clock.probe_due()
+                    if asks or looks or readings.due():
+                        yield from noted()
+                    if asks:
+                        yield keeper.note(clock.validate(_QUICK_PAIRS))
+                    if looks and probe is not None:
+                        yield keeper.note(clock.probe(probe))
+                    if keeper.due(run.training.save_every_seconds):
+                        yield from noted()
+                        keeper.save(clock.state(), {}, finished=False)
+                        yield keeper.note({"event": "saved", "step": clock.step})
         yield from noted()
         if world.leads:
             if probe is not None:

@@ -5,6 +5,8 @@ tail     the events of runs that many people watch
 store    all runs under one folder, and who may do what with them
 probes   what a model under training says of a few fixed sentences
 worker   the process that trains
+peers    the processes that train along where there are several GPUs
+warm     what all of these do before their first run
 process  the worker as the queue sees it
 queue    who is next
 """

@@ -16,6 +16,8 @@ from typing import Any
 
 import bert_demo
 
+COMMAND = (sys.executable, "-m", "bert_demo.runs.worker")
+
 _END_SECONDS = 5.0
 
 
@@ -40,7 +42,7 @@ class WorkerProcess:
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         with log.open("wb") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bert_demo.runs.worker", "--root", str(root)],
+                [*COMMAND, "--root", str(root)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import queue
@@ -19,11 +20,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from bert_demo.runs.peers import Peers
 from bert_demo.runs.record import (
     ERRORS,
     LOCK,
@@ -36,8 +38,8 @@ from bert_demo.runs.record import (
     wished,
     write_status,
 )
-
-Answer = Callable[[dict[str, Any]], None]
+from bert_demo.runs.store import what_is_left
+from bert_demo.runs.warm import Answer, own_stdout, warm_up
 
 _NICE = 5
 _OOM_SCORE = 500
@@ -48,50 +50,36 @@ def main(arguments: list[str] | None = None) -> None:
     """Warm up, then train what comes in until there is no more."""
     parser = argparse.ArgumentParser(prog="python -m bert_demo.runs.worker", description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="The folder that holds the runs")
-    root = parser.parse_args(arguments).root
-    answers = _own_stdout()
+    parser.add_argument("--processes", type=int, help=argparse.SUPPRESS)  # with no GPU, for tests
+    flags = parser.parse_args(arguments)
+    answer = own_stdout()
     _step_back()
     commands: queue.Queue[dict[str, Any] | None] = queue.Queue()
     app_gone = threading.Event()
     threading.Thread(target=_listen, args=(commands, app_gone), daemon=True).start()
 
-    def answer(values: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # the app may be gone; stdin will say so
-            answers.write(json.dumps(values) + "\n")
-            answers.flush()
-
     began = time.perf_counter()
+    peers = Peers(flags.processes)
     device = warm_up()
     seconds = round(time.perf_counter() - began, 2)
     answer({"ready": True, "pid": os.getpid(), "device": device, "seconds": seconds})
     if commands.empty():
         _touch_local_corpora()
     while (command := commands.get()) is not None:
-        work(root, command["run"], app_gone.is_set, answer)
+        work(flags.root, command["run"], app_gone.is_set, answer, peers)
 
 
-def warm_up() -> str:
-    """Do once what only the first run would wait for; returns the device's name.
+def work(
+    root: Path,
+    run_id: str,
+    app_gone: Callable[[], bool],
+    answer: Answer,
+    peers: Peers | None = None,
+) -> None:
+    """Train one run to its end, whatever the end is; never raises.
 
-    One step of a small run imports everything, prepares Crane World, wakes the device and
-    measures it.
+    Where the peers did not come through it with this process, this process ends too.
     """
-    from bert_demo.config import RunConfig, TrainingConfig
-    from bert_demo.runs.probes import film_frame
-    from bert_demo.training import train
-
-    device = "cpu"
-    events = train(RunConfig(training=TrainingConfig(steps=2, batch_size=64)), probe=film_frame)
-    for event in events:
-        device = event.get("device", device)
-        if event["event"] == "probe":
-            break
-    events.close()  # type: ignore[attr-defined]
-    return device
-
-
-def work(root: Path, run_id: str, app_gone: Callable[[], bool], answer: Answer) -> None:
-    """Train one run to its end, whatever the end is; never raises."""
     from bert_demo.device import release_memory
 
     message = ""
@@ -105,17 +93,20 @@ def work(root: Path, run_id: str, app_gone: Callable[[], bool], answer: Answer) 
             elif not free:
                 message = "Another process is training this run."
             else:
-                status = _train(run, app_gone, answer)
+                status = _train(run, app_gone, answer, peers)
                 state, message = status.state, status.message
                 write_status(folder, replace(status, ended=time.time(), seconds_left=None))
     except Exception as error:
         state, message = "failed", _sentence(error)
         traceback.print_exc()
+    if peers is not None and not peers.part():
+        # What is left of their group can hang; the app, which gets no answer, starts us anew.
+        _exit("a process that trained along was lost")
     release_memory()  # the next run wants it
     answer({"run": run_id, "state": state, "message": message})
 
 
-def _train(run: Run, app_gone: Callable[[], bool], answer: Answer) -> Status:
+def _train(run: Run, app_gone: Callable[[], bool], answer: Answer, peers: Peers | None) -> Status:
     """Train until the end, an order or a failure; returns the status that the run ends with."""
     status = replace(
         run.status,
@@ -129,34 +120,24 @@ def _train(run: Run, app_gone: Callable[[], bool], answer: Answer) -> Status:
     write_status(run.folder, status)
     answer({"run": run.id, "state": "running", "message": status.message})
     try:
-        for latest in _follow(run, status, app_gone):
+        for latest in _follow(run, status, app_gone, peers):
             status = latest
     except Exception as error:
-        details = traceback.format_exc()
-        with contextlib.suppress(OSError):
-            (run.folder / ERRORS).write_text(details, encoding="utf-8")
+        _keep_details(run)
         status = replace(status, state="failed", message=_sentence(error))
     return status
 
 
-def _follow(run: Run, status: Status, app_gone: Callable[[], bool]) -> Iterator[Status]:
+def _follow(
+    run: Run, status: Status, app_gone: Callable[[], bool], peers: Peers | None
+) -> Iterator[Status]:
     """Run the loop; yield the status after each event, the last of which is final."""
     import torch
 
     from bert_demo.device import peak_memory_bytes
-    from bert_demo.runs.probes import film_frame
-    from bert_demo.training import train
 
-    assert run.config is not None
     device = "cpu"
-    events = train(
-        run.config,
-        run.model,
-        resume=run.goes_on,
-        overwrite=True,  # a run that was cut short before its first save begins again
-        should_stop=lambda: wished(run.folder) == "stop",
-        probe=film_frame if run.config.task == "pretraining" else None,
-    )
+    events = _events(run, peers)
     written = 0.0
     for event in events:
         kind = event["event"]
@@ -173,7 +154,7 @@ def _follow(run: Run, status: Status, app_gone: Callable[[], bool]) -> Iterator[
         if kind != "start" and status.state == "running":
             status = _cut_short(run, status, app_gone)
         if status.state != "running":
-            events.close()  # type: ignore[attr-defined]
+            events.close()
             yield status
             return
         if time.monotonic() - written >= _STATUS_SECONDS:
@@ -183,6 +164,48 @@ def _follow(run: Run, status: Status, app_gone: Callable[[], bool]) -> Iterator[
             write_status(run.folder, status)
             written = time.monotonic()
         yield status
+
+
+def _events(run: Run, peers: Peers | None) -> Generator[dict[str, Any], None, None]:
+    """The events of training, together with the peers if they come, else alone."""
+    from bert_demo.distributed import PeerLostError, World
+    from bert_demo.runs.probes import film_frame
+    from bert_demo.training import train
+
+    assert run.config is not None
+    begin = functools.partial(
+        train,
+        run.config,
+        run.model,
+        resume=run.goes_on,
+        overwrite=True,  # a run that was cut short before its first save begins again
+        should_stop=lambda: wished(run.folder) == "stop",
+        probe=film_frame if run.config.task == "pretraining" else None,
+    )
+    if peers is not None:
+        try:
+            yield from begin(world=peers.world(run.config, run.goes_on, lambda: _give_up(run)))
+            return
+        except PeerLostError:  # before the first event
+            _keep_details(run)
+            peers.dismiss()
+    yield from begin(world=World())
+
+
+def _give_up(run: Run) -> None:
+    """End this process, which waits for a lost peer and cannot be woken."""
+    latest = read_run(run.folder) or run
+    message = f"One of the processes of this run ended. {what_is_left(latest)}"
+    status = replace(latest.status, state="failed", message=message)
+    with contextlib.suppress(OSError):
+        write_status(run.folder, replace(status, ended=time.time(), seconds_left=None))
+    _exit(message)
+
+
+def _exit(reason: str) -> None:
+    """End at once, without waiting for what other processes owe us."""
+    print(reason, file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _cut_short(run: Run, status: Status, app_gone: Callable[[], bool]) -> Status:
@@ -198,6 +221,13 @@ def _cut_short(run: Run, status: Status, app_gone: Callable[[], bool]) -> Status
     return status
 
 
+def _keep_details(run: Run) -> None:
+    """Write the error that is being handled beside the run."""
+    details = traceback.format_exc()
+    with contextlib.suppress(OSError):
+        (run.folder / ERRORS).write_text(details, encoding="utf-8")
+
+
 def _sentence(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "The memory was not enough to begin; take a smaller batch or a smaller model."
@@ -206,13 +236,6 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, ValueError):
         return str(error)
     return f"internal error: {type(error).__name__}; the details are in {ERRORS} beside {RUN}."
-
-
-def _own_stdout() -> TextIO:
-    """Keep stdout for answers: whatever else prints goes to stderr."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return answers
 
 
 def _step_back() -> None:

@@ -138,7 +138,8 @@
       const finished = data.end && !BUSY.includes(status.state);
       set("time", finished ? duration(data.end.seconds) : left === null ? null : duration(left),
         "", finished ? say("Time taken") : say("Time left"));
-      set("device", start ? start.device.toUpperCase().split(":")[0] : null,
+      const many = start && start.processes > 1 ? `${start.processes} × ` : "";
+      set("device", start ? many + start.device.toUpperCase().split(":")[0] : null,
         start ? `, ${start.precision}` : "");
       const memory = (data.end && data.end.peak_memory_bytes) || status.memory;
       set("memory", memory ? bytes(memory) : null, "");
