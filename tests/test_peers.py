@@ -59,8 +59,8 @@ def a_queue_with(command: tuple[str, ...], root: Path) -> Iterator[RunQueue]:
 
 
 @contextmanager
-def a_peer_of_this_process() -> Iterator[Peers]:
-    together = Peers(2)
+def a_peer_of_this_process(processes: int | None = 2) -> Iterator[Peers]:
+    together = Peers(processes)
     try:
         yield together
     finally:
@@ -330,5 +330,12 @@ def test_cards_of_one_kind_train_together(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(device, "_cuda_count", lambda: len(names))
     monkeypatch.setattr(device, "device_name", lambda card: names[card.index])
     assert device.cards() == [0, 2]
+    with a_peer_of_this_process(None) as together:
+        assert [peer.local_rank for peer in together._peers] == [2]
+        sizes = {}
+        for name in ("cpu", "cuda", "auto"):
+            config = a_config(2, device=name)
+            sizes[name] = together.world(config, False, lambda: None).size
+    assert sizes == {"cpu": 1, "cuda": 2, "auto": 2}
     names.clear()
     assert device.cards() == []

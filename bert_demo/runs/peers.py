@@ -57,10 +57,10 @@ class Peers:
     def world(self, run: RunConfig, resume: bool, give_up: Callable[[], None]) -> World:
         """The worker's part in a run, which calls the peers when it is prepared itself.
 
-        They then find in the cache what it has prepared. A run on a device of its own choice,
-        or with batches too small to share, is for fewer of them or for none. `give_up` is called,
-        from another thread, where a peer is lost and the worker does not notice, as when it waits
-        for a GPU that waits for the other GPU.
+        They then find in the cache what it has prepared. A run on the CPU is for none of them,
+        and one with batches too small to share is for fewer. `give_up` is called, from another
+        thread, where a peer is lost and the worker does not notice, as when it waits for a GPU
+        that waits for the other GPU.
         """
         from bert_demo.distributed import PeerLostError, World
 
