@@ -250,3 +250,17 @@ def test_code_in_a_folder_that_others_may_write_is_not_run(tmp_path: Path) -> No
 def test_a_machine_without_a_compiler_says_why(tmp_path: Path, compiler: str, reason: str) -> None:
     assert reason in loading(tmp_path, compiler)
     assert not list(tmp_path.glob("*.so"))
+
+
+def test_blocks_whose_tiles_fail_are_built_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(library, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(library, "_FLAGS", (*library._FLAGS, "-DTILES_IN_SOFTWARE"))
+    # It ends as a program does that the processor stops.
+    dies = (
+        "import ctypes, os, sys; ctypes.CDLL(sys.argv[1]).tiles_ready() and os.kill(os.getpid(), 4)"
+    )
+    monkeypatch.setattr(library, "_TRIAL", dies)
+    built = library._build()
+    assert not built.tiles_ready() and hasattr(built, "guess_block_bf16")

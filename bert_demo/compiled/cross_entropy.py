@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bert_demo.compiled import tiled_cross_entropy
 from bert_demo.compiled.library import call
 
 _ROWS, _COLUMNS = 320, 2048
@@ -161,6 +162,8 @@ def linear_cross_entropy(
     x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, low: torch.dtype
 ) -> Tensor:
     """`bert_demo.kernels.linear_cross_entropy` in blocks, its matrix products in `low`."""
+    if tiled_cross_entropy.serves(x, low):
+        return tiled_cross_entropy.linear_cross_entropy(x, weight, bias, labels)
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, bias)):
         result: Tensor = _BlockedCrossEntropy.apply(x, weight, bias, labels, low)  # type: ignore[no-untyped-call]
         return result

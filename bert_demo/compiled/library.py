@@ -13,6 +13,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -25,16 +26,30 @@ from torch import Tensor
 
 from bert_demo.data.sources import cache_dir
 
-_SOURCES = ("vectors.h", "attention.cpp", "rows.cpp", "vocabulary.cpp")
+_SOURCES = (
+    "vectors.h",
+    "tiles.h",
+    "attention.cpp",
+    "rows.cpp",
+    "vocabulary.cpp",
+    "tiled_vocabulary.cpp",
+)
 _COMPILERS = ("c++", "g++", "clang++")
 _FLAGS = ("-O3", "-std=gnu++17", "-fPIC", "-shared", "-pthread", "-w")
-_TUNED: tuple[list[str], ...] = (["-march=native"], ["-mcpu=native"], [])
+_TUNED: tuple[list[str], ...] = (
+    ["-march=native"],
+    ["-march=native", "-DNO_TILES"],
+    ["-mcpu=native"],
+    [],
+)
+_TRIAL = "import ctypes, sys; sys.exit(not ctypes.CDLL(sys.argv[1]).tiles_hold())"
 _SECONDS = 120
 _KINDS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 _lock = threading.Lock()
 _library: ctypes.CDLL | None = None
 _tried = False
+_tiles = False
 _reason: str | None = None
 
 
@@ -43,17 +58,23 @@ def serves(x: Tensor) -> bool:
     return _library is not None and x.device.type == "cpu" and x.dtype in _KINDS
 
 
+def has_tiles() -> bool:
+    """Whether the blocks that multiply tiles are ready: this processor and system have them."""
+    return _tiles
+
+
 def load() -> str | None:
     """Make the blocks ready, which takes some seconds once on a machine; safe to repeat.
 
     Returns None, or a sentence's end that says why there are none.
     """
-    global _library, _reason, _tried
+    global _library, _reason, _tiles, _tried
     with _lock:
         if not _tried:
             _tried = True
             try:
                 _library = _build()
+                _tiles = bool(_library.tiles_ready())
             except OSError as error:
                 _reason = str(error)
         return _reason
@@ -90,13 +111,22 @@ def _build() -> ctypes.CDLL:
                 done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
             except subprocess.TimeoutExpired:
                 raise OSError(f"{compiler} took longer than {_SECONDS} s") from None
-            if done.returncode == 0 and fresh.exists():
+            if done.returncode == 0 and fresh.exists() and _tiles_hold(fresh):
                 library = ctypes.CDLL(str(fresh))
                 if kept:
                     fresh.replace(target)  # at once, so that nobody meets half a file
                 return library
     lines = done.stderr.decode(errors="replace").strip().splitlines()
     raise OSError(f"{compiler} failed: {lines[0] if lines else 'it said nothing'}")
+
+
+def _tiles_hold(library: Path) -> bool:
+    """Whether the blocks that multiply tiles work, tried where they can stop nobody else."""
+    command = [sys.executable, "-I", "-S", "-c", _TRIAL, str(library)]
+    try:
+        return not subprocess.run(command, timeout=_SECONDS, check=False).returncode
+    except (subprocess.TimeoutExpired, OSError):
+        return False
 
 
 def _ours(path: Path) -> bool:
