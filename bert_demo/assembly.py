@@ -18,6 +18,7 @@ from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, pre
 from bert_demo.device import fast_bf16, pick_device
 from bert_demo.distillation import taught_pairs
 from bert_demo.distributed import World
+from bert_demo.first_weights import log_frequencies, prime
 from bert_demo.model import BertModel
 from bert_demo.tokenizer import Tokenizer
 
@@ -97,9 +98,8 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
 def unigram_loss(train: TokenizedText, validation: TokenizedText, vocab_size: int) -> float:
     """Masked-LM loss (nats) of guessing by word frequency: what a model has to beat to have
     learnt anything from context. Frequencies from `train`, one added to each count."""
-    counts = np.bincount(train.token_ids, minlength=vocab_size) + 1.0
     asked = np.bincount(validation.token_ids, minlength=vocab_size)
-    return float(-(asked * np.log(counts / counts.sum())).sum() / asked.sum())
+    return float(-(asked * log_frequencies(train, vocab_size)).sum() / asked.sum())
 
 
 def _prepare_pretraining(run: RunConfig) -> tuple[Any, ...]:
@@ -114,6 +114,8 @@ def _prepare_pretraining(run: RunConfig) -> tuple[Any, ...]:
     held_out, _, _ = prepare_text(run.corpus, "validation", tokenizer=tokenizer)
     if given is None:
         model = BertModel(run.model_config(tokenizer.vocab_size))
+        if run.training.recipe == "recommended":
+            prime(model, text)
     elif given.model.task == "pretraining":
         model = given.model
     elif given.model.task == "encoder":

@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 _PATIENCE = timedelta(minutes=30)
 
 
-class PeerLostError(Exception):
+class PeerLostError(ValueError):
     """Another process of the run is gone; the message is a sentence for who started it."""
 
 
