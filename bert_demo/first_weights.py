@@ -15,7 +15,7 @@ import torch
 from bert_demo.data.prepare import TokenizedText
 from bert_demo.model import BertModel
 
-_WAVES = 0.05
+_WAVES = 0.08
 """Root mean square of the positions' vectors; the words' are 0.02 at first."""
 _LONGEST = 10_000.0
 

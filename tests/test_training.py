@@ -207,10 +207,12 @@ def test_losses_read_some_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch
 
 def test_wider_models_take_smaller_steps_unless_told_otherwise() -> None:
     rates = [recipe("recommended", "pretraining", w, None) for w in (64, 128, 256, 768)]
-    assert [r.learning_rate for r in rates] == [0.01, 0.01, 0.004, 0.00092]
-    ratios = {round((r.muon_learning_rate or 0) / r.learning_rate, 6) for r in rates}
-    assert ratios == {3.0}
-    assert recipe("recommended", "pretraining", 768, 0.002).learning_rate == 0.002
+    assert [r.learning_rate for r in rates] == [0.006, 0.006, 0.004, 0.00092]
+    muon = [r.muon_learning_rate for r in rates]
+    assert muon == pytest.approx([0.03, 0.03, 0.012, 0.00275], rel=0.02)
+    given = recipe("recommended", "pretraining", 768, 0.00184)  # twice its own
+    assert given.learning_rate == 0.00184
+    assert given.muon_learning_rate == pytest.approx(2 * 0.00275, rel=0.02)
     for task, rate in (("pretraining", 0.01), ("nli", 1e-4)):  # D2L 15.10 and 16.7
         assert recipe("d2l", task, 768, None).learning_rate == rate
 
