@@ -17,10 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from browser import Visitor, chromium, served
 from browser import wait_for as page_wait
-from test_runs_queue import APP, LONG, ROOT, a_config, a_queue, at_step, is_over, losses, until
+from test_runs_queue import (
+    APP,
+    LONG,
+    ROOT,
+    _one_thread,
+    a_config,
+    a_queue,
+    at_step,
+    is_over,
+    losses,
+    until,
+)
 
 from bert_demo import device, load
 from bert_demo.config import RunConfig
@@ -32,21 +42,11 @@ from bert_demo.runs.record import Run
 from bert_demo.runs.store import RunStore
 from bert_demo.training import train
 
-__all__ = ["chromium"]
+__all__ = ["_one_thread", "chromium"]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 ALONE = process.COMMAND
 TWO = (*ALONE, "--processes", "2")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        torch.set_num_threads(1)
-        yield
-        torch.set_num_threads(threads)
 
 
 @contextmanager
