@@ -52,7 +52,8 @@ def recipe(name: str, task: str, hidden_size: int, learning_rate: float | None) 
     """
     chosen = _RECIPES[name, task]
     if chosen.muon_learning_rate is None:
-        return replace(chosen, learning_rate=learning_rate or chosen.learning_rate)
+        rate = chosen.learning_rate if learning_rate is None else learning_rate
+        return replace(chosen, learning_rate=rate)
     width = max(1.0, hidden_size / _TUNED_WIDTH) ** -_WIDTH_POWER
     own = min(chosen.learning_rate, float(f"{_WIDE_RATE * width:.2g}"))
     rate = own if learning_rate is None else learning_rate

@@ -198,7 +198,7 @@ VISIBLE = """
 """
 ALLOWED = (
     "script, style, .bd-blank, .gallery, .table-wrap, #nli-result td, "
-    "#blank-result .bv-strong, #blank-result .bv-spoken"
+    "#blank-result .bv-strong, #blank-result .bv-spoken, #blank-result .bv-label"
 )
 
 
