@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from bert_demo import checkpoint, noise
@@ -95,11 +96,11 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
     )
 
 
-def unigram_loss(train: TokenizedText, validation: TokenizedText, vocab_size: int) -> float:
+def unigram_loss(frequencies: npt.NDArray[np.float64], validation: TokenizedText) -> float:
     """Masked-LM loss (nats) of guessing by word frequency: what a model has to beat to have
-    learnt anything from context. Frequencies from `train`, one added to each count."""
-    asked = np.bincount(validation.token_ids, minlength=vocab_size)
-    return float(-(asked * log_frequencies(train, vocab_size)).sum() / asked.sum())
+    learnt anything from context. `frequencies` are the training text's `log_frequencies`."""
+    asked = np.bincount(validation.token_ids, minlength=len(frequencies))
+    return float(-(asked * frequencies).sum() / asked.sum())
 
 
 def _prepare_pretraining(run: RunConfig) -> tuple[Any, ...]:
@@ -112,10 +113,11 @@ def _prepare_pretraining(run: RunConfig) -> tuple[Any, ...]:
         vocab_size=run.wordpieces,
     )
     held_out, _, _ = prepare_text(run.corpus, "validation", tokenizer=tokenizer)
+    frequencies = log_frequencies(text, tokenizer.vocab_size)
     if given is None:
         model = BertModel(run.model_config(tokenizer.vocab_size))
         if run.training.recipe == "recommended":
-            prime(model, text)
+            prime(model, frequencies)
     elif given.model.task == "pretraining":
         model = given.model
     elif given.model.task == "encoder":
@@ -130,7 +132,7 @@ def _prepare_pretraining(run: RunConfig) -> tuple[Any, ...]:
         "source": report.sentence(),
         "baselines": {
             "uniform": math.log(tokenizer.vocab_size),
-            "unigram": unigram_loss(text, held_out, tokenizer.vocab_size),
+            "unigram": unigram_loss(frequencies, held_out),
             "coin": math.log(2),
         },
     }

@@ -28,10 +28,12 @@ def log_frequencies(text: TokenizedText, vocab_size: int) -> npt.NDArray[np.floa
 
 
 @torch.no_grad()
-def prime(model: BertModel, text: TokenizedText) -> None:
-    """Set the biases of the model's guesses and its positions' vectors; both are learnt further."""
-    found = log_frequencies(text, model.config.vocab_size)
-    model.mlm.decoder_bias.copy_(torch.from_numpy(found))
+def prime(model: BertModel, frequencies: npt.NDArray[np.float64]) -> None:
+    """Set the biases of the model's guesses and its positions' vectors; both are learnt further.
+
+    frequencies: (V,), the training text's `log_frequencies`.
+    """
+    model.mlm.decoder_bias.copy_(torch.from_numpy(frequencies))
     model.embeddings.position_embeddings.weight.copy_(
         waves(model.config.max_position_embeddings, model.config.hidden_size)
     )

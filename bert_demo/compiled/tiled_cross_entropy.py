@@ -40,11 +40,12 @@ class _TiledCrossEntropy(torch.autograd.Function):
         call("tiled_cross_entropy", torch.bfloat16, *ctx.shape, *given)
         log_sums = tops + sums.log()
         log_sums[count:] = _NEVER
+        log_likelihoods = answers - log_sums
         # exp() of what is below 0 less 1, without the digits that a subtraction would lose.
-        misses = (answers - log_sums).expm1()
+        misses = log_likelihoods.expm1()
         ctx.save_for_backward(inputs, weight, bias, log_sums, wanted, misses)
         ctx.rows, ctx.count, ctx.kind = len(x), count, x.dtype
-        return (answers - log_sums)[:count].sum(dtype=torch.float64).neg().float()
+        return log_likelihoods[:count].sum(dtype=torch.float64).neg().float()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
