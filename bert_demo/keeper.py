@@ -50,10 +50,14 @@ class Keeper:
 
     def note(self, event: dict[str, Any]) -> dict[str, Any]:
         """Append the event to the metrics; returns it."""
-        if self._metrics is not None:
+        return self.note_all([event])[0]
+
+    def note_all(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Append the events to the metrics at once; returns them."""
+        if self._metrics is not None and events:
             with self._metrics.open("a", encoding="utf-8") as file:
-                file.write(_line(event))
-        return event
+                file.write("".join(map(_line, events)))
+        return events
 
     def due(self, every_seconds: float) -> bool:
         """Whether the last save is longer ago than that, or than all the time before it.

@@ -16,12 +16,16 @@ from torch import Tensor, nn
 
 from bert_demo.compiled import blocks, cross_entropy, library
 from bert_demo.noise import dropout
+from bert_demo.packing import resized
 
 # Code that the CPU's matrix library compiled for a size of matrix: it keeps 1,024 of them, about a
 # megabyte each. Sizes repeat here (see `steady`), so fewer serve as well.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "96")
 # Large tensors in pages of 2 MB where Linux has them, so that fresh memory costs few page faults.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+_LOGITS, _LOGITS_ON_DEVICE = 4_000_000, 128_000_000
+"""Of a chunk, at most."""
 
 _CHUNKS = 3
 """How many chunks of logits add to the gradient of the output matrix together."""
@@ -66,24 +70,29 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         device = x.device.type
         low = _low_precision(x)
         inputs, matrix, offset = x.to(low), weight.to(low), bias.to(low)
-        rows, block = _rows(len(labels), weight)
-        inputs = F.pad(inputs[: len(labels)], (0, 0, 0, -len(labels) % rows))
+        count = len(labels)
+        rows, block = _rows(count, weight)
+        padded = round_up(count, rows)
+        inputs = resized(resized(inputs, count), padded)
+        asked = resized(labels >= 0, padded)[:, None]
+        labels = resized(labels.clamp(min=0), padded)
         with torch.autocast(device, enabled=False):
             grad_x = torch.empty_like(inputs)
-            fresh = torch.empty_like if len(labels) else torch.zeros_like
+            fresh = torch.empty_like if count else torch.zeros_like
             grad_weight = fresh(weight, dtype=torch.float32)
             grad_bias = torch.zeros_like(bias, dtype=torch.float32)
-            logits, guesses, product, addend = _work_space(matrix)
+            logits, guesses, product, addend = _work_space(matrix, rows, block)
             total = x.new_zeros((), dtype=torch.float32)
             for begin in range(0, len(inputs), block):
                 for start in range(begin, min(begin + block, len(inputs)), rows):
-                    part, label = inputs[start : start + rows], labels[start : start + rows]
+                    part = inputs[start : start + rows]
                     guess = guesses[start - begin : start - begin + rows]
                     torch.addmm(offset, part, matrix.t(), out=logits[:rows])
                     torch.softmax(logits[:rows], 1, out=guess)
-                    guess[len(label) :] = 0
-                    picked = guess[: len(label)].gather(1, label[:, None]).float()
+                    label, here = labels[start : start + rows], asked[start : start + rows]
+                    picked = guess.gather(1, label[:, None]).masked_fill(~here, 1).float()
                     total -= picked.clamp_min(torch.finfo(torch.float32).tiny).log().sum()
+                    guess.masked_fill_(~here, 0)
                     torch.mm(guess, matrix, out=grad_x[start : start + rows])
                 part = inputs[begin : begin + block]
                 guess = guesses[: len(part)]
@@ -94,10 +103,11 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     grad_weight += addend.copy_(product)
                 grad_bias += guess.sum(0)  # adds in fp32, and rounds only the result
             # The gradient of a logit is its probability, less 1 at the label.
-            grad_x = grad_x[: len(labels)] - matrix[labels]
-            grad_weight.index_add_(0, labels, inputs[: len(labels)].float(), alpha=-1)
-            grad_x = F.pad(grad_x, (0, 0, 0, len(x) - len(labels)))
-            grad_bias -= torch.bincount(labels, minlength=len(bias))
+            grad_x -= matrix.index_select(0, labels).masked_fill_(~asked, 0)
+            known = inputs.float().masked_fill_(~asked, 0)
+            grad_weight.index_add_(0, labels, known, alpha=-1)
+            grad_bias.index_add_(0, labels, asked.view(-1).float(), alpha=-1)
+            grad_x = resized(resized(grad_x, count), len(x))
         ctx.save_for_backward(grad_x.to(x.dtype), grad_weight.to(weight.dtype), grad_bias)
         return total
 
@@ -116,31 +126,42 @@ def _rows(count: int, weight: Tensor) -> tuple[int, int]:
 
 
 def _most_rows(weight: Tensor) -> int:
-    """Rows whose logits fit the processor's cache and keep the matrix units busy."""
-    return round_up(max(16, 4_000_000 // len(weight) - 15), 16)
+    """Rows whose logits fit a processor's cache and keep the matrix units busy.
 
-
-def _work_space(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Logits (chunk, V), guesses (block, V) and two matrices (V, H), kept from step to step.
-
-    Fresh memory costs a page fault every 4 kB, which takes longer than to fill it.
+    On a GPU it is few large operations that do so, and memory that sets a limit.
     """
-    key = (matrix.shape, matrix.dtype, matrix.device)
+    logits = _LOGITS if weight.device.type == "cpu" else _LOGITS_ON_DEVICE
+    return round_up(max(16, logits // len(weight) - 15), 16)
+
+
+def _work_space(matrix: Tensor, rows: int, block: int) -> tuple[Tensor, ...]:
+    """Room for logits (rows, V), guesses (block, V) and two matrices (V, H).
+
+    On a CPU it is kept from step to step: fresh memory costs a page fault every 4 kB, which takes
+    longer than to fill it.
+    """
+
+    def room(rows: int, block: int) -> tuple[Tensor, ...]:
+        chunks = (matrix.new_empty(count, len(matrix)) for count in (rows, block))
+        sums = (torch.empty_like(matrix, dtype=dtype) for dtype in (matrix.dtype, torch.float32))
+        return (*chunks, *sums)
+
+    if matrix.device.type != "cpu":
+        return room(rows, block)
+    key = (matrix.shape, matrix.dtype)
     if getattr(_thread, "key", None) != key:
         most = _most_rows(matrix)
-        chunks = (matrix.new_empty(count * most, len(matrix)) for count in (1, _CHUNKS))
-        sums = (torch.empty_like(matrix, dtype=dtype) for dtype in (matrix.dtype, torch.float32))
-        _thread.key, _thread.space = key, (*chunks, *sums)
-    space: tuple[Tensor, Tensor, Tensor, Tensor] = _thread.space
+        _thread.key, _thread.space = key, room(most, _CHUNKS * most)
+    space: tuple[Tensor, ...] = _thread.space
     return space
 
 
 def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
     """Sum over M rows of the cross entropy of `x @ weight.T + bias` against `labels`.
 
-    x: (M or more, H), rows beyond M being ignored; weight: (V, H); bias: (V,); labels: (M,) int64.
-    Under autocast the matrix products run in its dtype; losses and sums are fp32. Backward may
-    be called once.
+    x: (M or more, H), rows beyond M being ignored; weight: (V, H); bias: (V,); labels: (M,) int64,
+    -1 where nothing is asked (compiled blocks, on a CPU, are given no such rows). Under autocast
+    the matrix products run in its dtype; losses and sums are fp32. Backward may be called once.
     """
     if library.serves(x):
         return cross_entropy.linear_cross_entropy(x, weight, bias, labels, _low_precision(x))
@@ -148,7 +169,9 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
         rows, _ = _rows(len(labels), weight)
         parts = zip(x[: len(labels)].split(rows), labels.split(rows), strict=True)
         losses = [
-            F.cross_entropy(F.linear(part, weight, bias).float(), label, reduction="sum")
+            F.cross_entropy(
+                F.linear(part, weight, bias).float(), label, ignore_index=-1, reduction="sum"
+            )
             for part, label in parts
         ]
         return torch.stack(losses).sum() if losses else x.new_zeros(())
@@ -193,7 +216,7 @@ def embed(ids: tuple[Tensor, ...], tables: tuple[Tensor, ...], rows: int) -> tup
     if library.serves(tables[0]):
         return blocks.embed(ids, tables, rows, _low_precision(tables[0]))
     first, second, third = (F.embedding(i, table) for i, table in zip(ids, tables, strict=True))
-    x = F.pad(first + second + third, (0, 0, 0, rows - len(first)))
+    x = resized(first + second + third, rows)
     return x, x
 
 
@@ -216,7 +239,7 @@ def embed_and_project(
     place[distinct] = torch.arange(len(distinct))
     ids = place[words], *ids[1:]
     tables = (
-        F.pad(F.embedding(distinct, table), (0, 0, 0, steady(len(distinct)) - len(distinct))),
+        resized(F.embedding(distinct, table), steady(len(distinct))),
         *tables[1:],
     )
     x = blocks.embed_once(ids, tables, rows, torch.float32)

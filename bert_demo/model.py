@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from bert_demo import kernels, noise
 from bert_demo.attention import attention, chosen_attention, padded_attention
 from bert_demo.config import LABELS, TASKS, BertConfig
-from bert_demo.packing import PackedBatch
+from bert_demo.packing import PackedBatch, resized
 
 Stream = tuple[Tensor, Tensor]
 """Hidden states (T, H) to be added to, and the same as matrix products read them."""
@@ -94,18 +94,20 @@ class EncoderLayer(nn.Module):
         dropped = config.attention_probs_dropout_prob, self.training
         weights: list[Tensor] = []
         if need_weights:
-            mixed, weights = padded_attention(self.qkv(low), batch.groups, heads, need_weights=True)
-        elif positions is None:
+            mixed, weights = padded_attention(self.qkv(low), batch, heads, need_weights=True)
+        elif positions is None or not batch.groups or x.device.type != "cpu":
             bias: Tensor | None = self.qkv.bias
             if qkv is None:
                 qkv, bias = kernels.project(low, self.qkv.weight, self.qkv.bias)
-            mixed = attention(qkv, bias, batch.groups, heads, *dropped)
+            mixed = attention(qkv, bias, batch, heads, *dropped)
+            if positions is not None:  # a GPU saves nothing by leaving queries out
+                x, mixed = _chosen(x, positions), _chosen(mixed, positions)
         else:
             parts = [x.shape[1], 2 * x.shape[1]]
             ask, tell = self.qkv.weight.split(parts)
             ask_bias, tell_bias = self.qkv.bias.split(parts)
             told, bias = kernels.project(low, tell, tell_bias)
-            x = F.pad(x[positions], (0, 0, 0, kernels.steady(len(positions)) - len(positions)))
+            x = _chosen(x, positions)
             asked, _ = kernels.project(x, ask, ask_bias)
             bias = None if bias is None else self.qkv.bias
             mixed = chosen_attention(asked, told, bias, positions, batch.groups, heads, *dropped)
@@ -113,6 +115,11 @@ class EncoderLayer(nn.Module):
         x, low = kernels.add_norm(x, mixed, self.attention_output, self.attention_norm, rate)
         inner = kernels.activate(low, self.intermediate, config.hidden_act == "gelu")
         return kernels.add_norm(x, inner, self.output, self.output_norm, rate), weights
+
+
+def _chosen(x: Tensor, positions: Tensor) -> Tensor:
+    """The rows of x (T, H) at `positions` (M,), and zeros up to a number that repeats."""
+    return resized(x.index_select(0, positions), kernels.steady(len(positions)))
 
 
 class MaskedLMHead(nn.Module):
@@ -206,8 +213,7 @@ class BertModel(nn.Module):
         for number, layer in enumerate(self.layers):
             stream, _ = layer(stream, batch, positions if number == last else None, False, qkv)
             qkv = None  # those of the first layer only
-        result: Tensor = stream[0][:wanted]
-        return result
+        return resized(stream[0], wanted)
 
     def look_inside(self, batch: PackedBatch) -> BertOutput:
         """All layers' hidden states and attention weights (dropout has to be off)."""

@@ -1,6 +1,7 @@
 """Packed batches: sequences laid end to end, so that padding does not exist.
 
-Letters: B sequences, T tokens of all of them together, L tokens of one, n sequences of one length.
+Letters: B sequences, S of them and of what fills a batch up, T tokens of all of them together, L
+tokens of one, n sequences of one length.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -31,18 +33,18 @@ class PackedBatch:
     """(T,) int64: 0, 1, ... within each sequence."""
     cls_positions: Tensor
     """(B,) int64: where each sequence begins among the T tokens."""
-    groups: tuple[tuple[int, int], ...]
-    """(n, L) for each run of equal lengths, in order."""
+    bounds: Tensor
+    """(S + 1,) int32: where each sequence begins, and the end of the last. S is B, and more where
+    sequences that nobody asks about fill the batch up to a size that repeats."""
+    max_length: int
+    """At least the tokens of the longest sequence."""
     order: npt.NDArray[np.int64]
     """(B,): sequence i of the batch was number order[i] of what was packed."""
+    groups: tuple[tuple[int, int], ...] = ()
+    """(n, L) for each run of equal lengths, in order; none where only the device knows them."""
 
     def __len__(self) -> int:
         return len(self.order)
-
-    @property
-    def max_length(self) -> int:
-        """Tokens of the longest sequence."""
-        return self.groups[-1][1]
 
     def to(self, device: torch.device) -> PackedBatch:
         """The same batch with its tensors on `device`."""
@@ -51,8 +53,10 @@ class PackedBatch:
             self.token_type_ids.to(device, non_blocking=True),
             self.position_ids.to(device, non_blocking=True),
             self.cls_positions.to(device, non_blocking=True),
-            self.groups,
+            self.bounds.to(device, non_blocking=True),
+            self.max_length,
             self.order,
+            self.groups,
         )
 
 
@@ -72,22 +76,44 @@ def length_groups(lengths: npt.NDArray[np.int64]) -> tuple[tuple[int, int], ...]
     return tuple((len(list(run)), length) for length, run in groupby(lengths.tolist()))
 
 
+def packed_batch(
+    input_ids: npt.NDArray[np.int64],
+    token_type_ids: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
+    order: npt.NDArray[np.int64],
+) -> PackedBatch:
+    """Tokens (T,) of sequences of these lengths (B,), in ascending order of length."""
+    starts, _, place = segments(lengths)
+    return PackedBatch(
+        torch.from_numpy(input_ids),
+        torch.from_numpy(token_type_ids),
+        torch.from_numpy(place),
+        torch.from_numpy(starts),
+        torch.from_numpy(np.append(starts, len(input_ids)).astype(np.int32)),
+        int(lengths[-1]),
+        order,
+        length_groups(lengths),
+    )
+
+
 def pack(sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> PackedBatch:
     """Pack (input_ids, token_type_ids) pairs; `order` tells where each one went."""
     assert sequences, "there is nothing to pack"
     lengths = np.array([len(ids) for ids, _ in sequences], dtype=np.int64)
     order = np.argsort(lengths, kind="stable")
-    starts, _, place = segments(lengths[order])
     ids = np.concatenate([np.asarray(sequences[i][0], dtype=np.int64) for i in order])
     types = np.concatenate([np.asarray(sequences[i][1], dtype=np.int64) for i in order])
-    return PackedBatch(
-        torch.from_numpy(ids),
-        torch.from_numpy(types),
-        torch.from_numpy(place),
-        torch.from_numpy(starts),
-        length_groups(lengths[order]),
-        order,
-    )
+    return packed_batch(ids, types, lengths[order], order)
+
+
+def resized(x: Tensor, rows: int) -> Tensor:
+    """x with so many rows: what is beyond them is left out, and zeros are added.
+
+    Where that is how many there are it is x itself, and not a copy.
+    """
+    if len(x) >= rows:
+        return x if len(x) == rows else x[:rows]
+    return F.pad(x, (0, 0) * (x.dim() - 1) + (0, rows - len(x)))
 
 
 def unpack(values: Tensor, batch: PackedBatch) -> list[Tensor]:

@@ -16,16 +16,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bert_demo import checkpoint, distributed, noise
+from bert_demo import checkpoint, distributed
 from bert_demo.assembly import Setup, prepare_run
 from bert_demo.clock import Clock, Event, Probe
 from bert_demo.config import RunConfig, run_config
 from bert_demo.device import peak_memory_bytes
+from bert_demo.gradients import Gradients
 from bert_demo.keeper import Keeper
-from bert_demo.lanes import Lanes, add_up
 from bert_demo.optimizers import Optimizers, recipe
 from bert_demo.predict import evaluate
-from bert_demo.validation import batch_losses
 
 _QUICK_PAIRS = 512
 # Two thousand sentence pairs hold 15,000 masked words: a standard error of 0.03 nats.
@@ -45,12 +44,15 @@ class _Readings:
     """
 
     at_once: bool
+    pretraining: bool
+    pairs: int
+    """Of a batch."""
     _sums: list[Tensor] = field(default_factory=list)
     _events: list[Event] = field(default_factory=list)
     _read: float = 0.0
 
     def add(self, event: Event, sums: Tensor) -> None:
-        """A step's event, with the numbers `masked` and `pairs` that the sums (3,) are about."""
+        """A step's event, and the sums (4,) over its batch that `Gradients` gives."""
         self._events.append(event)
         self._sums.append(sums)
 
@@ -66,19 +68,19 @@ class _Readings:
         rows = torch.stack(self._sums).tolist()
         self._sums = []
         self._read = time.perf_counter()
-        for event, (mlm_sum, pair_sum, right) in zip(events, rows, strict=True):
+        for event, (mlm_sum, pair_sum, right, masked) in zip(events, rows, strict=True):
             if not math.isfinite(mlm_sum + pair_sum):
                 raise TrainingError(
                     f"The loss is no longer a finite number at step {event['step']}; the learning "
                     f"rate is probably too high, so try a tenth of it."
                 )
-            masked, pairs = event.pop("masked"), event.pop("pairs")
-            if masked is None:
-                losses = {"loss": pair_sum / pairs, "accuracy": right / pairs}
+            pair_loss, accuracy = pair_sum / self.pairs, right / self.pairs
+            if self.pretraining:
+                mlm_loss = mlm_sum / max(masked, 1)
+                losses = {"loss": mlm_loss + pair_loss, "mlm_loss": mlm_loss}
+                losses |= {"nsp_loss": pair_loss, "nsp_accuracy": accuracy}
             else:
-                mlm, nsp = mlm_sum / masked, pair_sum / pairs
-                losses = {"loss": mlm + nsp, "mlm_loss": mlm, "nsp_loss": nsp}
-                losses["nsp_accuracy"] = right / pairs
+                losses = {"loss": pair_loss, "accuracy": accuracy}
             yield event | losses
 
 
@@ -115,12 +117,18 @@ def train(
     optimizers = Optimizers(setup.model, numbers)
     clock = Clock(run, setup)
     keeper = Keeper(run, setup, optimizers, out if world.leads else None)
-    lanes = Lanes(setup.device, setup.description["parameters"])
-    readings = _Readings(at_once=setup.device.type == "cpu")
+    gradients = Gradients(run, setup, world)
+    at_once = setup.device.type == "cpu"
+    readings = _Readings(at_once, setup.task == "pretraining", run.training.batch_size)
 
     def noted() -> list[Event]:
         """The steps that were not told of yet, all written down before the first is."""
-        return [keeper.note(event) for event in readings.read()]
+        events: list[Event] = []
+        try:
+            events.extend(readings.read())
+        finally:  # those before one that is not finite too
+            keeper.note_all(events)
+        return events
 
     world.join(setup.device)
     if resume:
@@ -131,7 +139,7 @@ def train(
     clock.tick()
     clock.seconds = clock.seconds if resume else 0.0
     try:
-        with lanes:
+        with gradients:
             while True:
                 asked = should_stop is not None and should_stop()
                 asked, clock.seconds = world.agree(asked, clock.seconds, setup.device)
@@ -140,12 +148,14 @@ def train(
                 if asked:
                     reason, message = "stopped", f"Stopped after {clock.step} steps, as asked."
                     break
-                facts, sums = _step(run, setup, optimizers, world, lanes, clock)
+                sums, rate = _step(setup, optimizers, world, gradients, clock)
                 times = clock.advance()
                 if not world.leads:
                     continue
                 with world.between_steps(setup.device):
-                    readings.add({"event": "step", "step": clock.step, **facts, **times}, sums)
+                    readings.add(
+                        {"event": "step", "step": clock.step, "learning_rate": rate, **times}, sums
+                    )
                     asks = clock.validation_due()
                     looks = probe is not None and clock.probe_due()
                     if asks or looks or readings.due():
@@ -199,51 +209,20 @@ def resumable(folder: Path) -> RunConfig:
 
 
 def _step(
-    run: RunConfig,
     setup: Setup,
     optimizers: Optimizers,
     world: distributed.World,
-    lanes: Lanes,
+    gradients: Gradients,
     clock: Clock,
-) -> tuple[Event, Tensor]:
-    """Forward, backward and update on one batch.
-
-    Returns what the sums are about and the step size; and on the device, (3,), the sums of the
-    masked-LM and the pair losses and the number of pairs judged right.
-    """
-    model = setup.model
-    model.train()
-    arrays = setup.batches.draw(clock.step)
-    masked, pairs = max(arrays.masked, 1), len(arrays.labels)
-    parameters = list(model.parameters())
-    repeats = run.training.gradient_accumulation_steps
-    used = lanes.count if pairs >= 2 * lanes.count * repeats * world.size else 1
-    mine = repeats * used  # shards of this process
-
-    def share(lane: int) -> tuple[Tensor, list[Tensor | None]]:
-        """Sums of losses, and gradients, of this lane's part of the batch."""
-        sums = torch.zeros(3, device=setup.device)
-        grads: list[Tensor | None] = [None] * len(parameters)
-        for shard in range(world.rank * mine + lane, (world.rank + 1) * mine, used):
-            noise.seed_noise(run.training.seed, clock.step, shard)
-            batch = arrays.shard(shard, world.size * mine).to(setup.device)
-            with setup.autocast():
-                losses = batch_losses(model, batch)
-                loss = losses[0] / masked + losses[1] / pairs
-            found = torch.autograd.grad(loss, parameters, allow_unused=True)
-            grads = add_up([grads, found])
-            sums += losses.detach()
-        return sums, grads
-
-    shares = lanes.map(share) if used == lanes.count else [share(0)]
-    sums = torch.stack([sums for sums, _ in shares]).sum(0)
-    for parameter, grad in zip(parameters, add_up([g for _, g in shares]), strict=True):
+) -> tuple[Tensor, float]:
+    """Forward, backward and update on one batch; the sums over it, (4,), and the step size."""
+    sums, found = gradients.of_step(clock.step)
+    parameters = list(setup.model.parameters())
+    for parameter, grad in zip(parameters, found, strict=True):
         parameter.grad = grad
     sums = world.sum(sums)
     world.sum_gradients(parameters)
-    rate = optimizers.step(clock.spent())
-    about = {"masked": None if setup.task == "nli" else masked, "pairs": pairs}
-    return {**about, "learning_rate": rate}, sums
+    return sums, optimizers.step(clock.spent())
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor
 from bert_demo.data.batches import TrainingBatch
 from bert_demo.kernels import steady
 from bert_demo.model import BertModel
+from bert_demo.packing import resized
 
 if TYPE_CHECKING:
     from bert_demo.assembly import Setup
@@ -28,7 +29,7 @@ def batch_losses(model: BertModel, batch: TrainingBatch) -> Tensor:
     else:
         count = len(batch.mlm_positions)
         vectors = model(batch.packed, torch.cat([batch.mlm_positions, cls]))
-        wanted = F.pad(vectors[:count], (0, 0, 0, steady(count) - count))
+        wanted = resized(vectors[:count], steady(count))
         masked = model.mlm.loss_sum(wanted, batch.mlm_labels)
         logits = model.nsp_logits(vectors[count:]).float()
     # Against probabilities: a student's loss (Hinton et al. 2015).

@@ -146,6 +146,14 @@ def test_masked_positions_point_at_what_was_there(tokenizer: Tokenizer) -> None:
     assert not set(batch.mlm_labels.tolist()) & {tokenizer.cls_id, tokenizer.sep_id}
 
 
+def test_one_position_is_masked_at_least(tokenizer: Tokenizer) -> None:
+    batches = pretraining(a_text([[1, 1], [1, 1]]), tokenizer, batch_size=1)
+    for step in range(60):
+        arrays = batches.draw(step)
+        assert arrays.masked in (1, 2)
+        assert (arrays.mlm_labels[[0, 2, 4]] == -1).all()  # <cls> and both <sep>
+
+
 def test_nli_pairs_keep_their_labels(tokenizer: Tokenizer) -> None:
     premises, hypotheses = [3, 9, 4], [2, 5, 6]
     data: Any = SimpleNamespace(

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from bert_demo import attention, kernels, noise
 from bert_demo.compiled import library
+from bert_demo.packing import pack
 
 GROUPS = ((3, 1), (2, 5), (1, 6), (4, 9))
 TOKENS = sum(count * length for count, length in GROUPS)
+BATCH = pack([([0] * length,) * 2 for count, length in GROUPS for _ in range(count)])
 
 
 @pytest.fixture(autouse=True, params=["plain", "compiled"])
@@ -68,9 +70,9 @@ def test_attention_equals_the_formula_and_its_gradient(heads: int, hidden: int) 
     (expected_grad,) = torch.autograd.grad((expected * weight).sum(), exact)
     for name in ("grouped", "padded"):
         if name == "grouped":
-            out = attention.attention(qkv, None, GROUPS, heads, 0.5, training=False)
+            out = attention.attention(qkv, None, BATCH, heads, 0.5, training=False)
         else:
-            out, weights = attention.padded_attention(qkv, GROUPS, heads)
+            out, weights = attention.padded_attention(qkv, BATCH, heads)
             assert weights == []
         (grad,) = torch.autograd.grad((out * weight).sum(), qkv)
         torch.testing.assert_close(out.double(), expected, atol=2e-6, rtol=1e-5)
@@ -86,7 +88,7 @@ def test_attention_equals_the_formula_and_its_gradient(heads: int, hidden: int) 
 def test_chosen_queries_get_what_all_would(heads: int, hidden: int, asked: list[int]) -> None:
     qkv, positions = random_qkv(hidden), torch.tensor(asked)
     weight = torch.randn(len(asked), hidden, generator=torch.Generator().manual_seed(2))
-    expected = attention.attention(qkv, None, GROUPS, heads, 0.5, training=False)[positions]
+    expected = attention.attention(qkv, None, BATCH, heads, 0.5, training=False)[positions]
     (expected_grad,) = torch.autograd.grad((expected * weight).sum(), qkv)
     rows = torch.cat([qkv[positions, :hidden], torch.full((3, hidden), 7.0)])  # three are padding
     out = attention.chosen_attention(
@@ -102,7 +104,7 @@ def test_a_bias_that_is_still_to_be_added_is() -> None:
     hidden, heads, positions = 12, 3, torch.tensor([5, 20, 3])
     qkv, bias = random_qkv(hidden), torch.randn(3 * hidden).requires_grad_()
     parts = qkv[positions, :hidden], qkv[:, hidden:]
-    whole = attention.attention(qkv, bias, GROUPS, heads, 0.0, training=False)
+    whole = attention.attention(qkv, bias, BATCH, heads, 0.0, training=False)
     chosen = attention.chosen_attention(*parts, bias, positions, GROUPS, heads, 0.0, training=False)
     expected = plain_attention(qkv + bias, heads)
     for out, exact in ((whole, expected), (chosen, expected[positions])):
@@ -115,7 +117,7 @@ def test_a_bias_that_is_still_to_be_added_is() -> None:
 def test_attention_weights_belong_to_the_values_that_were_mixed() -> None:
     hidden, heads = 12, 3
     qkv = random_qkv(hidden).detach()
-    out, weights = attention.padded_attention(qkv, GROUPS, heads, need_weights=True)
+    out, weights = attention.padded_attention(qkv, BATCH, heads, need_weights=True)
     lengths = [length for count, length in GROUPS for _ in range(count)]
     assert [tuple(w.shape) for w in weights] == [(heads, n, n) for n in lengths]
     values = qkv[:, 2 * hidden :].split(lengths)
@@ -128,7 +130,7 @@ def test_attention_weights_belong_to_the_values_that_were_mixed() -> None:
 def test_attention_keeps_the_type_it_is_given() -> None:
     qkv = random_qkv(8).detach()
     low = qkv.bfloat16().requires_grad_()
-    out = attention.attention(low, None, GROUPS, 2, 0.0, training=True)
+    out = attention.attention(low, None, BATCH, 2, 0.0, training=True)
     out.float().sum().backward()
     assert out.dtype == torch.bfloat16
     assert low.grad is not None and low.grad.dtype == torch.bfloat16
@@ -139,8 +141,8 @@ def test_attention_keeps_the_type_it_is_given() -> None:
 def test_attention_dropout_is_right_on_average() -> None:
     noise.seed_noise(3)
     qkv = random_qkv(8).detach()
-    exact = attention.attention(qkv, None, GROUPS, 2, 0.3, training=False)
-    draws = [attention.attention(qkv, None, GROUPS, 2, 0.3, training=True) for _ in range(600)]
+    exact = attention.attention(qkv, None, BATCH, 2, 0.3, training=False)
+    draws = [attention.attention(qkv, None, BATCH, 2, 0.3, training=True) for _ in range(600)]
     stacked = torch.stack(draws)
     assert not torch.equal(draws[0], draws[1])
     error = (stacked.mean(0) - exact).abs() / (stacked.std(0) / 600**0.5 + 1e-6)
@@ -153,7 +155,7 @@ def test_attention_dropout_has_the_gradient_of_the_draw_it_made() -> None:
 
     def dropped(qkv: Tensor) -> Tensor:
         noise.seed_noise(11)
-        return (attention.attention(qkv, None, GROUPS, 2, 0.4, training=True) * weight).sum()
+        return (attention.attention(qkv, None, BATCH, 2, 0.4, training=True) * weight).sum()
 
     by_backward, by_differences = directional_derivatives(dropped, random_qkv(8))
     assert by_backward == pytest.approx(by_differences, rel=2e-3)

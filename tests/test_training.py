@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import bert_demo
-from bert_demo import assembly, keeper, training, validation
+from bert_demo import assembly, gradients, keeper, training, validation
 from bert_demo.checkpoint import read_config
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.prepare import prepare_nli
@@ -165,7 +165,7 @@ def _poisoned(run: RunConfig, out: Path) -> Iterator[dict[str, Any]]:
         return original(*arguments) * (float("nan") if len(calls) > 2 else 1.0)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "batch_losses", poisoned)
+        patch.setattr(gradients, "batch_losses", poisoned)
         yield from train(run, out)
 
 
@@ -185,7 +185,7 @@ def test_running_out_of_memory_says_what_to_lower(
     def exhausted(*_: Any) -> torch.Tensor:
         raise error
 
-    monkeypatch.setattr(training, "batch_losses", exhausted)
+    monkeypatch.setattr(gradients, "batch_losses", exhausted)
     end = list(train(a_run()))[-1]
     assert end["reason"] == "failed"
     assert "batch_size 16" in end["message"] and "max_length 64" in end["message"]

@@ -16,9 +16,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bert_demo.data.masking import mask_tokens
-from bert_demo.packing import PackedBatch, length_groups, segments
-from bert_demo.tokenizer import Tokenizer, truncate_pair_lengths
+from bert_demo.data.layout import Place, Plan, Side, lay_out, plan_pairs
+from bert_demo.data.masking import CHOSEN, mask_tokens, uniform
+from bert_demo.packing import PackedBatch, packed_batch, segments
+from bert_demo.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from bert_demo.data.prepare import TokenizedNli, TokenizedText
@@ -86,15 +87,7 @@ class PairArrays:
             mlm_labels = None if mlm_labels is None else mlm_labels[mine]
             lengths, order, labels = (x[index::count] for x in (lengths, order, labels))
             targets = None if targets is None else targets[index::count]
-        starts, _, place = segments(lengths)
-        packed = PackedBatch(
-            torch.from_numpy(ids),
-            torch.from_numpy(types),
-            torch.from_numpy(place),
-            torch.from_numpy(starts),
-            length_groups(lengths),
-            order,
-        )
+        packed = packed_batch(ids, types, lengths, order)
         if mlm_labels is None:
             taught = None if targets is None else torch.from_numpy(targets)
             return TrainingBatch(packed, torch.from_numpy(labels), None, None, taught)
@@ -107,54 +100,27 @@ class PairArrays:
         )
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One text of each pair: where it begins in a flat array of ids, and its length."""
+class Batches:
+    """What both tasks share: which examples make up step number s, and their tokens."""
 
-    ids: npt.NDArray[Any]
-    starts: IntArray
-    lengths: IntArray
-
-
-def _join(
-    first: _Side,
-    second: _Side,
-    labels: IntArray,
-    tokenizer: Tokenizer,
-    max_length: int,
-    truncation: str,
-) -> PairArrays:
-    """<cls> first <sep> second <sep> for each pair, cut to max_length, sorted by length."""
-    a, b = truncate_pair_lengths(first.lengths, second.lengths, max_length - 3, truncation)
-    order = np.argsort(a + b, kind="stable")
-    a, b = a[order], b[order]
-    lengths = a + b + 3
-    _, row, place = segments(lengths)
-    a_row, b_row = a[row], b[row]
-    in_first = (place > 0) & (place <= a_row)
-    in_second = (place > a_row + 1) & (place < a_row + b_row + 2)
-    input_ids = np.full(len(row), tokenizer.sep_id, dtype=np.int64)
-    input_ids[place == 0] = tokenizer.cls_id
-    source = (first.starts[order][row] + place - 1)[in_first]
-    input_ids[in_first] = first.ids[source]
-    source = (second.starts[order][row] + place - a_row - 2)[in_second]
-    input_ids[in_second] = second.ids[source]
-    token_type_ids = (place > a_row + 1).astype(np.int64)
-    return PairArrays(input_ids, token_type_ids, lengths, order, labels[order])
-
-
-class _Batches:
-    """What both tasks share: which examples make up step number s."""
-
+    tokenizer: Tokenizer
     seed: int
     batch_size: int
+    max_length: int
     truncated: int
     dropped = 0
+    masks = False
+    """Whether positions are chosen to be guessed."""
+    first_ids: npt.NDArray[Any]
+    second_ids: npt.NDArray[Any]
+    """Token ids of all first and of all second texts, which may be the same."""
+    targets: npt.NDArray[np.float32] | None = None
+    """(N, 3): a teacher's probabilities for each example, or None."""
 
     def __len__(self) -> int:
         raise NotImplementedError
 
-    def draw(self, step: int) -> PairArrays:
+    def plan(self, step: int) -> Plan:
         """The batch of this step (0, 1, ...), always full: it may reach into the next epoch."""
         begin = step * self.batch_size
         wanted = np.arange(begin, begin + self.batch_size)
@@ -163,11 +129,38 @@ class _Batches:
         for epoch in np.unique(epochs):
             part = epochs == epoch
             indices[part] = self._permutation(int(epoch))[wanted[part] % len(self)]
-        return self.at(indices, step)
+        return self.plan_of(indices, step)
 
-    def at(self, indices: IntArray, step: int) -> PairArrays:
+    def plan_of(self, indices: IntArray, step: int) -> Plan:
         """The batch of these examples, with step's random numbers."""
         raise NotImplementedError
+
+    def draw(self, step: int) -> PairArrays:
+        """The tokens of this step's plan."""
+        return self._tokens(self.plan(step))
+
+    def at(self, indices: IntArray, step: int) -> PairArrays:
+        """The tokens of these examples, with step's random numbers."""
+        return self._tokens(self.plan_of(indices, step))
+
+    def _tokens(self, plan: Plan) -> PairArrays:
+        lengths = plan.lengths
+        _, row, place = segments(lengths)
+        first, second = plan.first, plan.second
+        columns = (first.starts, second.starts, first.lengths, second.lengths)
+        known = Place(place, *(column[row] for column in columns))
+        ids, types, words = lay_out(
+            known, self.first_ids, self.second_ids, self.tokenizer.cls_id, self.tokenizer.sep_id
+        )
+        labels = None
+        if self.masks:
+            draw = uniform(plan.offsets[row] + place, plan.key)
+            if words.any() and draw[words].min() >= CHOSEN:
+                draw[np.flatnonzero(words)[draw[words].argmin()]] = 0.0  # one position at least
+            size, mask_id = self.tokenizer.vocab_size, self.tokenizer.mask_id
+            ids, labels = mask_tokens(ids, words, size, mask_id, draw)
+        targets = None if self.targets is None else self.targets[plan.examples]
+        return PairArrays(ids, types, lengths, plan.order, plan.labels, labels, targets)
 
     def _permutation(self, epoch: int) -> IntArray:
         if getattr(self, "_epoch", None) != epoch:
@@ -187,7 +180,7 @@ class _Batches:
             yield self.at(indices[start : start + self.batch_size], number)
 
 
-class PretrainingBatches(_Batches):
+class PretrainingBatches(Batches):
     """Sentence pairs with next-sentence labels and fresh masks (D2L 15.9).
 
     Half of the second sentences are true successors, half come from another paragraph. Pairs
@@ -205,7 +198,8 @@ class PretrainingBatches(_Batches):
         truncation: str,
         seed: int,
     ) -> None:
-        self.text, self.tokenizer = text, tokenizer
+        self.text, self.tokenizer, self.masks = text, tokenizer, True
+        self.first_ids = self.second_ids = text.token_ids
         self.batch_size, self.max_length, self.truncation = batch_size, max_length, truncation
         self.seed = seed
         paragraphs = np.asarray(text.paragraph_offsets)
@@ -230,13 +224,11 @@ class PretrainingBatches(_Batches):
             self._first = self._first[~too_long]
             if not len(self._first):
                 raise ValueError(f"No pair of sentences has at most {max_length} tokens.")
-        self._special = np.zeros(tokenizer.vocab_size, dtype=bool)
-        self._special[[tokenizer.cls_id, tokenizer.sep_id]] = True
 
     def __len__(self) -> int:
         return len(self._first)
 
-    def at(self, indices: IntArray, step: int) -> PairArrays:
+    def plan_of(self, indices: IntArray, step: int) -> Plan:
         """Pairs number `indices` with this step's successors and masks."""
         generator = np.random.Generator(np.random.SFC64([self.seed, step, _PAIRS]))
         first = self._first[indices]
@@ -246,26 +238,11 @@ class PretrainingBatches(_Batches):
             long = self._lengths[first] + self._lengths[other] > self.max_length - 3
             other = np.where(long, self._elsewhere(first, generator), other)
         second = np.where(is_next, first + 1, other)
-        pairs = _join(
-            self._side(first),
-            self._side(second),
-            is_next.astype(np.int64),
-            self.tokenizer,
-            self.max_length,
-            self.truncation,
-        )
-        generator = np.random.Generator(np.random.SFC64([self.seed, step, _MASKS]))
-        input_ids, mlm_labels = mask_tokens(
-            pairs.input_ids,
-            ~self._special[pairs.input_ids],
-            self.tokenizer.vocab_size,
-            self.tokenizer.mask_id,
-            generator,
-        )
-        return replace(pairs, input_ids=input_ids, mlm_labels=mlm_labels)
-
-    def _side(self, sentences: IntArray) -> _Side:
-        return _Side(self.text.token_ids, self._offsets[sentences], self._lengths[sentences])
+        a, b = (Side(self._offsets[one], self._lengths[one]) for one in (first, second))
+        labels = is_next.astype(np.int64)
+        plan = plan_pairs(a, b, labels, indices, self.max_length, self.truncation)
+        seeds = np.random.SeedSequence([self.seed, step, _MASKS])
+        return replace(plan, key=int(seeds.generate_state(1, np.uint64).view(np.int64)[0]))
 
     def _elsewhere(self, sentences: IntArray, generator: np.random.Generator) -> IntArray:
         """For each sentence a random one of another paragraph, chosen as the book does."""
@@ -277,7 +254,7 @@ class PretrainingBatches(_Batches):
         return begin + place.astype(np.int64)
 
 
-class NliBatches(_Batches):
+class NliBatches(Batches):
     """Premise and hypothesis pairs with their labels (D2L 16.7), or what a teacher says of them."""
 
     def __init__(
@@ -296,9 +273,10 @@ class NliBatches(_Batches):
         if not len(data.labels):
             raise ValueError("There are no labelled pairs to learn from.")
         self._labels = np.asarray(data.labels, dtype=np.int64)
-        self._targets = data.targets
-        self._premises = _sides(data.premise_ids, data.premise_offsets)
-        self._hypotheses = _sides(data.hypothesis_ids, data.hypothesis_offsets)
+        self.targets = data.targets
+        self.first_ids, self.second_ids = data.premise_ids, data.hypothesis_ids
+        self._premises = _side(data.premise_offsets)
+        self._hypotheses = _side(data.hypothesis_offsets)
         both = self._premises.lengths + self._hypotheses.lengths
         self.truncated = int((both > max_length - 3).sum())
 
@@ -311,24 +289,12 @@ class NliBatches(_Batches):
         cut: IntArray = np.minimum(both + 3, self.max_length)
         return cut
 
-    def at(self, indices: IntArray, step: int) -> PairArrays:
+    def plan_of(self, indices: IntArray, step: int) -> Plan:
         """Pairs number `indices`; nothing about them is random."""
-        pairs = _join(
-            _pick(self._premises, indices),
-            _pick(self._hypotheses, indices),
-            self._labels[indices],
-            self.tokenizer,
-            self.max_length,
-            self.truncation,
-        )
-        if self._targets is None:
-            return pairs
-        return replace(pairs, targets=self._targets[indices[pairs.order]])
+        sides = self._premises[indices], self._hypotheses[indices]
+        labels = self._labels[indices]
+        return plan_pairs(*sides, labels, indices, self.max_length, self.truncation)
 
 
-def _sides(ids: npt.NDArray[Any], offsets: IntArray) -> _Side:
-    return _Side(ids, np.asarray(offsets[:-1]), np.diff(offsets))
-
-
-def _pick(side: _Side, indices: IntArray) -> _Side:
-    return _Side(side.ids, side.starts[indices], side.lengths[indices])
+def _side(offsets: IntArray) -> Side:
+    return Side(np.asarray(offsets[:-1]), np.diff(offsets))

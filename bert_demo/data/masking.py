@@ -1,40 +1,63 @@
-"""Masked language modelling's choice of positions (Devlin et al. 2019, 3.1; D2L 15.9.2)."""
+"""Masked language modelling's choice of positions (Devlin et al. 2019, 3.1; D2L 15.9.2).
+
+Written once for numpy's arrays and torch's tensors: a GPU draws the very masks that a CPU does.
+"""
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
-IntArray = npt.NDArray[np.int64]
+import numpy as np
+import torch
 
 CHOSEN = 0.15
 AS_MASK = 0.8 * CHOSEN
 AS_RANDOM = AS_MASK + 0.1 * CHOSEN
 
+_STRIDE = 0x9E3779B97F4A7C15
+_MIXING = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+
+
+def uniform(places: Any, key: Any) -> Any:
+    """One number in [0, 1) for each of the places (T,) int64, float64: a function of it and of key.
+
+    SplitMix64 (Steele, Lea and Flood 2014): numbers that need no others before them, so that any
+    part of a batch can be drawn anywhere.
+    """
+    xp: Any = torch if isinstance(places, torch.Tensor) else np
+    x = places * _signed(_STRIDE) + key
+    for bits, factor in _MIXING:
+        x = (x ^ _shifted(x, bits)) * _signed(factor)
+    return xp.asarray(_shifted(x ^ _shifted(x, 31), 11), dtype=xp.float64) * 2.0**-53
+
+
+def _shifted(x: Any, bits: int) -> Any:
+    """x without its last bits, as a number without a sign."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _signed(word: int) -> int:
+    """The int64 of the same bits."""
+    return word - (1 << 64) if word >> 63 else word
+
 
 def mask_tokens(
-    input_ids: IntArray,
-    candidates: npt.NDArray[np.bool_],
-    vocab_size: int,
-    mask_id: int,
-    generator: np.random.Generator,
-) -> tuple[IntArray, IntArray]:
+    input_ids: Any, candidates: Any, vocab_size: int, mask_id: int, draw: Any
+) -> tuple[Any, Any]:
     """Choose 15% of the candidates; of these 80% become <mask>, 10% any token, 10% stay.
 
-    input_ids: (T,); candidates: (T,), false for special tokens. One uniform number a token
-    decides everything, the random token included, so each position is chosen independently.
-    Returns (new input_ids (T,), labels (T,)): the label is the original id where a position was
-    chosen and -1 elsewhere. At least one position is chosen if there is a candidate.
+    input_ids: (T,) int64; candidates: (T,) bool, false for special tokens; draw: (T,), numbers of
+    `uniform`. Each decides everything of its token, the random one included, so positions are
+    chosen independently. Returns (new input_ids (T,), labels (T,)): the label is the original id
+    where a position was chosen and -1 elsewhere.
     """
-    draw = generator.random(len(input_ids))
-    draw[~candidates] = 1.0
-    chosen = draw < CHOSEN
-    if not chosen.any() and candidates.any():
-        chosen[draw.argmin()] = True
-    labels = np.where(chosen, input_ids, -1)
-    masked = np.where(chosen & (draw < AS_MASK), mask_id, input_ids)
-    randomised = chosen & (draw >= AS_MASK) & (draw < AS_RANDOM)
+    xp: Any = torch if isinstance(input_ids, torch.Tensor) else np
+    chosen = candidates & (draw < CHOSEN)
+    labels = xp.where(chosen, input_ids, xp.full_like(input_ids, -1))
+    as_mask = chosen & (draw < AS_MASK)
+    masked = xp.where(as_mask, xp.full_like(input_ids, mask_id), input_ids)
+    as_random = chosen & ~as_mask & (draw < AS_RANDOM)
     # Within its band the draw is uniform, so its place there picks the random token.
-    place = (draw[randomised] - AS_MASK) / (AS_RANDOM - AS_MASK)
-    masked[randomised] = np.minimum((place * vocab_size).astype(np.int64), vocab_size - 1)
-    return masked, labels
+    place = (draw - AS_MASK) * (vocab_size / (AS_RANDOM - AS_MASK))
+    other = xp.asarray(place.clip(0, vocab_size - 1), dtype=xp.int64)
+    return xp.where(as_random, other, masked), labels
