@@ -21,11 +21,8 @@ from bert_demo.estimate import count_parameters, training_memory_bytes
 
 SMALL, WIDE = 128, 768
 """The widths at which a computer is measured."""
-_MASKED = 0.15
+MASKED = 0.15
 _NEWTON_SCHULZ_STEPS = 5
-_TABLE_PASSES = 16
-"""What making and adding up the gradient of a vocabulary's matrix costs on a CPU, in updates of as
-many weights: from small batches on two cores, where little else takes time."""
 _EXTRA = 1.08  # validations, probes and saves, which the loop keeps to a small share
 _MOST_OF_MEMORY = 0.95
 
@@ -42,9 +39,15 @@ class Speed:
     overhead: float
     """What a step costs for each layer, however little there is to compute."""
     small_rate: float
-    """At a width of 128."""
+    """Of the layers' forward and backward passes at a width of 128."""
     wide_rate: float
-    """At a width of 768."""
+    """The same at a width of 768."""
+    small_word_rate: float
+    """Of scoring a vocabulary's words, forward and backward, at a width of 128."""
+    wide_word_rate: float
+    """The same at a width of 768."""
+    per_word_weight: float
+    """What making and adding up the gradient of a vocabulary's matrix costs for each weight."""
     small_muon_rate: float
     """Muon's updates at a width of 128."""
     wide_muon_rate: float
@@ -53,8 +56,14 @@ class Speed:
     """Updating one weight by AdamW."""
 
     def rate(self, hidden_size: int) -> float:
-        """Of forward and backward passes."""
+        """Of the layers' forward and backward passes."""
         return _between(self.small_rate, self.wide_rate, hidden_size)
+
+    def words_seconds(self, model: BertConfig, masked: float) -> float:
+        """What guessing so many words costs, and being told."""
+        rate = _between(self.small_word_rate, self.wide_word_rate, model.hidden_size)
+        weights = model.vocab_size * model.hidden_size
+        return word_operations(model, masked) / rate + weights * self.per_word_weight
 
     def muon_rate(self, hidden_size: int) -> float:
         """Of Muon's updates."""
@@ -172,11 +181,10 @@ def step_seconds(run: RunConfig, model: BertConfig, facts: TextFacts, speed: Spe
     tokens = training.batch_size * facts.length
     weights = count_parameters(model, run.task)
     seconds = speed.overhead * (model.num_hidden_layers + 2) * training.gradient_accumulation_steps
-    seconds += operations(model, run.task, tokens, facts.length) / speed.rate(model.hidden_size)
+    seconds += layer_operations(model, tokens, facts.length) / speed.rate(model.hidden_size)
     seconds += weights * speed.per_weight
-    if run.task == "pretraining" and speed.device == "cpu":
-        table = model.vocab_size * model.hidden_size
-        seconds += table * _TABLE_PASSES * speed.per_weight
+    if run.task == "pretraining":
+        seconds += speed.words_seconds(model, MASKED * tokens)
     if training.recipe == "recommended" and run.task == "pretraining":
         seconds += muon_operations(model) / speed.muon_rate(model.hidden_size)
     return seconds
@@ -256,14 +264,16 @@ def _refusal(run: RunConfig, model: BertConfig, memory: int, machine: int) -> st
     )
 
 
-def operations(model: BertConfig, task: str, tokens: float, length: float) -> float:
-    """Forward and backward through everything that multiplies; backward costs twice forward."""
+def layer_operations(model: BertConfig, tokens: float, length: float) -> float:
+    """Forward and backward through the layers' products; backward costs twice forward."""
     hidden, inner = model.hidden_size, model.intermediate_size
     layer = 2 * tokens * (4 * hidden * hidden + 2 * hidden * inner) + 4 * tokens * hidden * length
-    total = model.num_hidden_layers * layer
-    if task == "pretraining":
-        total += 2 * _MASKED * tokens * hidden * (hidden + model.vocab_size)
-    return 3 * total
+    return 3 * model.num_hidden_layers * layer
+
+
+def word_operations(model: BertConfig, masked: float) -> float:
+    """The same through the head that guesses words, at so many positions."""
+    return 6 * masked * model.hidden_size * (model.hidden_size + model.vocab_size)
 
 
 def muon_operations(model: BertConfig) -> float:

@@ -7,6 +7,7 @@ tests compare it with.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import Any
 
@@ -30,6 +31,9 @@ _LOGITS, _LOGITS_ON_DEVICE = 4_000_000, 128_000_000
 _CHUNKS = 3
 """How many chunks of logits add to the gradient of the output matrix together."""
 
+_STEPS = (64, 16), (256, 32), (1024, 64), (4096, 128), (sys.maxsize, 256)
+"""Up to how many rows a number of rows is rounded up to a multiple of what."""
+
 _MANY = 1024
 """Tokens from which on it pays to look for those that are alike."""
 
@@ -37,14 +41,12 @@ _thread = threading.local()
 
 
 def steady(count: int) -> int:
-    """`count`, rounded up a little where it is large: a size that repeats from batch to batch.
+    """`count`, rounded up a little: a size that repeats from batch to batch.
 
     For every size that it has not met, the CPU's matrix library compiles code and keeps it; with
     token counts as they come that is slower and takes a gigabyte within some hundred steps.
     """
-    if count < 256:
-        return count
-    return round_up(count, 256 if count > 4096 else 128 if count > 1024 else 32)
+    return round_up(count, next(step for most, step in _STEPS if count <= most))
 
 
 def round_up(count: int, multiple: int) -> int:

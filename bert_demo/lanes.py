@@ -19,15 +19,18 @@ import torch
 from torch import Tensor
 
 from bert_demo.compiled import library
+from bert_demo.device import peak_memory_bytes
 
 Result = TypeVar("Result")
 
-_TRIM_EVERY = 32
+_GROWTH = 1.02
+"""Of the most memory that was ever held, from which on unused parts of it are given back."""
 
 _ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1  # as malloc.h numbers them
 _MOST_OF_ITS_OWN = 32 << 20  # bytes; glibc takes no larger threshold
 _KEPT = 1 << 30
 
+_CPU = torch.device("cpu")
 _MOST_LANES = 8
 _MOST_WEIGHTS = 30_000_000
 """Each lane has gradients of its own; large matrices keep all cores busy without lanes."""
@@ -45,7 +48,7 @@ class Lanes:
         if device.type != "cpu" or weights > _MOST_WEIGHTS:
             self.count = 1
         self._pool: ThreadPoolExecutor | None = None
-        self._calls = 0
+        self._peak = 0.0
         self._on_cpu = device.type == "cpu"
         self._trim = _malloc_trim() if self._on_cpu else None
 
@@ -78,9 +81,12 @@ class Lanes:
 
     def map(self, work: Callable[[int], Result]) -> list[Result]:
         """work(0), work(1), ... of every lane, side by side."""
-        self._calls += 1
-        if self._trim is not None and self._calls % _TRIM_EVERY == 0:
-            self._trim(0)
+        if self._trim is not None:
+            peak = peak_memory_bytes(_CPU)
+            # It grows by gaps between what is in use. Without them all is kept, which is faster.
+            if peak > _GROWTH * self._peak:
+                self._peak = peak
+                self._trim(0)
         if self._pool is None:
             return [work(0)]
         return list(self._pool.map(work, range(self.count)))

@@ -20,21 +20,26 @@ from statistics import median
 from typing import Any
 
 from bert_demo.capacity import (
+    MASKED,
     SMALL,
     WIDE,
     Speed,
+    layer_operations,
     model_of,
     muon_operations,
-    operations,
     orthogonalising,
     text_facts,
+    word_operations,
 )
-from bert_demo.config import RunConfig, TrainingConfig
+from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.device import usable_cores
 
-_METHOD = 4  # raised when the way of measuring changes, so that old numbers are not taken for new
+_METHOD = 5  # raised when the way of measuring changes, so that old numbers are not taken for new
 _KEPT_SECONDS = 30 * 86400
 _PATIENCE_SECONDS = 2.0
+_GPU_SECONDS = 1.0
+_WORDS = 20_000
+_LARGE = 10**8  # weights of a model at the larger width
 
 
 def measured_speed() -> Speed:
@@ -85,28 +90,77 @@ def _measure() -> Speed:
     weight.grad = torch.ones_like(weight)
     adam = AdamW([([weight], 0.0)], 1e-3, (0.9, 0.999))
     per_weight = _shortest(lambda: adam.step(1.0), device) / weight.numel()
-    small_muon, wide_muon = _muon_rate(SMALL, device, 24), _muon_rate(WIDE, device, 4)
-    few, few_operations = _time_steps(SMALL, 2, 8, small_muon)
-    many, many_operations = _time_steps(SMALL, 2, 256, small_muon)
+    per_muon = {size: _muon_rate(size, device, tries) for size, tries in ((SMALL, 24), (WIDE, 4))}
+    precision = "bf16" if fast_bf16(device) else "fp32"
+    words = _words_rates(device, precision == "bf16")
+    known = Speed(
+        device=device.type,
+        name=device_name(device),
+        memory_bytes=memory_bytes(device)[1],
+        precision=precision,
+        overhead=0.0,
+        small_rate=math.inf,
+        wide_rate=math.inf,
+        small_word_rate=words[0],
+        wide_word_rate=words[1],
+        per_word_weight=words[2],
+        small_muon_rate=per_muon[SMALL],
+        wide_muon_rate=per_muon[WIDE],
+        per_weight=per_weight,
+    )
+    few, few_operations = _time_steps(SMALL, 2, 8, 24, known)
+    many, many_operations = _time_steps(SMALL, 2, 1024, 12, known)
     # On a machine that is busy the difference of two times is noise: it only goes so far.
     whole = many_operations / many
     small_rate = (many_operations - few_operations) / max(many - few, 1e-9)
-    small_rate = min(max(small_rate, whole), 1.4 * whole)
+    small_rate = min(max(small_rate, whole), 1.5 * whole)
     overhead = max(0.0, few - few_operations / small_rate) / 4
-    wide, wide_operations = _time_steps(WIDE, 1, 128, wide_muon)
-    wide_rate = wide_operations / max(wide - 3 * overhead, 0.5 * wide)
-    return Speed(
-        device.type,
-        device_name(device),
-        memory_bytes(device)[1],
-        "bf16" if fast_bf16(device) else "fp32",
-        overhead,
-        small_rate,
-        wide_rate,
-        small_muon,
-        wide_muon,
-        per_weight,
-    )
+    # As many layers as make a model that all cores compute together.
+    wide, wide_operations = _time_steps(WIDE, 5, 64, 12, known)
+    wide_rate = wide_operations / max(wide - 7 * overhead, 0.5 * wide)
+    return dataclasses.replace(known, overhead=overhead, small_rate=small_rate, wide_rate=wide_rate)
+
+
+def _words_rates(device: Any, low: bool) -> tuple[float, float, float]:
+    """Operations a second of scoring a vocabulary at both widths, and what each weight costs."""
+    few, many, wide = 64, 2048, 1024
+    small_few, small_many = (_scoring_seconds(SMALL, count, device, low) for count in (few, many))
+    model = BertConfig(vocab_size=_WORDS, hidden_size=SMALL)
+    rate = word_operations(model, many - few) / max(small_many - small_few, 1e-9)
+    rate = min(max(rate, word_operations(model, many) / small_many), 1e16)
+    fixed = max(0.0, small_few - word_operations(model, few) / rate) / (_WORDS * SMALL)
+    model = BertConfig(vocab_size=_WORDS, hidden_size=WIDE)
+    seconds = _scoring_seconds(WIDE, wide, device, low, tries=5)
+    rest = max(seconds - fixed * _WORDS * WIDE, 0.5 * seconds)
+    return rate, word_operations(model, wide) / rest, fixed
+
+
+def _scoring_seconds(
+    hidden_size: int, masked: int, device: Any, low: bool, tries: int = 12
+) -> float:
+    """Usual time of scoring a vocabulary at so many positions, with all gradients added up."""
+    import torch
+
+    from bert_demo import kernels
+    from bert_demo.lanes import Lanes, add_up
+
+    weight = torch.nn.Parameter(torch.randn(_WORDS, hidden_size, device=device) * 0.02)
+    bias = torch.nn.Parameter(torch.zeros(_WORDS, device=device))
+    with Lanes(device, _LARGE if hidden_size == WIDE else 0) as lanes:
+        count = masked // lanes.count
+        x = torch.randn(count, hidden_size, device=device)
+        labels = torch.arange(count, device=device)
+
+        def share(_: int) -> list[torch.Tensor | None]:
+            inputs = x.detach().requires_grad_()
+            with torch.autocast(device.type, torch.bfloat16, enabled=low):
+                loss = kernels.linear_cross_entropy(inputs, weight, bias, labels)
+            of_inputs, of_weight, of_bias = torch.autograd.grad(loss, (inputs, weight, bias))
+            # Looking its words up gives the matrix a gradient as large.
+            return [of_inputs, of_weight + torch.zeros_like(of_weight), of_bias]
+
+        times = _times(lambda: add_up(lanes.map(share)), device, tries)
+    return median(times[2:])
 
 
 def _muon_rate(hidden_size: int, device: Any, tries: int) -> float:
@@ -125,38 +179,59 @@ def _muon_rate(hidden_size: int, device: Any, tries: int) -> float:
 
 
 def _time_steps(
-    hidden_size: int, layers: int, batch_size: int, muon_rate: float
+    hidden_size: int, layers: int, batch_size: int, steps: int, known: Speed
 ) -> tuple[float, float]:
-    """Median time of a step of the loop, and the operations in it.
+    """Usual time of the layers in a step of the loop, and the operations in them.
 
-    By "recommended", whose small operations a step pays for too; what Muon multiplies is left out,
-    as the cost model counts it apart.
+    At the smaller width by "recommended", whose small operations a step pays for too. What Muon and
+    the vocabulary take is left out, as the cost model counts it apart.
     """
     from bert_demo.training import train
 
+    on_cpu = known.device == "cpu"
+    limit: dict[str, Any] = {"steps": steps + 1} if on_cpu else {"budget_seconds": _GPU_SECONDS}
+    limit["recipe"] = "recommended" if hidden_size == SMALL else "d2l"
     run = RunConfig(
         hidden_size=hidden_size,
         num_hidden_layers=layers,
         num_attention_heads=hidden_size // 64,
         intermediate_size=hidden_size * 2,
-        training=TrainingConfig(
-            recipe="recommended", steps=13, batch_size=batch_size, validate_every_steps=10**6
-        ),
+        training=TrainingConfig(batch_size=batch_size, validate_every_steps=10**6, **limit),
     )
     facts = text_facts(run)
     times: list[tuple[float, dict[int, float]]] = []
     for event in train(run):
         if event["event"] == "step":
-            times.append((event["seconds"], _waits()))
-            if len(times) == 12 or (len(times) > 2 and event["seconds"] > _PATIENCE_SECONDS):
+            times.append((event["seconds"], _waits() if on_cpu else {}))
+            enough = len(times) == steps or (
+                len(times) > 2 and event["seconds"] > _PATIENCE_SECONDS
+            )
+            if on_cpu and enough:
                 break
-    usual = median(
+    usual = _usual_step(times) if on_cpu else _mean_step([seconds for seconds, _ in times])
+    model = model_of(run, facts)
+    tokens = batch_size * facts.length
+    other = known.words_seconds(model, MASKED * tokens)
+    if run.training.recipe == "recommended":
+        other += muon_operations(model) / known.muon_rate(hidden_size)
+    return usual - min(other, 0.5 * usual), layer_operations(model, tokens, facts.length)
+
+
+def _usual_step(times: list[tuple[float, dict[int, float]]]) -> float:
+    """Median time between steps whose ends, and the waits of all threads by then, these are."""
+    return median(
         _own_time(end - begin, before, after)
         for (begin, before), (end, after) in itertools.pairwise(times)
     )
-    model = model_of(run, facts)
-    usual -= min(muon_operations(model) / muon_rate, 0.5 * usual)
-    return usual, operations(model, run.task, batch_size * facts.length, facts.length)
+
+
+def _mean_step(times: list[float]) -> float:
+    """Mean time between the later of these steps.
+
+    A step is told of when the host has asked for it, and a GPU may be a tenth of a second behind.
+    """
+    later = times[len(times) // 2 :]
+    return (later[-1] - later[0]) / max(1, len(later) - 1) or times[-1]
 
 
 def _waits() -> dict[int, float]:
@@ -180,9 +255,14 @@ def _own_time(seconds: float, before: dict[int, float], after: dict[int, float])
 
 def _shortest(work: Any, device: Any, tries: int = 24) -> float:
     """Shortest time of a piece of work among some, in seconds."""
+    return min(_times(work, device, tries))
+
+
+def _times(work: Any, device: Any, tries: int) -> list[float]:
+    """Times of a piece of work, in seconds, without what other programs took of them."""
     import torch
 
-    best = math.inf
+    times = []
     for _ in range(tries):
         begin, before = time.perf_counter(), _waits()
         work()
@@ -190,8 +270,8 @@ def _shortest(work: Any, device: Any, tries: int = 24) -> float:
             torch.cuda.synchronize()
         elif device.type == "mps":
             torch.mps.synchronize()
-        best = min(best, _own_time(time.perf_counter() - begin, before, _waits()))
-    return best
+        times.append(_own_time(time.perf_counter() - begin, before, _waits()))
+    return times
 
 
 if __name__ == "__main__":

@@ -24,7 +24,21 @@ from bert_demo.ui.settings import AppSettings, from_args
 
 TOKEN = {"token": "a browser's token", "admin": ""}
 OTHER = {"token": "another browser", "admin": ""}
-SPEED = Speed("cpu", "A computer", 16 * 10**9, "fp32", 1e-3, 2e10, 1e11, 1e11, 1e11, 1e-9)
+SPEED = Speed(
+    device="cpu",
+    name="A computer",
+    memory_bytes=16 * 10**9,
+    precision="fp32",
+    overhead=1e-3,
+    small_rate=2e10,
+    wide_rate=1e11,
+    small_word_rate=4e10,
+    wide_word_rate=1e11,
+    per_word_weight=1e-9,
+    small_muon_rate=1e11,
+    wide_muon_rate=1e11,
+    per_weight=1e-9,
+)
 
 
 @pytest.fixture
