@@ -19,10 +19,13 @@ from bert_demo.config import BertConfig, RunConfig, from_dict
 from bert_demo.device import total_memory_bytes
 from bert_demo.estimate import count_parameters, training_memory_bytes
 
-SMALL, WIDE = 128, 768
+SMALL, MIDDLE, WIDE = 128, 256, 768
 """The widths at which a computer is measured."""
 MASKED = 0.15
 _NEWTON_SCHULZ_STEPS = 5
+_ATTENTION = 1.5
+"""What an operation of attention costs in others: it stays in fp32 on a CPU, and its backward pass
+repeats a part of the forward pass. From lengths of 256 and 512 on two cores."""
 _EXTRA = 1.08  # validations, probes and saves, which the loop keeps to a small share
 _MOST_OF_MEMORY = 0.95
 
@@ -40,8 +43,10 @@ class Speed:
     """What a step costs for each layer, however little there is to compute."""
     small_rate: float
     """Of the layers' forward and backward passes at a width of 128."""
+    middle_rate: float
+    """The same at a width of 256."""
     wide_rate: float
-    """The same at a width of 768."""
+    """The same at a width of 768, where all cores compute together."""
     small_word_rate: float
     """Of scoring a vocabulary's words, forward and backward, at a width of 128."""
     wide_word_rate: float
@@ -54,27 +59,31 @@ class Speed:
     """Muon's updates at a width of 768."""
     per_weight: float
     """Updating one weight by AdamW."""
+    compiled: bool
+    """Whether there are compiled blocks, which need less memory."""
 
     def rate(self, hidden_size: int) -> float:
         """Of the layers' forward and backward passes."""
-        return _between(self.small_rate, self.wide_rate, hidden_size)
+        if hidden_size <= MIDDLE:
+            return _between(SMALL, self.small_rate, MIDDLE, self.middle_rate, hidden_size)
+        return _between(MIDDLE, self.middle_rate, WIDE, self.wide_rate, hidden_size)
 
     def words_seconds(self, model: BertConfig, masked: float) -> float:
         """What guessing so many words costs, and being told."""
-        rate = _between(self.small_word_rate, self.wide_word_rate, model.hidden_size)
+        rate = _between(SMALL, self.small_word_rate, WIDE, self.wide_word_rate, model.hidden_size)
         weights = model.vocab_size * model.hidden_size
         return word_operations(model, masked) / rate + weights * self.per_word_weight
 
     def muon_rate(self, hidden_size: int) -> float:
         """Of Muon's updates."""
-        return _between(self.small_muon_rate, self.wide_muon_rate, hidden_size)
+        return _between(SMALL, self.small_muon_rate, WIDE, self.wide_muon_rate, hidden_size)
 
 
-def _between(small: float, wide: float, hidden_size: int) -> float:
-    """Between the widths that were measured on a logarithmic scale, flat beyond them."""
-    share = math.log(hidden_size / SMALL) / math.log(WIDE / SMALL)
+def _between(small: int, at_small: float, wide: int, at_wide: float, hidden_size: int) -> float:
+    """Between two widths that were measured on a logarithmic scale, flat beyond them."""
+    share = math.log(hidden_size / small) / math.log(wide / small)
     share = min(max(share, 0.0), 1.0)
-    return math.exp((1 - share) * math.log(small) + share * math.log(wide))
+    return math.exp((1 - share) * math.log(at_small) + share * math.log(at_wide))
 
 
 @dataclass(frozen=True)
@@ -205,6 +214,7 @@ def estimate(
     precision = training.precision
     if precision == "auto":
         precision = "fp32" if speed is None else speed.precision
+    on_cpu = speed is None or speed.device == "cpu" or training.device == "cpu"
     memory = training_memory_bytes(
         model,
         run.task,
@@ -212,8 +222,10 @@ def estimate(
         length=facts.length,
         precision=precision,
         accumulation=training.gradient_accumulation_steps,
+        device="cpu" if on_cpu or speed is None else speed.device,
+        compiled=speed is not None and speed.compiled,
+        muon=run.task == "pretraining" and training.recipe == "recommended",
     )
-    on_cpu = speed is None or speed.device == "cpu" or training.device == "cpu"
     machine = total_memory_bytes() if on_cpu or speed is None else speed.memory_bytes
     steps, seconds, rate = _steps(run, facts), training.budget_seconds, None
     if speed is not None:
@@ -267,8 +279,9 @@ def _refusal(run: RunConfig, model: BertConfig, memory: int, machine: int) -> st
 def layer_operations(model: BertConfig, tokens: float, length: float) -> float:
     """Forward and backward through the layers' products; backward costs twice forward."""
     hidden, inner = model.hidden_size, model.intermediate_size
-    layer = 2 * tokens * (4 * hidden * hidden + 2 * hidden * inner) + 4 * tokens * hidden * length
-    return 3 * model.num_hidden_layers * layer
+    weights = 4 * hidden * hidden + 2 * hidden * inner
+    attention = _ATTENTION * 2 * hidden * length
+    return 6 * model.num_hidden_layers * tokens * (weights + attention)
 
 
 def word_operations(model: BertConfig, masked: float) -> float:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from bert_demo.config import BertConfig
 
-_PROCESS_BYTES = 750_000_000
+_PROCESS_BYTES = 520_000_000
 """A Python process in training: torch's libraries, the kernels that they compile for each size of
-batch, and the gaps between freed tensors. Small models were measured at 0.7 to 1.4 GB in all."""
+batch, and the gaps between freed tensors. Small models were measured at 0.6 to 1.3 GB in all."""
 
 
 def count_parameters(config: BertConfig, task: str = "pretraining") -> int:
@@ -40,22 +40,36 @@ def training_memory_bytes(
     length: float,
     precision: str,
     accumulation: int = 1,
+    device: str = "cpu",
+    compiled: bool = False,
+    muon: bool = False,
 ) -> int:
-    """Peak memory of one training process, in bytes; `length` is the mean length in tokens."""
+    """Peak memory of one training process, in bytes; `length` is the mean length in tokens.
+
+    On a GPU it is the memory there; on a CPU `compiled` says whether there are compiled blocks.
+    `muon`: the hidden matrices are updated by Muon, which remembers half as much of them.
+    """
     parameters = count_parameters(config, task)
     hidden, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
     tokens = batch_size / accumulation * length
     low = 2 if precision == "bf16" else 4
     # Weights, gradients and two moments in fp32; bf16 keeps a second copy of the matrices.
     state = parameters * (16 + (2 if low == 2 else 0))
+    if muon:
+        state -= 4 * (layers * (4 * hidden**2 + 2 * hidden * inner) + 2 * hidden**2)
     # A layer keeps qkv twice (packed, and fp32 by heads), its residual stream three times, the
     # feed-forward net's inner values twice, and the attention weights.
     width = 3 * hidden * (low + 4) + hidden * (3 * 4 + 4 * low) + inner * 2 * low
-    weights = config.num_attention_heads * length * 4 * 1.5
+    # Of the attention weights compiled blocks keep only the dropout's random bits.
+    weights = config.num_attention_heads * length * (2 if compiled else 4 * 1.5)
     dropped = (2 * hidden if config.hidden_dropout_prob else 0) + 0.0
     activations = tokens * layers * (width + weights + dropped) + tokens * hidden * 12
     logits = 0.0
     if task == "pretraining":
         chunk = max(config.vocab_size, 4_000_000) * low * 3
+        if device != "cpu":
+            chunk = int(min(0.15 * tokens * config.vocab_size, 128_000_000)) * low * 2
         logits = chunk + config.vocab_size * hidden * (4 + 2 * low) + 0.15 * tokens * hidden * 12
+    if device == "cuda":
+        activations *= 2  # a captured step has room of its own, beside that of others as they are
     return int(_PROCESS_BYTES + state + activations + logits)

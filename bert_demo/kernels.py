@@ -124,7 +124,7 @@ def _rows(count: int, weight: Tensor) -> tuple[int, int]:
     """Rows of a chunk, and of a block: the chunks that add to the weight's gradient together."""
     chunks = max(1, -(-count // _most_rows(weight)))
     rows = round_up(max(1, -(-count // chunks)), 16)
-    return rows, rows * min(chunks, _CHUNKS)
+    return rows, rows * min(chunks, _CHUNKS if weight.device.type == "cpu" else 1)
 
 
 def _most_rows(weight: Tensor) -> int:

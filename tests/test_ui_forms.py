@@ -31,6 +31,7 @@ SPEED = Speed(
     precision="fp32",
     overhead=1e-3,
     small_rate=2e10,
+    middle_rate=5e10,
     wide_rate=1e11,
     small_word_rate=4e10,
     wide_word_rate=1e11,
@@ -38,6 +39,7 @@ SPEED = Speed(
     small_muon_rate=1e11,
     wide_muon_rate=1e11,
     per_weight=1e-9,
+    compiled=False,
 )
 
 
