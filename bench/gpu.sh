@@ -82,6 +82,8 @@ speed() {
     --save-every-seconds 86400 --out "$out/$name" >"$out/$name.jsonl"
   grep '"event": "step"' "$out/$name.jsonl" | tail -1 | tee "$out/$name.txt"
 }
+# With "limit.json": examples_per_second of the ".txt" files times the operations of a pair, over "bf16".
+"$python" -m bench.limit --device cuda | tee "$out/limit.json"
 speed pretrain-tiny pretrain --corpus wikitext-2 --model tiny --recipe d2l --batch-size 512 \
   --max-length 64 --truncation drop --steps 400
 speed small pretrain --corpus wikitext-2 --model small --recipe d2l --steps 1

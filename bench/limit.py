@@ -4,12 +4,15 @@
 
 prints one JSON object: for each training measure the floating-point operations of a pair, and the
 largest rate (operations a second) at which this machine multiplies matrices, in fp32 and in bf16.
+`--device cuda` does so for a GPU, and for fine-tuning a base model too.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,7 @@ from bert_demo.data.batches import PairArrays
 IntArray = npt.NDArray[np.int64]
 
 _SIZES = (512, 1024, 2048, 4096)
+_SIZES_ON_DEVICE = (4096, 8192, 16384)
 _BATCHES = 8
 _SECONDS = 1.5
 
@@ -65,9 +69,9 @@ def asked_tokens(arrays: PairArrays) -> IntArray:
     return ones + counts
 
 
-def operations_per_pair(measure: str) -> float:
-    """The mean over some batches of a training measure."""
-    batches, config = workload(measure)
+def operations_per_pair(measure: str, size: str | None = None) -> float:
+    """The mean over some batches of a training measure, with the book's model or of this size."""
+    batches, config = workload(measure, size)
     classes = 2 if measure == "pretrain" else len(LABELS)
     drawn = [batches.draw(step) for step in range(_BATCHES)]
     total = sum(
@@ -77,16 +81,19 @@ def operations_per_pair(measure: str) -> float:
     return total / sum(len(one.lengths) for one in drawn)
 
 
-def matrix_rate(dtype: torch.dtype) -> float:
-    """Operations a second of the best of several square products, on all cores."""
+def matrix_rate(dtype: torch.dtype, device: str = "cpu") -> float:
+    """Operations a second of the best of several square products, on all cores of the device."""
     best = 0.0
-    for size in _SIZES:
-        square = torch.ones(size, size, dtype=dtype)
+    wait: Callable[[], None] = torch.cuda.synchronize if device == "cuda" else lambda: None
+    for size in _SIZES if device == "cpu" else _SIZES_ON_DEVICE:
+        square = torch.ones(size, size, dtype=dtype, device=device)
         square @ square  # compiled for this size
+        wait()
         end = time.perf_counter() + _SECONDS
         while True:
             begin = time.perf_counter()
             square @ square
+            wait()
             now = time.perf_counter()
             best = max(best, 2.0 * size**3 / (now - begin))
             if now > end:
@@ -96,8 +103,14 @@ def matrix_rate(dtype: torch.dtype) -> float:
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description="Measure what a machine's arithmetic allows.")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    device = parser.parse_args().device
     found: dict[str, Any] = {name: operations_per_pair(name) for name in ("pretrain", "finetune")}
-    found["fp32"], found["bf16"] = matrix_rate(torch.float32), matrix_rate(torch.bfloat16)
+    if device == "cuda":
+        found["finetune base"] = operations_per_pair("finetune", "base")
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        found[name] = matrix_rate(dtype, device)
     print(json.dumps(found))
 
 

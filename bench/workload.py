@@ -12,8 +12,15 @@ from bert_demo.data.prepare import prepare_nli, prepare_text
 BATCH_SIZE = 512
 
 
-def workload(measure: str) -> tuple[PretrainingBatches | NliBatches, BertConfig]:
+_SIZES = {"pretrain": "tiny", "finetune": "small"}
+
+
+def workload(
+    measure: str, size: str | None = None
+) -> tuple[PretrainingBatches | NliBatches, BertConfig]:
     """The batches of "pretrain" (length 64) or "finetune" (length 128), and the book's model.
+
+    With a size it is the model of this size instead.
 
     Raises:
         CorpusUnavailable: when the text is not to be had.
@@ -23,7 +30,7 @@ def workload(measure: str) -> tuple[PretrainingBatches | NliBatches, BertConfig]
         batches = PretrainingBatches(
             text, tokenizer, batch_size=BATCH_SIZE, max_length=64, truncation="drop", seed=0
         )
-        return batches, model_config("tiny", "d2l", tokenizer.vocab_size)
+        return batches, model_config(size or _SIZES[measure], "d2l", tokenizer.vocab_size)
     pairs, _ = prepare_nli("snli", "train", tokenizer)
     nli = NliBatches(
         pairs,
@@ -33,4 +40,4 @@ def workload(measure: str) -> tuple[PretrainingBatches | NliBatches, BertConfig]
         truncation="longest_first",
         seed=0,
     )
-    return nli, model_config("small", "d2l", tokenizer.vocab_size)
+    return nli, model_config(size or _SIZES[measure], "d2l", tokenizer.vocab_size)
