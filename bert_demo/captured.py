@@ -65,7 +65,7 @@ class Captured:
             # An operation that cannot be captured costs speed, not the run.
             self._captures = False
             torch.cuda.synchronize()
-            print(f"Steps are not captured as CUDA graphs: {error}", file=sys.stderr)
+            print(f"Steps are not captured as CUDA graphs ({error})", file=sys.stderr)
             return None
         self._graphs[key] = found = _Graph(graph, places, outputs)
         return found
