@@ -86,9 +86,20 @@ def chosen_attention(
 
 
 def _flash_serves(qkv: Tensor, heads: int) -> bool:
-    """Whether FlashAttention takes these numbers (Dao et al. 2022)."""
+    """Whether FlashAttention takes these numbers on their device (Dao et al. 2022)."""
     size = qkv.shape[1] // 3 // heads
-    return qkv.device.type == "cuda" and qkv.dtype in _FLASH_TYPES and size in _FLASH_SIZES
+    fits = qkv.dtype in _FLASH_TYPES and size in _FLASH_SIZES
+    return fits and qkv.device.type == "cuda" and _has_flash(qkv.device)
+
+
+@lru_cache(maxsize=8)
+def _has_flash(device: torch.device) -> bool:
+    """Whether this card (NVIDIA's, from Ampere on) and this build of torch have its kernels."""
+    return (
+        torch.version.hip is None
+        and torch.backends.cuda.is_flash_attention_available()
+        and torch.cuda.get_device_capability(device) >= (8, 0)
+    )
 
 
 def _flash_attention(qkv: Tensor, batch: PackedBatch, heads: int, rate: float) -> Tensor:

@@ -57,9 +57,11 @@ def training_memory_bytes(
     state = parameters * (16 + (2 if low == 2 else 0))
     if muon:
         state -= 4 * (layers * (4 * hidden**2 + 2 * hidden * inner) + 2 * hidden**2)
-    # A layer keeps qkv twice (packed, and fp32 by heads), its residual stream three times, the
-    # feed-forward net's inner values twice, and the attention weights.
-    width = 3 * hidden * (low + 4) + hidden * (3 * 4 + 4 * low) + inner * 2 * low
+    # A layer keeps qkv, without compiled blocks in fp32 by heads too, its residual stream three
+    # times, the feed-forward net's inner values twice, and the attention weights.
+    width = (
+        3 * hidden * (low if compiled else low + 4) + hidden * (3 * 4 + 4 * low) + inner * 2 * low
+    )
     # Of the attention weights compiled blocks keep only the dropout's random bits.
     weights = config.num_attention_heads * length * (2 if compiled else 4 * 1.5)
     dropped = (2 * hidden if config.hidden_dropout_prob else 0) + 0.0

@@ -91,8 +91,8 @@ def _measure() -> Speed:
     weight = torch.nn.Parameter(torch.ones(4_000_000, device=device))
     weight.grad = torch.ones_like(weight)
     adam = AdamW([([weight], 0.0)], 1e-3, (0.9, 0.999))
-    per_weight = _shortest(lambda: adam.step(1.0), device) / weight.numel()
-    per_muon = {size: _muon_rate(size, device, tries) for size, tries in ((SMALL, 24), (WIDE, 4))}
+    per_weight = _usual(lambda: adam.step(1.0), device) / weight.numel()
+    per_muon = {size: _muon_rate(size, device, tries) for size, tries in ((SMALL, 24), (WIDE, 7))}
     precision = "bf16" if fast_bf16(device) else "fp32"
     words = _words_rates(device, precision == "bf16")
     known = Speed(
@@ -171,8 +171,7 @@ def _scoring_seconds(
             # Looking its words up gives the matrix a gradient as large.
             return [of_inputs, of_weight + torch.zeros_like(of_weight), of_bias]
 
-        times = _times(lambda: add_up(lanes.map(share)), device, tries)
-    return median(times[2:])
+        return _usual(lambda: add_up(lanes.map(share)), device, tries)
 
 
 def _muon_rate(hidden_size: int, device: Any, tries: int) -> float:
@@ -186,7 +185,7 @@ def _muon_rate(hidden_size: int, device: Any, tries: int) -> float:
     for matrix in matrices:
         matrix.grad = torch.ones_like(matrix)
     muon = Muon(matrices, 1e-3, 0.0)
-    seconds = _shortest(lambda: muon.step(1.0), device, tries)
+    seconds = _usual(lambda: muon.step(1.0), device, tries)
     return sum(orthogonalising(*shape) for shape in shapes) / seconds
 
 
@@ -266,9 +265,12 @@ def _own_time(seconds: float, before: dict[int, float], after: dict[int, float])
     return max(seconds - main - max(waits.values(), default=0.0), 0.1 * seconds)
 
 
-def _shortest(work: Any, device: Any, tries: int = 24) -> float:
-    """Shortest time of a piece of work among some, in seconds."""
-    return min(_times(work, device, tries))
+def _usual(work: Any, device: Any, tries: int = 24) -> float:
+    """Median time of a piece of work in seconds; the first two tries only warm up.
+
+    The shortest would be the one from which too much was taken for what other programs took.
+    """
+    return median(_times(work, device, tries)[2:])
 
 
 def _times(work: Any, device: Any, tries: int) -> list[float]:

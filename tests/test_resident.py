@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,34 @@ def test_nothing_makes_the_host_wait(
     assert sums is not None and sums.shape == (4,)
     shapes = [parameter.shape for parameter in setup.model.parameters()]
     assert [None if grad is None else grad.shape for grad in grads] == shapes
+
+
+@pytest.mark.parametrize(
+    ("capability", "built", "hip", "serves"),
+    [
+        ((9, 0), True, None, True),
+        ((7, 5), True, None, False),
+        ((9, 0), False, None, False),
+        ((9, 0), True, "6.4", False),
+    ],
+)
+def test_flash_attention_is_asked_for_where_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+    capability: tuple[int, int],
+    built: bool,
+    hip: str | None,
+    serves: bool,
+) -> None:
+    attention._has_flash.cache_clear()
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: built)
+    monkeypatch.setattr(torch.version, "hip", hip)
+    for dtype, heads, fits in ((torch.bfloat16, 2, True), (torch.float32, 2, False)):
+        qkv = SimpleNamespace(device=torch.device("cuda"), dtype=dtype, shape=(5, 384))
+        assert attention._flash_serves(qkv, heads) == (serves and fits)  # type: ignore[arg-type]
+    attention._has_flash.cache_clear()
+    on_cpu = torch.ones(5, 384, dtype=torch.bfloat16)
+    assert not attention._flash_serves(on_cpu, 2)
 
 
 class FakeGraph:
