@@ -36,7 +36,7 @@ class Gradients:
 
     def __init__(self, run: RunConfig, setup: Setup, world: World) -> None:
         self._run, self._setup, self._world = run, setup, world
-        self._parameters = list(setup.model.parameters())
+        self.parameters = list(setup.model.parameters())
         self._lanes = Lanes(setup.device, setup.description["parameters"])
         self._repeats = run.training.gradient_accumulation_steps
         self._resident: Resident | None = None
@@ -58,7 +58,8 @@ class Gradients:
 
     def of_step(self, step: int) -> Share:
         """This process's share of the batch of this step, in training mode."""
-        self._setup.model.train()
+        if not self._setup.model.training:
+            self._setup.model.train()
         if self._resident is not None:
             return self._on_device(self._resident, step)
         return self._in_lanes(step)
@@ -125,13 +126,13 @@ class Gradients:
         with setup.autocast():
             losses = batch_losses(setup.model, batch)
             loss = losses[0] / masked + losses[1] / self._run.training.batch_size
-        found = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         return torch.cat([losses.detach(), own.float().view(1)]), list(found)
 
     def _added(self, one: Callable[[int], Share], step: int, shards: range) -> Share:
         """The sums and gradients of these shards, each with random numbers of its own."""
         sums = torch.zeros(4, device=self._setup.device)
-        total: list[Tensor | None] = [None] * len(self._parameters)
+        total: list[Tensor | None] = [None] * len(self.parameters)
         for shard in shards:
             noise.seed_noise(self._run.training.seed, step, shard)
             own, grads = one(shard)

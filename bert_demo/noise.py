@@ -21,7 +21,14 @@ def seed_noise(*words: int) -> None:
     """
     sequence = np.random.SeedSequence(words)
     _thread.generator = np.random.Generator(np.random.SFC64(sequence))
-    torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+    seed = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+    # What `torch.manual_seed` does, without the stack trace that it writes down each time for
+    # every kind of device that is not in use.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+    elif torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)
 
 
 class Noise(NamedTuple):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from bert_demo import checkpoint, distributed
-from bert_demo.assembly import Setup, prepare_run
+from bert_demo.assembly import prepare_run
 from bert_demo.clock import Clock, Event, Probe
 from bert_demo.config import RunConfig, run_config
 from bert_demo.device import peak_memory_bytes
@@ -148,7 +148,7 @@ def train(
                 if asked:
                     reason, message = "stopped", f"Stopped after {clock.step} steps, as asked."
                     break
-                sums, rate = _step(setup, optimizers, world, gradients, clock)
+                sums, rate = _step(optimizers, world, gradients, clock)
                 times = clock.advance()
                 if not world.leads:
                     continue
@@ -209,19 +209,14 @@ def resumable(folder: Path) -> RunConfig:
 
 
 def _step(
-    setup: Setup,
-    optimizers: Optimizers,
-    world: distributed.World,
-    gradients: Gradients,
-    clock: Clock,
+    optimizers: Optimizers, world: distributed.World, gradients: Gradients, clock: Clock
 ) -> tuple[Tensor, float]:
     """Forward, backward and update on one batch; the sums over it, (4,), and the step size."""
     sums, found = gradients.of_step(clock.step)
-    parameters = list(setup.model.parameters())
-    for parameter, grad in zip(parameters, found, strict=True):
+    for parameter, grad in zip(gradients.parameters, found, strict=True):
         parameter.grad = grad
     sums = world.sum(sums)
-    world.sum_gradients(parameters)
+    world.sum_gradients(gradients.parameters)
     return sums, optimizers.step(clock.spent())
 
 

@@ -236,6 +236,8 @@ class PretrainingBatches(Batches):
         other = self._elsewhere(first, generator)
         for _ in range(_REDRAWS if self._drops else 0):
             long = self._lengths[first] + self._lengths[other] > self.max_length - 3
+            if not long.any():
+                break
             other = np.where(long, self._elsewhere(first, generator), other)
         second = np.where(is_next, first + 1, other)
         a, b = (Side(self._offsets[one], self._lengths[one]) for one in (first, second))
