@@ -7,7 +7,6 @@ hundred numbers and does the rest by itself, in sizes that repeat.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 
 import torch
 from torch import Tensor
@@ -31,30 +30,19 @@ device; and a gradient for each parameter."""
 class Gradients:
     """What this process computes of every batch: its share of the sums and of the gradients.
 
-    The gradients are those of the mean over the whole batch, all processes' shares together.
+    The gradients are those of the mean over the whole batch, all processes' shares together. They
+    are asked for inside `with gradients.lanes`.
     """
 
     def __init__(self, run: RunConfig, setup: Setup, world: World) -> None:
         self._run, self._setup, self._world = run, setup, world
         self.parameters = list(setup.model.parameters())
-        self._lanes = Lanes(setup.device, setup.description["parameters"])
+        self.lanes = Lanes(setup.device, setup.description["parameters"])
         self._repeats = run.training.gradient_accumulation_steps
         self._resident: Resident | None = None
         if setup.device.type == "cuda":
             self._resident = Resident(setup.batches, setup.device)
         self._captured = Captured(self._of_plan, setup.device)
-
-    def __enter__(self) -> Gradients:
-        self._lanes.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lanes.__exit__(kind, error, trace)
 
     def of_step(self, step: int) -> Share:
         """This process's share of the batch of this step, in training mode."""
@@ -67,7 +55,7 @@ class Gradients:
     def _in_lanes(self, step: int) -> Share:
         arrays = self._setup.batches.draw(step)
         masked, pairs = arrays.masked, len(arrays.labels)
-        lanes = self._lanes
+        lanes = self.lanes
         used = lanes.count
         if pairs < 2 * lanes.count * self._repeats * self._world.size:
             used = 1

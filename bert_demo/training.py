@@ -139,7 +139,7 @@ def train(
     clock.tick()
     clock.seconds = clock.seconds if resume else 0.0
     try:
-        with gradients:
+        with gradients.lanes:
             while True:
                 asked = should_stop is not None and should_stop()
                 asked, clock.seconds = world.agree(asked, clock.seconds, setup.device)

@@ -118,7 +118,8 @@ def a_setup(task: str, **changes: Any) -> tuple[RunConfig, Setup]:
 
 
 def on_device(run: RunConfig, setup: Setup, world: World, step: int) -> Share:
-    with Gradients(run, setup, world) as found:
+    found = Gradients(run, setup, world)
+    with found.lanes:
         found._resident = Resident(setup.batches, CPU)
         return found.of_step(step)
 
@@ -130,8 +131,9 @@ def test_the_device_has_the_lanes_gradients(
 ) -> None:
     monkeypatch.setattr(library, "serves", lambda _: False)
     run, setup = a_setup(task, gradient_accumulation_steps=parts)
-    with Gradients(run, setup, World()) as lanes:
-        expected_sums, expected = lanes.of_step(4)
+    plain = Gradients(run, setup, World())
+    with plain.lanes:
+        expected_sums, expected = plain.of_step(4)
     sums, found = on_device(run, setup, World(), 4)
     torch.testing.assert_close(sums, expected_sums, atol=1e-4, rtol=1e-5)
     for grad, right in zip(found, expected, strict=True):
@@ -161,7 +163,8 @@ def test_nothing_makes_the_host_wait(
     setup.model.to(META, torch.bfloat16 if flash else torch.float32)
     with pytest.raises((RuntimeError, NotImplementedError)):
         torch.ones(3, device=META).sum().item()
-    with Gradients(run, setup, World()) as work:
+    work = Gradients(run, setup, World())
+    with work.lanes:
         resident = work._resident = Resident(setup.batches, META)
         plan = setup.batches.plan(0)
         sums, *grads = work._of_plan((resident.size_of(plan),), resident.sent(plan))
