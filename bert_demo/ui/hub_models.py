@@ -75,7 +75,6 @@ def create_hub_models(context: AppContext, tab: gr.Tab) -> None:
 
     outputs = [shown, here, there]
     quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
-    once: dict[str, Any] = {"trigger_mode": "once", **quiet}
     tab.select(
         lambda *values: answer(listing(context), *values),
         [here, context.browser],
@@ -83,14 +82,22 @@ def create_hub_models(context: AppContext, tab: gr.Tab) -> None:
         show_progress="hidden",
         **quiet,
     )
-    fetch.click(bring, [repo, here, context.browser], outputs, show_progress_on=shown, **once)
+    fetch.click(
+        bring,
+        [repo, here, context.browser],
+        outputs,
+        show_progress_on=shown,
+        trigger_mode="once",
+        **quiet,
+    )
     delete.click(
         remove,
         [here, here, context.browser],
         outputs,
         js=_ask(),
         show_progress="hidden",
-        **once,
+        trigger_mode="always_last",  # a "yes" right after a "no" counts
+        **quiet,
     )
 
 

@@ -106,7 +106,7 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
             [listed, context.browser],
             [listed, leaders],
             js="(list, browser) => window.bertDemo.whenSure(list, browser)",
-            trigger_mode="once",
+            trigger_mode="always_last",  # a "yes" right after a "no" counts
             **quiet,
         ).then(overlay, [listed, by], curves, **quiet)
         create_publish_part(context, tab, listed)
