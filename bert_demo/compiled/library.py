@@ -80,19 +80,13 @@ def load() -> str | None:
         return _reason
 
 
-def compiler_here() -> str | None:
-    """Where the C++ compiler is that `load` would use: the one that CXX names, else a known one."""
-    named = os.environ.get("CXX")
-    if named:
-        return shutil.which(named)
-    return next(filter(None, map(shutil.which, _COMPILERS)), None)
-
-
 def _build() -> ctypes.CDLL:
     """Compile what the cache lacks; raises `OSError` with the reason if that cannot be."""
-    compiler = compiler_here()
+    named = os.environ.get("CXX")
+    compiler = (
+        shutil.which(named) if named else next(filter(None, map(shutil.which, _COMPILERS)), None)
+    )
     if compiler is None:
-        named = os.environ.get("CXX")
         raise OSError(
             f"CXX names {named}, which is not there" if named else "there is no C++ compiler"
         )

@@ -84,14 +84,14 @@ class Resident:
         Places of masks that are not there ask about the last token, with the label -1.
         """
         columns = sent[:-1].view(_COLUMNS, size.pairs)
-        places, bounds, at, real = self._places(columns, size.tokens)
+        pair, bounds, at, real = self._places(columns, size.tokens)
         ids, types, words = lay_out(
             at, self._first, self._second, self._tokenizer.cls_id, self._tokenizer.sep_id
         )
         ids = ids.masked_fill(~real, self._tokenizer.pad_id)
         positions = labels = None
         if self._masks:
-            draw = uniform(self._offsets(columns, places), sent[-1])
+            draw = self._draw(sent, columns, pair)
             vocab_size, mask_id = self._tokenizer.vocab_size, self._tokenizer.mask_id
             ids, chosen = mask_tokens(ids, words & real, vocab_size, mask_id, draw)
             positions, labels = _gathered(chosen, size.masks)
@@ -110,8 +110,8 @@ class Resident:
     def count_masks(self, sent: Tensor, size: Size) -> Tensor:
         """How many positions of a plan that was `sent` are to be guessed, (), on the device."""
         columns = sent[:-1].view(_COLUMNS, size.pairs)
-        places, _, at, real = self._places(columns, size.tokens)
-        draw = uniform(self._offsets(columns, places), sent[-1])
+        pair, _, at, real = self._places(columns, size.tokens)
+        draw = self._draw(sent, columns, pair)
         chosen: Tensor = (at.in_first | at.in_second) & real & (draw < CHOSEN)
         return chosen.sum()
 
@@ -134,11 +134,13 @@ class Resident:
         found = columns[:4].index_select(1, pair)
         return pair, bounds.int(), Place(place, *found.unbind(0)), row < pairs
 
-    def _offsets(self, columns: Tensor, pair: Tensor) -> Tensor:
-        """Each token's place in the whole batch, (T,), of which this may be a part."""
+    def _draw(self, sent: Tensor, columns: Tensor, pair: Tensor) -> Tensor:
+        """Each token's number, (T,), by its place in the whole batch, of which this may be part."""
         lengths = columns[2] + columns[3] + 3
         moved = columns[5] - (lengths.cumsum(0) - lengths)
-        return torch.arange(len(pair), device=pair.device) + moved.index_select(0, pair)
+        places = torch.arange(len(pair), device=pair.device) + moved.index_select(0, pair)
+        drawn: Tensor = uniform(places, sent[-1])
+        return drawn
 
 
 def _gathered(chosen: Tensor, room: int) -> tuple[Tensor, Tensor]:
