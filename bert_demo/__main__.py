@@ -2,7 +2,7 @@
 
 import sys
 
-from bert_demo.cli import main
+from bert_demo.cli.parser import main
 
 if __name__ == "__main__":
     sys.exit(main())

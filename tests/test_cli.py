@@ -19,8 +19,9 @@ import torch
 from safetensors.torch import load_file
 
 import bert_demo
-from bert_demo import cli, cli_commands, cli_output, training
+from bert_demo import training
 from bert_demo.checkpoint import save
+from bert_demo.cli import commands, output, parser
 from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA, BertConfig
 from bert_demo.model import BertModel
 from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
@@ -45,7 +46,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a command; gives its exit code, stdout and stderr."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        code = cli.main([str(argument) for argument in arguments])
+        code = parser.main([str(argument) for argument in arguments])
         return code, *capsys.readouterr()
 
     return call
@@ -83,7 +84,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint made by the command, two steps old."""
     out = tmp_path_factory.mktemp("runs") / "trained"
-    assert cli.main(["pretrain", *SMALL, "--steps", "2", "--out", str(out)]) == 0
+    assert parser.main(["pretrain", *SMALL, "--steps", "2", "--out", str(out)]) == 0
     return out
 
 
@@ -98,7 +99,7 @@ def test_help_names_every_command(run: Run) -> None:
         code, text, _ = run(name, "--help")
         assert code == 0
         assert "--json" in text
-        assert callable(getattr(cli_commands, name.replace("-", "_")))
+        assert callable(getattr(commands, name.replace("-", "_")))
 
 
 def test_version(run: Run) -> None:
@@ -372,7 +373,7 @@ def test_a_failed_run_is_exit_code_1(
 
 
 def test_numbers_that_json_does_not_have_become_null(capsys: pytest.CaptureFixture[str]) -> None:
-    cli_output.emit({"a": float("nan"), "b": [float("inf"), 1.5], "c": {"d": -float("inf")}})
+    output.emit({"a": float("nan"), "b": [float("inf"), 1.5], "c": {"d": -float("inf")}})
     assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1.5], "c": {"d": None}}
 
 
@@ -387,18 +388,18 @@ def test_the_bar_appears_on_a_terminal_alone(
         "loss": 7.0,
         "examples_per_second": 512.0,
     }
-    cli_output.TrainingReport(as_json=False).show(step)
+    output.TrainingReport(as_json=False).show(step)
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "100")
-    report = cli_output.TrainingReport(as_json=False)
+    report = output.TrainingReport(as_json=False)
     report.show(step)
     report.clear()
     drawn, cleared, _ = capsys.readouterr().err[1:].split("\r")
     assert drawn.rstrip() == "[###############     ] step 30  loss 7.000  512 pairs/s  0:20 left"
     assert not cleared.strip()
     assert len(drawn) == len(cleared) == 99
-    cli_output.TrainingReport(as_json=True).show(step)
+    output.TrainingReport(as_json=True).show(step)
     assert capsys.readouterr().err == ""
 
 

@@ -18,7 +18,7 @@ from bert_demo import load
 COMMAND = """
 import os, sys
 from pathlib import Path
-from bert_demo.cli import main
+from bert_demo.cli.parser import main
 Path(sys.argv[1], "pid" + os.environ.get("RANK", "0")).write_text(str(os.getpid()))
 raise SystemExit(main(sys.argv[2:]))
 """

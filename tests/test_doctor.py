@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from bert_demo import device as hardware
-from bert_demo import doctor
+from bert_demo.cli import doctor
 from bert_demo.compiled import library
 
 

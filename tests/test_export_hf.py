@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from bert_demo import checkpoint, cli, noise, predict
+from bert_demo import checkpoint, noise, predict
 from bert_demo.checkpoint import CheckpointError
+from bert_demo.cli import parser
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.interop.export import export_hf
 from bert_demo.interop.hugging_face import import_hf
@@ -236,11 +237,11 @@ def test_the_command_says_what_it_wrote(
 ) -> None:
     source = saved(tmp_path / "ours", pieces, "nli")
     flags = ["export-hf", str(source), "--out", str(tmp_path / "out")]
-    assert cli.main(flags) == 0
+    assert parser.main(flags) == 0
     assert "BertForSequenceClassification" in capsys.readouterr().out
-    assert cli.main(flags) == 2
+    assert parser.main(flags) == 2
     assert "--overwrite" in capsys.readouterr().err
-    assert cli.main([*flags, "--overwrite", "--json"]) == 0
+    assert parser.main([*flags, "--overwrite", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert set(report["files"]) == {path.name for path in (tmp_path / "out").iterdir()}
     stored = json.loads((tmp_path / "out/config.json").read_text(encoding="utf-8"))

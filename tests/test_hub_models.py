@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hub_server import COMMIT, hub_server
 
-from bert_demo import cli
+from bert_demo.cli import parser
 from bert_demo.importer import Importer, repo_id
 from bert_demo.interop.known import KNOWN_MODELS
 from bert_demo.ui import hosting, hub_models
@@ -198,7 +198,7 @@ def test_a_space_is_public() -> None:
 
 
 def test_known_models_are_named_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["import-hf", "--help"]) == 0
+    assert parser.main(["import-hf", "--help"]) == 0
     text = "".join(capsys.readouterr().out.split())
     for model in KNOWN_MODELS:
         assert repo_id(model.repo_id) == model.repo_id

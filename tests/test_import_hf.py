@@ -14,7 +14,8 @@ from intruder import Intruder
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bert_demo import checkpoint, cli, predict
+from bert_demo import checkpoint, predict
+from bert_demo.cli import parser
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.interop import untrusted
 from bert_demo.interop.hugging_face import import_hf
@@ -478,11 +479,11 @@ def test_a_repository_is_read_from_the_local_mirror(
     monkeypatch.setenv("BERT_DEMO_DATA", str(mirror))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     out = tmp_path / "out"
-    assert cli.main(["import-hf", "some/bert", "--out", str(out), "--json"]) == 0
+    assert parser.main(["import-hf", "some/bert", "--out", str(out), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["source"] == "some/bert" and report["task"] == "pretraining"
     assert_same_numbers(checkpoint.load(out).model, theirs)
-    assert cli.main(["import-hf", str(mirror / "models/some/bert"), "--out", str(out)]) == 2
+    assert parser.main(["import-hf", str(mirror / "models/some/bert"), "--out", str(out)]) == 2
     assert "--overwrite" in capsys.readouterr().err
 
 

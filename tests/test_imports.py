@@ -43,7 +43,7 @@ def test_import_bert_demo_is_light() -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["pretrain", "--help"], ["pretrain"]])
 def test_help_and_usage_errors_are_light(arguments: list[str]) -> None:
-    code = f"from bert_demo import cli; cli.main({arguments!r})"
+    code = f"from bert_demo.cli.parser import main; main({arguments!r})"
     assert not imported_after(code).intersection(HEAVY)
 
 

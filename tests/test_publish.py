@@ -17,7 +17,7 @@ from hub_writes import TOKEN, WritableHub, hub, turn_to, writable_hub
 from huggingface_hub import constants
 
 from bert_demo import checkpoint, hub_words, noise
-from bert_demo.cli import main
+from bert_demo.cli.parser import main
 from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.interop.hugging_face import import_hf
 from bert_demo.model import BertModel

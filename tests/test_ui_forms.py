@@ -13,8 +13,9 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from bert_demo import capacity, cli, cli_commands
+from bert_demo import capacity
 from bert_demo.capacity import Observation, Speed, TextFacts
+from bert_demo.cli import commands, parser
 from bert_demo.command import command_line
 from bert_demo.config import TEACHING_SETTINGS, RunConfig, TrainingConfig, settings_of
 from bert_demo.runs.record import METRICS
@@ -135,9 +136,9 @@ def test_the_command_line_makes_the_same_run(task: str, monkeypatch: pytest.Monk
     assert words[:3] == ["python", "-m", "bert_demo"]
     seen: list[argparse.Namespace] = []
     for name in ("pretrain", "finetune"):
-        monkeypatch.setattr(cli_commands, name, lambda arguments: seen.append(arguments) or 0)
-    assert cli.main(words[3:]) == 0
-    assert cli_commands._run_config(seen[0], task, None) == run
+        monkeypatch.setattr(commands, name, lambda arguments: seen.append(arguments) or 0)
+    assert parser.main(words[3:]) == 0
+    assert commands._run_config(seen[0], task, None) == run
 
 
 # Before a run

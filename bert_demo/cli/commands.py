@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from bert_demo.cli_output import TrainingReport, emit, note, say, table
+from bert_demo.cli.output import TrainingReport, emit, note, say, table
 from bert_demo.config import (
     LABELS,
     NLI_CORPORA,
@@ -348,7 +348,7 @@ def _report(flags: Namespace, report: SourceReport) -> None:
 
 def doctor(flags: Namespace) -> int:
     """What this computer offers."""
-    from bert_demo.doctor import lines, report
+    from bert_demo.cli.doctor import lines, report
 
     found = report()
     if flags.json:

@@ -46,30 +46,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    from bert_demo import cli_output
+    from bert_demo.cli import output
 
     try:
         arguments = build_parser().parse_args(argv)
-        from bert_demo import cli_commands
+        from bert_demo.cli import commands
 
-        code: int = getattr(cli_commands, arguments.function)(arguments)
+        code: int = getattr(commands, arguments.function)(arguments)
         sys.stdout.flush()
         return code
     except SystemExit as finished:  # --help and --version
         return int(finished.code or 0)
     except KeyboardInterrupt:
-        cli_output.note("Stopped by Ctrl-C.")
+        output.note("Stopped by Ctrl-C.")
         return 130
     except BrokenPipeError:
         # Python flushes stdout once more on its way out, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except ValueError as error:
-        cli_output.note(str(error))
+        output.note(str(error))
         return 2
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        cli_output.note(f"The system refused: {error.strerror or error}{where}.")
+        output.note(f"The system refused: {error.strerror or error}{where}.")
         return 1
 
 
