@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from bert_demo.checkpoint import load, save
     from bert_demo.config import BertConfig, RunConfig, TrainingConfig
     from bert_demo.contexts import compare
+    from bert_demo.data.tokenizer import Tokenizer
     from bert_demo.interop.d2l import import_d2l
     from bert_demo.interop.export import export_hf
     from bert_demo.interop.hugging_face import import_hf
     from bert_demo.model import BertModel
     from bert_demo.predict import classify, encode, evaluate, fill_mask
-    from bert_demo.tokenizer import Tokenizer
     from bert_demo.training import train
 
 # PyTorch's threads wait for their next work by counting, here for a quarter of a millisecond; by
@@ -68,7 +68,7 @@ _HOME = {
     "encode": "predict",
     "evaluate": "predict",
     "fill_mask": "predict",
-    "Tokenizer": "tokenizer",
+    "Tokenizer": "data.tokenizer",
     "train": "training",
 }
 

@@ -16,12 +16,12 @@ from bert_demo import checkpoint, noise
 from bert_demo.config import LABELS, BertConfig, RunConfig
 from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
+from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.device import fast_bf16, pick_device
 from bert_demo.distillation import taught_pairs
 from bert_demo.distributed import World
 from bert_demo.first_weights import log_frequencies, prime
 from bert_demo.model import BertModel
-from bert_demo.tokenizer import Tokenizer
 
 # Validation draws its pairs and masks from a seed of its own: the same for every run.
 _VALIDATION_SEED = 12345

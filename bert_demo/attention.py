@@ -21,7 +21,7 @@ from bert_demo.bucketed_attention import (
     sequence_lengths,
 )
 from bert_demo.compiled import blocks, library
-from bert_demo.packing import PackedBatch, resized
+from bert_demo.data.packing import PackedBatch, resized
 
 _FLASH_TYPES = (torch.bfloat16, torch.float16)
 _FLASH_SIZES = range(8, 257, 8)

@@ -13,9 +13,9 @@ from typing import Any
 
 from bert_demo import checkpoint
 from bert_demo.card import model_card
+from bert_demo.data.files import explained, writers_path
 from bert_demo.keeper import METRICS, read_metrics
 from bert_demo.sharing import without_paths
-from bert_demo.storage import explained, writers_path
 
 CARD = "README.md"
 _POINTS = 200

@@ -138,15 +138,15 @@ def text_facts(run: RunConfig) -> TextFacts:
     Raises `ValueError` where the checkpoint to start from cannot be read.
     """
     from bert_demo import checkpoint
-    from bert_demo.data import prepare, sources
+    from bert_demo.data import corpora, prepare
 
     tokenizer = None
     if run.start_from is not None:
-        from bert_demo.tokenizer import Tokenizer
+        from bert_demo.data.tokenizer import Tokenizer
 
         checkpoint.read_config(Path(run.start_from))
         tokenizer = Tokenizer.load(Path(run.start_from) / "tokenizer.json")
-    place = sources.whereabouts(run.corpus)
+    place = corpora.whereabouts(run.corpus)
     if "not here" in place or "the Hub (" in place:
         known = _PUBLISHED[run.corpus]
         vocab_size = known.vocab_size if tokenizer is None else tokenizer.vocab_size

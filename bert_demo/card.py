@@ -21,7 +21,7 @@ from bert_demo.config import (
     from_dict,
     run_config,
 )
-from bert_demo.data.sources import CORPORA, CorpusSpec
+from bert_demo.data.corpora import CORPORA, CorpusSpec
 from bert_demo.estimate import count_parameters
 from bert_demo.keeper import read_metrics
 from bert_demo.sharing import without_paths

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bert_demo.config import LABELS, TASKS, BertConfig, from_dict
-from bert_demo.storage import (
+from bert_demo.data.files import (
     CheckpointError,
     explained,
     is_empty,
@@ -31,7 +31,7 @@ from bert_demo.storage import (
     write_tensors,
     writers_path,
 )
-from bert_demo.tokenizer import Tokenizer
+from bert_demo.data.tokenizer import Tokenizer
 
 if TYPE_CHECKING:  # a page that starts reads what checkpoints say of themselves, without torch
     from torch import Tensor

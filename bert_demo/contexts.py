@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.model import BertModel
 from bert_demo.predict import encode_all, encode_ids
-from bert_demo.tokenizer import Tokenizer
 
 # In a text given to `compare`: what follows is the second text of a pair.
 _PAIR_MARK = re.compile(r"<sep>|\[sep\]", re.IGNORECASE)

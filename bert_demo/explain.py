@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA
-from bert_demo.data.sources import CORPORA, CorpusUnavailable, locate
-from bert_demo.tokenizer import Tokenizer
+from bert_demo.data.corpora import CORPORA, CorpusUnavailable, locate
+from bert_demo.data.tokenizer import Tokenizer
 
 Floats = npt.NDArray[np.float64]
 

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from bert_demo import kernels, noise
 from bert_demo.attention import attention, chosen_attention, padded_attention
 from bert_demo.config import LABELS, TASKS, BertConfig
-from bert_demo.packing import PackedBatch, resized
+from bert_demo.data.packing import PackedBatch, resized
 
 Stream = tuple[Tensor, Tensor]
 """Hidden states (T, H) to be added to, and the same as matrix products read them."""

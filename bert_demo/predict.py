@@ -22,10 +22,10 @@ from torch import Tensor
 
 from bert_demo.config import LABELS
 from bert_demo.data.batches import NliBatches
+from bert_demo.data.packing import pack, unpack
+from bert_demo.data.tokenizer import Encoded, Tokenizer
 from bert_demo.lanes import Lanes
 from bert_demo.model import BertModel
-from bert_demo.packing import pack, unpack
-from bert_demo.tokenizer import Encoded, Tokenizer
 
 if TYPE_CHECKING:
     from bert_demo.data.prepare import TokenizedNli

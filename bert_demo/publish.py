@@ -27,12 +27,12 @@ from bert_demo import checkpoint, hub_words
 from bert_demo.card import model_card
 from bert_demo.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from bert_demo.data import hub
+from bert_demo.data.files import explained, part_folder, put_folder, writers_path
 from bert_demo.hub_words import LOG_IN, HubFailure, check_name, in_words, login
 from bert_demo.interop.export import export_hf
 from bert_demo.interop.model_files import Progress, fetching
 from bert_demo.keeper import METRICS, read_metrics
 from bert_demo.sharing import metrics_csv, without_paths
-from bert_demo.storage import explained, part_folder, put_folder, writers_path
 
 CARD, NUMBERS, EXPORT = "README.md", "metrics.csv", "transformers"
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from bert_demo import checkpoint
 from bert_demo.checkpoint import Checkpoint, CheckpointError
 from bert_demo.config import BertConfig, from_dict
-from bert_demo.data.sources import CORPORA
+from bert_demo.data.corpora import CORPORA
 from bert_demo.estimate import count_parameters
 
 if TYPE_CHECKING:

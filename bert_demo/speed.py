@@ -48,7 +48,7 @@ def measured_speed() -> Speed:
 
     Raises `ValueError` if it cannot be measured.
     """
-    from bert_demo.data.sources import cache_dir
+    from bert_demo.data.files import cache_dir
 
     facts = f"{_METHOD}-{metadata.version('torch')}-{usable_cores()}-cores"
     path = cache_dir() / f"speed-{facts}.json"

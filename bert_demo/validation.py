@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bert_demo.data.batches import TrainingBatch
+from bert_demo.data.packing import resized
 from bert_demo.kernels import steady
 from bert_demo.model import BertModel
-from bert_demo.packing import resized
 
 if TYPE_CHECKING:
     from bert_demo.assembly import Setup

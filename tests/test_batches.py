@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from bert_demo.data.batches import NliBatches, PretrainingBatches
-from bert_demo.packing import pack, unpack
-from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
+from bert_demo.data.packing import pack, unpack
+from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 WORDS = [*SPECIAL_TOKENS, *(f"w{i}" for i in range(300))]
 

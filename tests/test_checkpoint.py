@@ -21,12 +21,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bert_demo import checkpoint, storage
+from bert_demo import checkpoint
 from bert_demo.checkpoint import CheckpointError
 from bert_demo.config import LABELS, BertConfig
+from bert_demo.data import files
+from bert_demo.data.packing import pack
+from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.model import BertModel
-from bert_demo.packing import pack
-from bert_demo.tokenizer import Tokenizer
 
 WORDS = ["<unk>", "<pad>", "<mask>", "<cls>", "<sep>", "a", "crane", "is", "flying", "."]
 CONFIG = BertConfig(
@@ -233,7 +234,7 @@ def killed_at_move(
         patch.setattr(Path, "replace", dying(Path.replace))
         patch.setattr(Path, "rename", dying(Path.rename))
         # The dead do not clean up either.
-        patch.setattr(storage.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr(files.shutil, "rmtree", lambda *_, **__: None)
         try:
             action()
         except Killed:
@@ -416,7 +417,7 @@ def test_a_disk_that_fails_keeps_the_checkpoint_before(
 
     def failing(*_: Any, **__: Any) -> None:
         if broken == "save_file":  # how safetensors says it
-            raise storage.SafetensorError(f"Error while serializing: I/O error (os error {code})")
+            raise files.SafetensorError(f"Error while serializing: I/O error (os error {code})")
         raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as patch:

@@ -23,8 +23,8 @@ from bert_demo import training
 from bert_demo.checkpoint import save
 from bert_demo.cli import commands, output, parser
 from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA, BertConfig
+from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import BertModel
-from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = "a crane is flying driver came he just left man sleeping nobody outside . ,"

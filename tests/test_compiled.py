@@ -18,8 +18,8 @@ from bert_demo import kernels
 from bert_demo.compiled import blocks, library
 from bert_demo.config import BertConfig
 from bert_demo.data.batches import TrainingBatch
+from bert_demo.data.packing import pack
 from bert_demo.model import BertModel
-from bert_demo.packing import pack
 from bert_demo.validation import batch_losses
 
 ROWS = 13

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from bert_demo import checkpoint, predict
 from bert_demo.config import BertConfig, RunConfig, TrainingConfig
-from bert_demo.data.pairings import pair_anew
+from bert_demo.data.new_pairs import pair_anew
 from bert_demo.data.prepare import nli_source, prepare_nli
 from bert_demo.data.snli import NliTexts
 from bert_demo.distillation import taught_pairs

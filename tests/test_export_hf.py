@@ -14,11 +14,11 @@ from bert_demo import checkpoint, noise, predict
 from bert_demo.checkpoint import CheckpointError
 from bert_demo.cli import parser
 from bert_demo.config import LABELS, BertConfig
+from bert_demo.data.packing import pack
+from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.interop.export import export_hf
 from bert_demo.interop.hugging_face import import_hf
 from bert_demo.model import BertModel
-from bert_demo.packing import pack
-from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 transformers = pytest.importorskip("transformers")
 

@@ -18,8 +18,8 @@ pytest.importorskip("gradio")
 
 from bert_demo import checkpoint, noise
 from bert_demo.config import BertConfig, RunConfig, TrainingConfig
+from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import BertModel
-from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.ui import hub_models
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.model_menu import choices

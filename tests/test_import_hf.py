@@ -17,9 +17,9 @@ from torch import Tensor
 from bert_demo import checkpoint, predict
 from bert_demo.cli import parser
 from bert_demo.config import RunConfig, TrainingConfig
+from bert_demo.data.packing import pack
 from bert_demo.interop import untrusted
 from bert_demo.interop.hugging_face import import_hf
-from bert_demo.packing import pack
 from bert_demo.training import train
 
 transformers = pytest.importorskip("transformers")

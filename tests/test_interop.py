@@ -16,9 +16,9 @@ from intruder import Intruder
 from torch import Tensor, nn
 
 from bert_demo import checkpoint
+from bert_demo.data.packing import pack
 from bert_demo.interop import d2l, untrusted
 from bert_demo.interop.d2l import import_d2l
-from bert_demo.packing import pack
 
 SPECIALS = ["<unk>", "<pad>", "<mask>", "<cls>", "<sep>"]
 WORDS = ["!", "a", "crane", *SPECIALS, "flies"]  # the book sorts: <unk> need not come first

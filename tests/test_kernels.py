@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bert_demo import attention, kernels, noise
 from bert_demo.compiled import library
-from bert_demo.packing import pack
+from bert_demo.data.packing import pack
 
 GROUPS = ((3, 1), (2, 5), (1, 6), (4, 9))
 TOKENS = sum(count * length for count, length in GROUPS)

@@ -11,11 +11,11 @@ import torch
 
 from bert_demo import contexts, predict
 from bert_demo.config import LABELS, BertConfig
+from bert_demo.data.packing import pack
 from bert_demo.data.prepare import tokenize_nli
 from bert_demo.data.snli import pairs as nli_pairs
+from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import BertModel
-from bert_demo.packing import pack
-from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 TEXT = """
 a an the crane bird is was flying driver came he just left lifts steel cr ##ane river in

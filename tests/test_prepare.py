@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bert_demo.data import arrays
+from bert_demo.data import cache
+from bert_demo.data.corpora import CorpusUnavailable
 from bert_demo.data.prepare import prepare_nli, prepare_text
-from bert_demo.data.sources import CorpusUnavailable
-from bert_demo.tokenizer import Tokenizer
+from bert_demo.data.tokenizer import Tokenizer
 
 TEXT = [
     " The crane flew over the river . The crane landed . It ate . \n",
@@ -177,14 +177,14 @@ def test_the_loser_of_a_race_takes_the_winners_entry(
     mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = ["a"]
-    winner = arrays.Entry({"x": np.arange(3)}, {"by": "winner"})
-    loser = arrays.Entry({"x": np.arange(3)}, {"by": "loser"})
+    winner = cache.Entry({"x": np.arange(3)}, {"by": "winner"})
+    loser = cache.Entry({"x": np.arange(3)}, {"by": "loser"})
 
-    def build() -> arrays.Entry:
-        arrays.cached("race", facts, lambda: winner)
+    def build() -> cache.Entry:
+        cache.cached("race", facts, lambda: winner)
         return loser
 
-    assert arrays.cached("race", facts, build).meta == {"by": "winner"}
+    assert cache.cached("race", facts, build).meta == {"by": "winner"}
     assert len(_entries(tmp_path)) == 1
 
 
@@ -221,9 +221,9 @@ def test_what_a_killed_process_left_is_removed(mirror: Path, tmp_path: Path) -> 
 
 
 def test_empty_arrays_are_cached_too(mirror: Path) -> None:
-    entry = arrays.Entry({"x": np.zeros(0, np.uint16)}, {})
+    entry = cache.Entry({"x": np.zeros(0, np.uint16)}, {})
     for _ in range(2):
-        assert arrays.cached("empty", [], lambda: entry).arrays["x"].shape == (0,)
+        assert cache.cached("empty", [], lambda: entry).arrays["x"].shape == (0,)
 
 
 def test_a_corpus_that_is_nowhere_says_what_to_do(

@@ -13,9 +13,9 @@ import bert_demo
 from bert_demo.config import model_config
 from bert_demo.data.crane_world import PROBES
 from bert_demo.data.prepare import prepare_text
+from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import BertModel
 from bert_demo.runs.probes import film_frame, separation
-from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 
 @pytest.mark.parametrize("vocabulary", ["word", "wordpiece"])

@@ -19,11 +19,11 @@ from huggingface_hub import constants
 from bert_demo import checkpoint, hub_words, noise
 from bert_demo.cli.parser import main
 from bert_demo.config import BertConfig, RunConfig, TrainingConfig
+from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.interop.hugging_face import import_hf
 from bert_demo.model import BertModel
 from bert_demo.publish import fetch, publish
 from bert_demo.sharing import model_name, without_paths
-from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.publish_part import published
 from bert_demo.ui.settings import AppSettings

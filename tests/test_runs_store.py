@@ -13,12 +13,12 @@ import pytest
 
 from bert_demo import checkpoint, keeper
 from bert_demo.config import RunConfig, TrainingConfig, model_config
+from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import BertModel
 from bert_demo.runs import record
 from bert_demo.runs.record import Status, held, read_json, write_json, write_status
 from bert_demo.runs.store import NotAllowed, RunStore
 from bert_demo.runs.tail import REWIND
-from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = RunConfig(training=TrainingConfig(steps=5))

@@ -15,10 +15,10 @@ import torch
 
 from bert_demo import checkpoint, noise
 from bert_demo.config import BertConfig
+from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import BertModel
 from bert_demo.predict import encode
 from bert_demo.shelf import ModelShelf
-from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 TOKENIZER = Tokenizer.from_words([*SPECIAL_TOKENS, "a", "crane", "is", "flying"])
 CONFIG = BertConfig(

@@ -17,7 +17,7 @@ import pyarrow.parquet
 import pytest
 from hub_server import COMMIT, HubServer, hub_server
 
-from bert_demo.data import sources
+from bert_demo.data import corpora, files
 
 REPO = "datasets/stanfordnlp/snli"
 FILE = "plain_text/test-00000-of-00001.parquet"
@@ -26,11 +26,11 @@ ROOT = Path(__file__).resolve().parent.parent
 # The client reads its environment when it is imported, so each case gets a Python of its own.
 _SCRIPT = """
 import json, sys, time
-from bert_demo.data import sources
+from bert_demo.data import corpora
 for name, arguments in json.loads(sys.argv[1]):
     start = time.monotonic()
     try:
-        answer = getattr(sources, name)(**arguments)
+        answer = getattr(corpora, name)(**arguments)
         told = answer if isinstance(answer, str) else {**vars(answer), "path": str(answer.path)}
     except ValueError as error:
         told = {"error": str(error), "type": type(error).__name__}
@@ -320,25 +320,25 @@ def test_models_are_found_beside_datasets(tmp_path: Path, ask: Asker) -> None:
 )
 def test_impossible_names(arguments: dict[str, str], words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
-        sources.locate(**arguments, offline=True)
+        corpora.locate(**arguments, offline=True)
 
 
 def test_unknown_corpus_and_split() -> None:
     with pytest.raises(
         ValueError, match="it must be one of: wikitext-2, snli, wikitext-2-snli, crane-world"
     ):
-        sources.corpus_file("imdb", "train")
+        corpora.corpus_file("imdb", "train")
     with pytest.raises(ValueError, match="no split 'dev'; it must be one of: train, validation"):
-        sources.corpus_file("snli", "dev")
+        corpora.corpus_file("snli", "dev")
     with pytest.raises(ValueError, match="Crane World is generated"):
-        sources.corpus_file("crane-world", "train")
-    assert sources.whereabouts("crane-world").startswith("built in")
+        corpora.corpus_file("crane-world", "train")
+    assert corpora.whereabouts("crane-world").startswith("built in")
 
 
 def test_file_fault(tmp_path: Path, parquet: bytes) -> None:
     def fault(name: str, content: bytes) -> str | None:
         (tmp_path / name).write_bytes(content)
-        return sources.file_fault(tmp_path / name)
+        return corpora.file_fault(tmp_path / name)
 
     assert fault("whole.parquet", parquet) is None
     assert fault("config.json", b"{}") is None
@@ -347,32 +347,32 @@ def test_file_fault(tmp_path: Path, parquet: bytes) -> None:
     assert "cut short" in str(fault("half.parquet", parquet[: len(parquet) // 2]))
     assert "not a parquet file" in str(fault("tail.parquet", parquet[len(parquet) // 2 :]))
     pyarrow.parquet.write_table(pyarrow.table({"text": []}), tmp_path / "none.parquet")
-    assert sources.file_fault(tmp_path / "none.parquet") == "has no rows"
-    assert "cannot be read" in str(sources.file_fault(tmp_path / "not there"))
+    assert corpora.file_fault(tmp_path / "none.parquet") == "has no rows"
+    assert "cannot be read" in str(corpora.file_fault(tmp_path / "not there"))
 
 
 def test_cache_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("BERT_DEMO_CACHE", str(tmp_path / "own"))
-    assert sources.cache_dir() == tmp_path / "own"
+    assert files.cache_dir() == tmp_path / "own"
     monkeypatch.delenv("BERT_DEMO_CACHE")
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert sources.cache_dir() == tmp_path / "xdg" / "bert_demo"
+    assert files.cache_dir() == tmp_path / "xdg" / "bert_demo"
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    assert sources.cache_dir() == tmp_path / "Library" / "Caches" / "bert_demo"
+    assert files.cache_dir() == tmp_path / "Library" / "Caches" / "bert_demo"
 
     def nobody() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", nobody)
-    assert sources.cache_dir().name == "bert_demo"
+    assert files.cache_dir().name == "bert_demo"
 
 
 def test_real_corpora_are_found(real_data: Path) -> None:
     for name in ("wikitext-2", "snli"):
         for split in ("train", "validation", "test"):
-            located = sources.corpus_file(name, split)
+            located = corpora.corpus_file(name, split)
             assert located.origin == "local mirror"
             assert located.path.is_relative_to(real_data)
-        assert sources.whereabouts(name) == "the local mirror"
+        assert corpora.whereabouts(name) == "the local mirror"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert_demo.tokenizer import SPECIAL_TOKENS, UNK, Tokenizer, truncate_pair_lengths
-from bert_demo.words import split_words
+from bert_demo.data.tokenizer import SPECIAL_TOKENS, UNK, Tokenizer, truncate_pair_lengths
+from bert_demo.data.words import split_words
 
 # fmt: off
 WORDS = [

@@ -15,12 +15,12 @@ from bert_demo import checkpoint, noise
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.contexts import compare
 from bert_demo.data.crane_senses import SENSES
+from bert_demo.data.packing import pack
+from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.explain import sense_separation
 from bert_demo.model import BertModel
-from bert_demo.packing import pack
 from bert_demo.predict import classify, encode, fill_mask
 from bert_demo.shelf import ModelShelf
-from bert_demo.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.ui import figures
 from bert_demo.ui.blank_tab import fill_blanks
 from bert_demo.ui.model_menu import offer

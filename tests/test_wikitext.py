@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bert_demo.data.prepare import word_vocabulary
+from bert_demo.data.tokenizer import SPECIAL_TOKENS
 from bert_demo.data.wikitext import as_paragraphs, read_wikitext
-from bert_demo.tokenizer import SPECIAL_TOKENS
 
 LINES = [
     "",

@@ -24,7 +24,7 @@ from bert_demo.config import (
 if TYPE_CHECKING:
     from bert_demo.checkpoint import Checkpoint
     from bert_demo.data.prepare import SourceReport, TokenizedNli
-    from bert_demo.tokenizer import Tokenizer
+    from bert_demo.data.tokenizer import Tokenizer
 
 
 class _Interrupt:
@@ -320,8 +320,8 @@ def bundle(flags: Namespace) -> int:
 
 def prepare(flags: Namespace) -> int:
     """Every corpus, each with the vocabulary that it is most used with."""
+    from bert_demo.data.corpora import CorpusUnavailable
     from bert_demo.data.prepare import prepare_nli, prepare_text
-    from bert_demo.data.sources import CorpusUnavailable
 
     failed = False
     judged = {"wikitext-2": "snli", "crane-world": "crane-world"}

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo import device as hardware
-from bert_demo.data.sources import CORPORA, cache_dir, whereabouts
+from bert_demo.data.corpora import CORPORA, whereabouts
+from bert_demo.data.files import cache_dir
 
 PACKAGES = ("torch", "gradio", "huggingface_hub", "pyarrow", "safetensors", "tokenizers")
 """What the project stands on; their versions explain most differences between two computers."""

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bert_demo.data.sources import cache_dir
+from bert_demo.data.files import cache_dir
 
 _SOURCES = (
     "vectors.h",

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from bert_demo.data.layout import Place, Plan, Side, lay_out, plan_pairs
 from bert_demo.data.masking import CHOSEN, mask_tokens, uniform
-from bert_demo.packing import PackedBatch, packed_batch, segments
-from bert_demo.tokenizer import Tokenizer
+from bert_demo.data.packing import PackedBatch, packed_batch, segments
+from bert_demo.data.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from bert_demo.data.prepare import TokenizedNli, TokenizedText

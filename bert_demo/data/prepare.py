@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA
 from bert_demo.data import snli
-from bert_demo.data.arrays import Entry, cached, file_identity
+from bert_demo.data.cache import Entry, cached, file_identity
+from bert_demo.data.corpora import CORPORA, corpus_file
 from bert_demo.data.snli import NliTexts, pairs, read_snli
-from bert_demo.data.sources import CORPORA, corpus_file
+from bert_demo.data.tokenizer import RULES, SPECIAL_TOKENS, Tokenizer
 from bert_demo.data.wikitext import Paragraphs, as_paragraphs, joined, read_wikitext
-from bert_demo.tokenizer import RULES, SPECIAL_TOKENS, Tokenizer
 
 _SPLITS = ("train", "validation", "test")
 VOCABULARIES = ("word", "wordpiece")

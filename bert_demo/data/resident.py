@@ -18,7 +18,7 @@ from torch import Tensor
 from bert_demo.data.batches import Batches, TrainingBatch
 from bert_demo.data.layout import Place, Plan, lay_out
 from bert_demo.data.masking import CHOSEN, mask_tokens, uniform
-from bert_demo.packing import PackedBatch
+from bert_demo.data.packing import PackedBatch
 
 _LEAST_STEP = 32
 _DEVIATIONS = 6

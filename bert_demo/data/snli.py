@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_demo.config import LABELS
-from bert_demo.words import SPLIT_NOT, split_words
+from bert_demo.data.words import SPLIT_NOT, split_words
 
 _COLUMNS = ("premise", "hypothesis", "label")
 _NO_AGREEMENT = ("-", "-1")

@@ -23,10 +23,10 @@ from torch import Tensor
 from bert_demo import checkpoint
 from bert_demo.config import BertConfig
 from bert_demo.data.download import download, is_web_page
-from bert_demo.data.sources import cache_dir
+from bert_demo.data.files import cache_dir
+from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.interop import untrusted
 from bert_demo.model import unfilled_model
-from bert_demo.tokenizer import Tokenizer
 
 VOCABULARY, PARAMETERS = "vocab.json", "pretrained.params"
 

@@ -20,9 +20,7 @@ from torch import Tensor
 from bert_demo import __version__, checkpoint
 from bert_demo.card import model_card
 from bert_demo.config import LABELS, BertConfig
-from bert_demo.interop import names
-from bert_demo.model import BertModel
-from bert_demo.storage import (
+from bert_demo.data.files import (
     CheckpointError,
     explained,
     is_empty,
@@ -32,7 +30,9 @@ from bert_demo.storage import (
     write_tensors,
     writers_path,
 )
-from bert_demo.tokenizer import Tokenizer
+from bert_demo.data.tokenizer import Tokenizer
+from bert_demo.interop import names
+from bert_demo.model import BertModel
 
 _CONFIG, _TOKENIZER_CONFIG, _CARD = "config.json", "tokenizer_config.json", "README.md"
 _MARK = "bert_demo_version"  # tells that the folder is an export, which may be replaced

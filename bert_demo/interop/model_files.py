@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from bert_demo.data.sources import CorpusUnavailable, NotInRepository, locate
+from bert_demo.data.corpora import CorpusUnavailable, NotInRepository, locate
 from bert_demo.interop import untrusted
 
 Progress = Callable[[str, float | None], None]

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 
 from bert_demo.data.crane_world import PROBES, SENSES
+from bert_demo.data.packing import PackedBatch, pack
+from bert_demo.data.tokenizer import Encoded, Tokenizer
 from bert_demo.model import BertModel
-from bert_demo.packing import PackedBatch, pack
-from bert_demo.tokenizer import Encoded, Tokenizer
 
 _BLANKS = 8
 _TOP = 5

@@ -258,8 +258,8 @@ def _listen(commands: queue.Queue[dict[str, Any] | None], app_gone: threading.Ev
 
 def _touch_local_corpora() -> None:
     """Prepare WikiText-2 while nobody waits, if it is on this computer: never by a download."""
+    from bert_demo.data.corpora import CORPORA, locate
     from bert_demo.data.prepare import prepare_text
-    from bert_demo.data.sources import CORPORA, locate
 
     spec = CORPORA["wikitext-2"]
     assert spec.repo_id is not None

@@ -19,7 +19,7 @@ from bert_demo.config import (
     run_config,
     settings_of,
 )
-from bert_demo.data.sources import CORPORA
+from bert_demo.data.corpora import CORPORA
 from bert_demo.ui.language import later, number, say, translate
 
 Values = dict[str, Any]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bert_demo.data.sources import CORPORA
+from bert_demo.data.corpora import CORPORA
 from bert_demo.runs.record import CHECKPOINT, Run, read_json
 from bert_demo.sharing import model_name
 from bert_demo.ui.language import later, say

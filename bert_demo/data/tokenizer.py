@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo import wordpiece
-from bert_demo.words import MASK, SPLIT_NOT, UNK, split_words
+from bert_demo.data import wordpiece
+from bert_demo.data.words import MASK, SPLIT_NOT, UNK, split_words
 
 __all__ = [
     "CLS",

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.data.sources import cache_dir
+from bert_demo.data.files import cache_dir
 
 _FORMAT = 1
 _STALE_SECONDS = 3600

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,24 +86,6 @@ CORPORA: Mapping[str, CorpusSpec] = {
         CorpusSpec("crane-world", "Crane World", "the project's own"),
     )
 }
-
-
-def cache_dir() -> Path:
-    """Folder for what this project computes once: $BERT_DEMO_CACHE or the user's cache folder."""
-    value = os.environ.get("BERT_DEMO_CACHE")
-    if value:
-        return Path(value).expanduser()
-    try:
-        home = Path.home()
-    except RuntimeError:  # a container's user without an entry and without HOME
-        return Path(tempfile.gettempdir()) / "bert_demo"
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
-    return Path(base) / "bert_demo"
 
 
 def corpus_file(name: str, split: str) -> Located:

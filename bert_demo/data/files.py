@@ -10,6 +10,8 @@ import os
 import re
 import secrets
 import shutil
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +29,24 @@ _PART_SECONDS = 3600.0  # older parts were left by a process that died
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be read or written; the message is one sentence with the reason."""
+
+
+def cache_dir() -> Path:
+    """Folder for what this project computes once: $BERT_DEMO_CACHE or the user's cache folder."""
+    value = os.environ.get("BERT_DEMO_CACHE")
+    if value:
+        return Path(value).expanduser()
+    try:
+        home = Path.home()
+    except RuntimeError:  # a container's user without an entry and without HOME
+        return Path(tempfile.gettempdir()) / "bert_demo"
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
+    return Path(base) / "bert_demo"
 
 
 @contextmanager
