@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bert_demo.config import LABELS, RunConfig, TrainingConfig, settings_of
-from bert_demo.data.crane_senses import SENSES
+from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.interop.known import KNOWN_MODELS
 from bert_demo.ui import forms
 
@@ -17,14 +17,13 @@ PACKAGE = Path(__file__).resolve().parents[1] / "bert_demo"
 
 # Their sentences go to a terminal, into a card or into a file of the command line's.
 UNSEEN = (
-    "cli*.py",
+    "cli/*.py",
     "__*__.py",
     "bundle.py",
     "card.py",
     "command.py",
     "compiled/*.py",
-    "doctor.py",
-    "data/crane_*.py",
+    "data/crane_world/*.py",
     "data/download.py",
     "data/snli.py",
     "interop/d2l.py",

@@ -8,7 +8,7 @@ import pytest
 
 from bert_demo import checkpoint, predict
 from bert_demo.contexts import compare
-from bert_demo.data.crane_world import SENSES
+from bert_demo.data.crane_world.paragraphs import SENSES
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.explain import sense_separation
 from bert_demo.shelf import ModelShelf

@@ -11,10 +11,10 @@ from collections import Counter
 import pytest
 import torch
 
-from bert_demo.data import crane_world
-from bert_demo.data.crane_everyday import ACTIVITIES, KINDS, NUMBERS, PROPERTIES
-from bert_demo.data.crane_grammar import Dice, articles, finite, ing, participle, plural
-from bert_demo.data.crane_world import PROBES, SENSES, generate_nli, generate_paragraphs
+from bert_demo.data.crane_world import paragraphs as crane_world
+from bert_demo.data.crane_world.everyday import ACTIVITIES, KINDS, NUMBERS, PROPERTIES
+from bert_demo.data.crane_world.grammar import Dice, articles, finite, ing, participle, plural
+from bert_demo.data.crane_world.paragraphs import PROBES, SENSES, generate_nli, generate_paragraphs
 
 SPLITS = ("train", "validation", "test")
 

@@ -14,7 +14,7 @@ import torch
 from bert_demo import checkpoint, noise
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.contexts import compare
-from bert_demo.data.crane_senses import SENSES
+from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.explain import sense_separation

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from bert_demo.data.crane_senses import SENSES
+from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.explain import Separation, plane, word_count
 from bert_demo.shelf import ModelShelf
 from bert_demo.ui import figures

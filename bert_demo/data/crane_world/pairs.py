@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bert_demo.data.crane_everyday import (
+from bert_demo.data.crane_world.everyday import (
     ACTIVITIES,
     ASIDES,
     CLOTHES,
@@ -27,7 +27,7 @@ from bert_demo.data.crane_everyday import (
     WORKERS,
     Activity,
 )
-from bert_demo.data.crane_grammar import Dice, finite, gerund, participle
+from bert_demo.data.crane_world.grammar import Dice, finite, gerund, participle
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
 

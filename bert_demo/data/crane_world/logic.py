@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bert_demo.data.crane_everyday import (
+from bert_demo.data.crane_world.everyday import (
     ACTIVITIES,
     COMPARISONS,
     DOINGS,
@@ -11,8 +11,8 @@ from bert_demo.data.crane_everyday import (
     PEOPLE,
     PROPERTIES,
 )
-from bert_demo.data.crane_grammar import Dice, gerund, plural
-from bert_demo.data.crane_pairs import (
+from bert_demo.data.crane_world.grammar import Dice, gerund, plural
+from bert_demo.data.crane_world.pairs import (
     CONTRADICTION,
     ENTAILMENT,
     NEUTRAL,

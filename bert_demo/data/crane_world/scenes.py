@@ -6,7 +6,16 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bert_demo.data.crane_grammar import (
+from bert_demo.data.crane_world.frames import (
+    CLOSINGS,
+    LIVING_MIDDLES,
+    MIDDLES,
+    OPENINGS,
+    PAST_TIMES,
+    PRESENT_TIMES,
+    THING_OPENINGS,
+)
+from bert_demo.data.crane_world.grammar import (
     STATIVE,
     State,
     Template,
@@ -15,15 +24,6 @@ from bert_demo.data.crane_grammar import (
     ing,
     participle,
     plural,
-)
-from bert_demo.data.crane_stories import (
-    CLOSINGS,
-    LIVING_MIDDLES,
-    MIDDLES,
-    OPENINGS,
-    PAST_TIMES,
-    PRESENT_TIMES,
-    THING_OPENINGS,
 )
 
 _PRONOUNS = {"it": ("it", "its"), "he": ("him", "his"), "she": ("her", "her")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bert_demo.data.crane_everyday import (
+from bert_demo.data.crane_world.everyday import (
     ACTIVITIES,
     CLOTHES,
     COLOURS,
@@ -22,8 +22,8 @@ from bert_demo.data.crane_everyday import (
     TIMES,
     WORKERS,
 )
-from bert_demo.data.crane_grammar import Dice, State, finite, gerund, participle, plural
-from bert_demo.data.crane_stories import MEN, WOMEN, lines
+from bert_demo.data.crane_world.frames import MEN, WOMEN, lines
+from bert_demo.data.crane_world.grammar import Dice, State, finite, gerund, participle, plural
 
 
 def _activity(dice: Dice) -> State:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-from bert_demo.data.crane_grammar import Dice, articles
-from bert_demo.data.crane_logic import (
+from bert_demo.data.crane_world.grammar import Dice, articles
+from bert_demo.data.crane_world.logic import (
     comparison_pair,
     numbers_pair,
     property_pair,
     quantity_pair,
 )
-from bert_demo.data.crane_pairs import (
+from bert_demo.data.crane_world.pairs import (
     Draft,
     activity_pair,
     detail_pair,

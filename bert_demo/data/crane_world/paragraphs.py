@@ -14,13 +14,13 @@ import functools
 import zlib
 from collections.abc import Callable, Sequence
 
-from bert_demo.data import crane_lexicon, crane_scenes
-from bert_demo.data.crane_days import EVERYDAY
-from bert_demo.data.crane_grammar import Dice, Item, State, Template, articles, compiled, fill
-from bert_demo.data.crane_nli import generate_nli
-from bert_demo.data.crane_senses import PROBES, SENSES
-from bert_demo.data.crane_stories import FEMALE, MALE, MEN, WOMEN
-from bert_demo.data.crane_tellings import Telling, read_scenes
+from bert_demo.data.crane_world import text_crane, text_others
+from bert_demo.data.crane_world.days import EVERYDAY
+from bert_demo.data.crane_world.frames import FEMALE, MALE, MEN, WOMEN
+from bert_demo.data.crane_world.grammar import Dice, Item, State, Template, articles, compiled, fill
+from bert_demo.data.crane_world.nli import generate_nli
+from bert_demo.data.crane_world.probes import PROBES, SENSES
+from bert_demo.data.crane_world.scenes import Telling, read_scenes
 
 __all__ = ["PROBES", "SENSES", "generate_nli", "generate_paragraphs"]
 
@@ -37,7 +37,7 @@ _PERSON_SLOTS = ("acts", "acting", "act", "acted")
 def _scenes() -> tuple[tuple[Telling, ...], ...]:
     """Every scene's tellings; the scenes of "crane" several times, as they are drawn more."""
     scenes = []
-    for text in (crane_lexicon.SCENES, crane_scenes.SCENES):
+    for text in (text_crane.SCENES, text_others.SCENES):
         for word, tellings in read_scenes(text):
             scenes += [tuple(tellings)] * (_CRANE_WEIGHT if word == "crane" else 1)
     return tuple(scenes)
