@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bert_demo.checkpoint import load, save
     from bert_demo.config import BertConfig, RunConfig, TrainingConfig
-    from bert_demo.contexts import compare
     from bert_demo.data.tokenizer import Tokenizer
+    from bert_demo.inference.contexts import compare
+    from bert_demo.inference.predict import classify, encode, evaluate, fill_mask
     from bert_demo.interop.d2l import import_d2l
     from bert_demo.interop.export import export_hf
     from bert_demo.interop.hugging_face import import_hf
     from bert_demo.model import BertModel
-    from bert_demo.predict import classify, encode, evaluate, fill_mask
     from bert_demo.training import train
 
 # PyTorch's threads wait for their next work by counting, here for a quarter of a millisecond; by
@@ -63,11 +63,11 @@ _HOME = {
     "export_hf": "interop.export",
     "import_hf": "interop.hugging_face",
     "BertModel": "model",
-    "classify": "predict",
-    "compare": "contexts",
-    "encode": "predict",
-    "evaluate": "predict",
-    "fill_mask": "predict",
+    "classify": "inference.predict",
+    "compare": "inference.contexts",
+    "encode": "inference.predict",
+    "evaluate": "inference.predict",
+    "fill_mask": "inference.predict",
     "Tokenizer": "data.tokenizer",
     "train": "training",
 }

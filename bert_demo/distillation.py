@@ -28,7 +28,7 @@ from bert_demo.data.prepare import (
 from bert_demo.data.snli import NliTexts, concatenated
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.device import fast_bf16
-from bert_demo.predict import nli_logits, whole_pairs
+from bert_demo.inference.predict import nli_logits, whole_pairs
 
 _TEMPERATURE = 2.0
 """Softens a teacher's certainty, so that the student sees what it thinks of the other labels."""

@@ -22,9 +22,9 @@ from bert_demo.clock import Clock, Event, Probe
 from bert_demo.config import RunConfig, run_config
 from bert_demo.device import peak_memory_bytes
 from bert_demo.gradients import Gradients
+from bert_demo.inference.predict import evaluate
 from bert_demo.keeper import Keeper
 from bert_demo.optimizers import Optimizers, recipe
-from bert_demo.predict import evaluate
 
 _QUICK_PAIRS = 512
 # Two thousand sentence pairs hold 15,000 masked words: a standard error of 0.03 nats.

@@ -9,7 +9,7 @@ import pytest
 
 from bert_demo.data.prepare import prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.explain import cosines, plane, sense_separation, word_count
+from bert_demo.inference.senses import cosines, plane, sense_separation, word_count
 
 
 def test_separation_of_two_clean_senses_is_two() -> None:

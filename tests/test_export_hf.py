@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from bert_demo import checkpoint, noise, predict
+from bert_demo import checkpoint, noise
 from bert_demo.checkpoint import CheckpointError
 from bert_demo.cli import parser
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
+from bert_demo.inference import predict
 from bert_demo.interop.export import export_hf
 from bert_demo.interop.hugging_face import import_hf
 from bert_demo.model import BertModel

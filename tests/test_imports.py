@@ -49,7 +49,7 @@ def test_help_and_usage_errors_are_light(arguments: list[str]) -> None:
 
 def test_nothing_outside_the_page_imports_the_page() -> None:
     names = own_modules()
-    assert "bert_demo.predict" in names
+    assert "bert_demo.inference.predict" in names
     found = imported_after("\n".join(f"import {name}" for name in names))
     assert "torch" in found
     assert not found.intersection(PAGE)

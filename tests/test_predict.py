@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from bert_demo import contexts, predict
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.data.packing import pack
 from bert_demo.data.prepare import tokenize_nli
 from bert_demo.data.snli import pairs as nli_pairs
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
+from bert_demo.inference import contexts, predict
 from bert_demo.model import BertModel
 
 TEXT = """

@@ -16,9 +16,9 @@ import torch
 from bert_demo import checkpoint, noise
 from bert_demo.config import BertConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
+from bert_demo.inference.models import ModelShelf
+from bert_demo.inference.predict import encode
 from bert_demo.model import BertModel
-from bert_demo.predict import encode
-from bert_demo.shelf import ModelShelf
 
 TOKENIZER = Tokenizer.from_words([*SPECIAL_TOKENS, "a", "crane", "is", "flying"])
 CONFIG = BertConfig(
@@ -163,11 +163,11 @@ def test_a_twin_has_the_shape_but_other_weights_always_the_same(shelf: ModelShel
 def test_few_models_stay_in_memory(
     shelf: ModelShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bert_demo.shelf._MOST_MODELS", 2)
+    monkeypatch.setattr("bert_demo.inference.models._MOST_MODELS", 2)
     for name in ("bundled/crane-tiny", "bundled/nli", "bundled/crane-tiny", "run/1203-k7qm"):
         shelf.load(name)
     assert list(shelf._loaded) == ["bundled/crane-tiny", "run/1203-k7qm"]
-    monkeypatch.setattr("bert_demo.shelf._MOST_BYTES", 1)
+    monkeypatch.setattr("bert_demo.inference.models._MOST_BYTES", 1)
     assert shelf.load("bundled/nli") is shelf.load("bundled/nli")
     assert list(shelf._loaded) == ["bundled/nli"]
 

@@ -13,14 +13,14 @@ import torch
 
 from bert_demo import checkpoint, noise
 from bert_demo.config import LABELS, BertConfig
-from bert_demo.contexts import compare
 from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
-from bert_demo.explain import sense_separation
+from bert_demo.inference.contexts import compare
+from bert_demo.inference.models import ModelShelf
+from bert_demo.inference.predict import classify, encode, fill_mask
+from bert_demo.inference.senses import sense_separation
 from bert_demo.model import BertModel
-from bert_demo.predict import classify, encode, fill_mask
-from bert_demo.shelf import ModelShelf
 from bert_demo.ui import figures
 from bert_demo.ui.blank_tab import fill_blanks
 from bert_demo.ui.model_menu import offer

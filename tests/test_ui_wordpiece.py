@@ -9,11 +9,12 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from bert_demo import checkpoint, noise, predict
+from bert_demo import checkpoint, noise
 from bert_demo.config import BertConfig
 from bert_demo.data.tokenizer import Tokenizer
+from bert_demo.inference import predict
+from bert_demo.inference.models import ModelShelf
 from bert_demo.model import BertModel
-from bert_demo.shelf import ModelShelf
 from bert_demo.ui.blank_tab import fill_blanks
 from bert_demo.ui.model_menu import choices
 from bert_demo.ui.words_view import show_contexts

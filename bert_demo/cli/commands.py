@@ -116,8 +116,8 @@ def _run_config(flags: Namespace, task: str, base: RunConfig | None) -> RunConfi
 
 def evaluate(flags: Namespace) -> int:
     """Score a classifier."""
-    from bert_demo import predict
     from bert_demo.device import pick_device
+    from bert_demo.inference import predict
 
     device = pick_device(flags.device)
     model, tokenizer, _ = _load(flags)
@@ -153,7 +153,7 @@ def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str]
 
 def encode(flags: Namespace) -> int:
     """Token vectors."""
-    from bert_demo import predict
+    from bert_demo.inference import predict
 
     model, tokenizer, _ = _load(flags)
     encoding = predict.encode(model, tokenizer, flags.text, flags.pair)
@@ -175,7 +175,7 @@ def encode(flags: Namespace) -> int:
 
 def compare(flags: Namespace) -> int:
     """One word in several texts."""
-    from bert_demo import contexts
+    from bert_demo.inference import contexts
 
     model, tokenizer, _ = _load(flags)
     result = contexts.compare(model, tokenizer, flags.word, flags.text)
@@ -211,7 +211,7 @@ def compare(flags: Namespace) -> int:
 
 def classify(flags: Namespace) -> int:
     """A verdict."""
-    from bert_demo import predict
+    from bert_demo.inference import predict
 
     model, tokenizer, _ = _load(flags)
     verdict = predict.classify(model, tokenizer, flags.premise, flags.hypothesis)
@@ -228,7 +228,7 @@ def classify(flags: Namespace) -> int:
 
 def fill_mask(flags: Namespace) -> int:
     """Words for blanks."""
-    from bert_demo import predict
+    from bert_demo.inference import predict
 
     model, tokenizer, _ = _load(flags)
     blanks = predict.fill_mask(model, tokenizer, flags.text, flags.top)
@@ -371,7 +371,7 @@ def _cut(truncated: int) -> list[str]:
 
 
 def _unknown(tokenizer: Tokenizer, *texts: str) -> list[str]:
-    from bert_demo.predict import unknown_words
+    from bert_demo.inference.predict import unknown_words
 
     words = unknown_words(tokenizer, *texts)
     if not words:

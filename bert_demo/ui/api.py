@@ -123,7 +123,7 @@ class Api:
     def encode(self, model: str, text: str, pair: str = "", layer: int = -1) -> Answer:
         """One vector for each token of a text or pair. layer: 0 is the embeddings, -1 the last.
         Returns {"tokens", "shape", "vectors", "truncated"}."""
-        from bert_demo import predict
+        from bert_demo.inference import predict
 
         loaded, tokenizer, config = self._context.shelf.load(model)
         last = config.num_hidden_layers
@@ -140,7 +140,7 @@ class Api:
     def compare(self, model: str, word: str, texts: list[str], layer: int = -1) -> Answer:
         """How alike a word's vectors are in several texts ("<sep>" begins the second of a pair).
         Returns {"similarities", "centred"}: cosines, and cosines after the mean is subtracted."""
-        from bert_demo import contexts
+        from bert_demo.inference import contexts
 
         if not isinstance(texts, list) or len(texts) > MOST_TEXTS:
             raise ValueError(f"texts must be a list of 2 to {MOST_TEXTS} texts.")
@@ -163,7 +163,7 @@ class Api:
 
     def classify(self, model: str, premise: str, hypothesis: str) -> Answer:
         """Does the hypothesis follow from the premise? Returns {"label", "probabilities"}."""
-        from bert_demo import predict
+        from bert_demo.inference import predict
 
         loaded, tokenizer, _ = self._context.shelf.load(model)
         found = predict.classify(
@@ -174,7 +174,7 @@ class Api:
     def fill_mask(self, model: str, text: str, top: int = 5) -> Answer:
         """The likeliest words for each <mask> in a text. Returns {"masks": for each one
         [{"word", "probability"}, ...]}."""
-        from bert_demo import predict
+        from bert_demo.inference import predict
 
         if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= _MOST_TOP:
             raise ValueError(f"top is {top!r}; it must be a whole number from 1 to {_MOST_TOP}.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from bert_demo.shelf import ModelShelf
+from bert_demo.inference.models import ModelShelf
 from bert_demo.ui.language import say, translate
 from bert_demo.ui.model_menu import ModelMenu
 from bert_demo.ui.view import View, bars, columns, few, in_words, reveal, text, view, view_part
@@ -32,7 +32,7 @@ _GAP = re.compile(rf"(\s*)({_MASK.pattern})", re.IGNORECASE)
 
 def fill_blanks(shelf: ModelShelf, model: str | None, words: str, top: float) -> View:
     """The likeliest words for each blank of a text, as bars."""
-    from bert_demo.predict import fill_mask, unknown_words
+    from bert_demo.inference.predict import fill_mask, unknown_words
 
     if not model:
         raise ValueError("Choose a pretrained model first.")

@@ -22,9 +22,9 @@ from bert_demo.capacity import (
 )
 from bert_demo.config import RunConfig
 from bert_demo.importer import Importer
+from bert_demo.inference.models import ModelShelf
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import RunStore
-from bert_demo.shelf import ModelShelf
 from bert_demo.speed import measured_speed
 from bert_demo.ui import language
 from bert_demo.ui.hosting import make_queue, on_zerogpu, serves_others

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from bert_demo.inference.models import Entry
 from bert_demo.interop.known import KNOWN_MODELS, KnownModel
 from bert_demo.runs.record import TRAINING, Run
-from bert_demo.shelf import Entry
 from bert_demo.ui.language import later, listed, say, translate
 from bert_demo.ui.model_menu import choices
 from bert_demo.ui.view import View, in_words, text, view, view_part

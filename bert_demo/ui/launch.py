@@ -47,7 +47,7 @@ def _get_ready(context: AppContext) -> None:
     """Load what answers questions, after the page is up: torch alone takes two seconds."""
     import torch
 
-    from bert_demo import contexts  # noqa: F401
+    from bert_demo.inference import contexts  # noqa: F401
 
     # One word's vectors are no work for two cores, and threads that wait for each other wait long
     # where a run keeps the cores busy.

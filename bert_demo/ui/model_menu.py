@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.shelf import Entry, ModelShelf
+from bert_demo.inference.models import Entry, ModelShelf
 from bert_demo.ui.language import later, listed, say, translate
 
 MOST_SIDE_BY_SIDE = 3

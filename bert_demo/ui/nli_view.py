@@ -11,8 +11,8 @@ from bert_demo.ui.language import later, number, say, translate
 from bert_demo.ui.view import Block, View, bars, columns, few, heading, table, text, view
 
 if TYPE_CHECKING:
-    from bert_demo.predict import Verdict
-    from bert_demo.shelf import Entry, ModelShelf
+    from bert_demo.inference.models import Entry, ModelShelf
+    from bert_demo.inference.predict import Verdict
 
 EXAMPLES = (
     ("a man is playing a guitar", "a man is making music"),
@@ -61,7 +61,7 @@ class Judgement:
 
 def judge(shelf: ModelShelf, model: str | None, premise: str, hypothesis: str) -> Judgement:
     """Put a pair to a model, both ways, and its hypothesis alone."""
-    from bert_demo.predict import classify_all, unknown_words
+    from bert_demo.inference.predict import classify_all, unknown_words
 
     if not model:
         raise ValueError("Choose a fine-tuned model first.")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bert_demo.explain import Separation, sense_separation
+from bert_demo.inference.senses import Separation, sense_separation
 
 if TYPE_CHECKING:
     from bert_demo.checkpoint import Checkpoint
-    from bert_demo.contexts import Comparison
-    from bert_demo.shelf import Entry
+    from bert_demo.inference.contexts import Comparison
+    from bert_demo.inference.models import Entry
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def show_one(
 
     `twin`: `loaded` is the model's untrained twin. Raises `ValueError` where a text lacks the word.
     """
-    from bert_demo.contexts import compare
+    from bert_demo.inference.contexts import compare
 
     model, tokenizer, config = loaded
     chosen = max(0, min(int(layer), config.num_hidden_layers))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bert_demo.data.crane_world.probes import SENSES
-from bert_demo.explain import Separation, plane, word_count
-from bert_demo.shelf import ModelShelf
+from bert_demo.inference.models import ModelShelf
+from bert_demo.inference.senses import Separation, plane, word_count
 from bert_demo.ui import figures
 from bert_demo.ui.language import later, number, say, translate
 from bert_demo.ui.model_menu import MOST_SIDE_BY_SIDE, own_name
@@ -211,7 +211,7 @@ def _signed(value: float) -> str:
 
 def _remarks(shown: list[Shown], word: str, texts: list[str]) -> list[Block]:
     """How well each model knows the word, and which other words it does not know at all."""
-    from bert_demo.predict import unknown_words
+    from bert_demo.inference.predict import unknown_words
 
     found = []
     for one in shown:
@@ -297,7 +297,7 @@ def _column(
 
 def _numbers(shown: list[Shown], texts: list[str]) -> Block:
     """The shapes and the numbers that the book prints, for every context."""
-    from bert_demo.predict import encode_ids
+    from bert_demo.inference.predict import encode_ids
 
     rows = []
     for i, words in enumerate(texts):
