@@ -14,7 +14,7 @@ import pytest
 from hub_server import COMMIT, hub_server
 
 from bert_demo.cli import parser
-from bert_demo.importer import Importer, repo_id
+from bert_demo.interop.importer import Importer, repo_id
 from bert_demo.interop.known import KNOWN_MODELS
 from bert_demo.ui import hosting, hub_models
 from bert_demo.ui.context import AppContext

@@ -16,8 +16,8 @@ pytest.importorskip("gradio")
 
 from bert_demo.config import LABELS, RunConfig, TrainingConfig, run_config
 from bert_demo.data.prepare import SourceReport
-from bert_demo.importer import repo_id
 from bert_demo.inference.models import ModelShelf
+from bert_demo.interop.importer import repo_id
 from bert_demo.interop.known import KNOWN_MODELS
 from bert_demo.runs.record import Run, Status
 from bert_demo.runs.store import RunStore, default_title, what_is_left

@@ -16,14 +16,15 @@ import torch
 from hub_writes import TOKEN, WritableHub, hub, turn_to, writable_hub
 from huggingface_hub import constants
 
-from bert_demo import checkpoint, hub_words, noise
+from bert_demo import checkpoint, noise
 from bert_demo.cli.parser import main
 from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
+from bert_demo.interop import errors
 from bert_demo.interop.hugging_face import import_hf
+from bert_demo.interop.publish import fetch, publish
+from bert_demo.interop.sharing import model_name, without_paths
 from bert_demo.model import BertModel
-from bert_demo.publish import fetch, publish
-from bert_demo.sharing import model_name, without_paths
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.publish_part import published
 from bert_demo.ui.settings import AppSettings
@@ -185,7 +186,7 @@ def test_what_goes_wrong_is_one_sentence(
     hub: WritableHub, model: Path, behaviour: str, repo: str, words: str
 ) -> None:
     hub.behaviour = behaviour
-    with pytest.raises(hub_words.HubFailure, match=words) as caught:
+    with pytest.raises(errors.HubFailure, match=words) as caught:
         publish(model, repo)
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
     assert TOKEN not in str(caught.value)
@@ -198,10 +199,10 @@ def test_a_silent_hub_is_not_waited_for(
     hub: WritableHub, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.behaviour = "silent"
-    monkeypatch.setattr(hub_words, "SILENCE_SECONDS", 0.3)
-    with pytest.raises(hub_words.HubFailure, match="does not answer, so nothing was published"):
+    monkeypatch.setattr(errors, "SILENCE_SECONDS", 0.3)
+    with pytest.raises(errors.HubFailure, match="does not answer, so nothing was published"):
         publish(model, "ada/crane")
-    with pytest.raises(hub_words.HubFailure, match="does not answer, so nothing was fetched"):
+    with pytest.raises(errors.HubFailure, match="does not answer, so nothing was fetched"):
         fetch("ada/crane", model / "new")
 
 
@@ -209,12 +210,12 @@ def test_without_a_network(model: Path, hub: WritableHub, monkeypatch: pytest.Mo
     with writable_hub() as gone:
         pass
     turn_to(gone, monkeypatch)
-    with pytest.raises(hub_words.HubFailure, match="cannot be reached, so nothing was published"):
+    with pytest.raises(errors.HubFailure, match="cannot be reached, so nothing was published"):
         publish(model, "ada/crane")
-    with pytest.raises(hub_words.HubFailure, match="cannot be reached, so nothing was fetched"):
+    with pytest.raises(errors.HubFailure, match="cannot be reached, so nothing was fetched"):
         fetch("ada/crane", model / "new")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(hub_words.HubFailure, match="HF_HUB_OFFLINE is set"):
+    with pytest.raises(errors.HubFailure, match="HF_HUB_OFFLINE is set"):
         publish(model, "ada/crane")
 
 
@@ -287,7 +288,7 @@ def test_what_is_damaged_is_not_kept(
 def test_a_broken_download_leaves_nothing(hub: WritableHub, model: Path) -> None:
     publish(model, "ada/crane")
     hub.behaviour = "short"
-    with pytest.raises(hub_words.HubFailure, match="cannot be fetched: "):
+    with pytest.raises(errors.HubFailure, match="cannot be fetched: "):
         fetch("ada/crane", model / "new")
     assert not (model / "new").exists()
 

@@ -291,7 +291,7 @@ def _imported(flags: Namespace, report: dict[str, Any]) -> int:
 
 def publish(flags: Namespace) -> int:
     """A checkpoint to the Hub."""
-    from bert_demo.publish import publish
+    from bert_demo.interop.publish import publish
 
     done = publish(flags.folder, flags.repo, public=flags.public)
     if flags.json:
@@ -304,14 +304,14 @@ def publish(flags: Namespace) -> int:
 
 def fetch(flags: Namespace) -> int:
     """A checkpoint from the Hub."""
-    from bert_demo.publish import fetch
+    from bert_demo.interop.publish import fetch
 
     return _imported(flags, asdict(fetch(flags.repo, flags.out, overwrite=flags.overwrite)))
 
 
 def bundle(flags: Namespace) -> int:
     """A copy in half precision, with its card."""
-    from bert_demo.bundle import bundle
+    from bert_demo.interop.bundle import bundle
 
     return _imported(
         flags, bundle(flags.model, flags.out, notes=flags.note, overwrite=flags.overwrite)

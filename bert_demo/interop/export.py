@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from bert_demo import __version__, checkpoint
-from bert_demo.card import model_card
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.data.files import (
     CheckpointError,
@@ -32,6 +31,7 @@ from bert_demo.data.files import (
 )
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.interop import names
+from bert_demo.interop.card import model_card
 from bert_demo.model import BertModel
 
 _CONFIG, _TOKENIZER_CONFIG, _CARD = "config.json", "tokenizer_config.json", "README.md"

@@ -21,8 +21,8 @@ from bert_demo.capacity import (
     text_facts,
 )
 from bert_demo.config import RunConfig
-from bert_demo.importer import Importer
 from bert_demo.inference.models import ModelShelf
+from bert_demo.interop.importer import Importer
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import RunStore
 from bert_demo.speed import measured_speed

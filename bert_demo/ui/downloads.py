@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.checkpoint import CONFIG, TOKENIZER, WEIGHTS
+from bert_demo.interop.sharing import metrics_csv, without_paths
 from bert_demo.runs.record import Run
-from bert_demo.sharing import metrics_csv, without_paths
 
 _LONGEST_NAME = 40
 _DATE = (1980, 1, 1, 0, 0, 0)  # equal contents give equal files

@@ -110,7 +110,7 @@ def published(
     if run.status.state in TRAINING:
         raise ValueError(f"The run {run.title!r} is still learning; publish it when it has ended.")
     # Imported here because the Hub's client takes its time, and a page that starts needs none.
-    from bert_demo.publish import publish
+    from bert_demo.interop.publish import publish
 
     done = publish(run.model, repo.strip(), public=public)
     if done.private:

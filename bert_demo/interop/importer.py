@@ -52,7 +52,7 @@ class Importer:
             self._what = repo
             config = ModelFiles(repo, progress, only_hub=True).json("config.json")
             if checkpoint.is_own(config):
-                from bert_demo.publish import fetch
+                from bert_demo.interop.publish import fetch
 
                 fetch(repo, self.folder / name, progress=progress)
             else:

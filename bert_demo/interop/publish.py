@@ -23,16 +23,17 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-from bert_demo import checkpoint, hub_words
-from bert_demo.card import model_card
+from bert_demo import checkpoint
 from bert_demo.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from bert_demo.data import hub
 from bert_demo.data.files import explained, part_folder, put_folder, writers_path
-from bert_demo.hub_words import LOG_IN, HubFailure, check_name, in_words, login
+from bert_demo.interop import errors
+from bert_demo.interop.card import model_card
+from bert_demo.interop.errors import LOG_IN, HubFailure, check_name, in_words, login
 from bert_demo.interop.export import export_hf
 from bert_demo.interop.model_files import Progress, fetching
+from bert_demo.interop.sharing import metrics_csv, without_paths
 from bert_demo.keeper import METRICS, read_metrics
-from bert_demo.sharing import metrics_csv, without_paths
 
 CARD, NUMBERS, EXPORT = "README.md", "metrics.csv", "transformers"
 
@@ -212,7 +213,7 @@ def _link(source: Path, target: Path) -> None:
 
 def _contents(api: HfApi, repo_id: str) -> tuple[str, dict[str, int], bool]:
     """The latest commit, each file's size in bytes, and whether the repository is private."""
-    info = api.model_info(repo_id, files_metadata=True, timeout=hub_words.SILENCE_SECONDS)
+    info = api.model_info(repo_id, files_metadata=True, timeout=errors.SILENCE_SECONDS)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     return str(info.sha), sizes, bool(info.private)
 

@@ -23,8 +23,8 @@ from bert_demo.config import (
 )
 from bert_demo.data.corpora import CORPORA, CorpusSpec
 from bert_demo.estimate import count_parameters
+from bert_demo.interop.sharing import without_paths
 from bert_demo.keeper import read_metrics
-from bert_demo.sharing import without_paths
 
 _PIPELINES = {
     "pretraining": "fill-mask",
