@@ -30,7 +30,7 @@ from torch import Tensor
 from bench.workload import BATCH_SIZE, workload
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.data.batches import PairArrays
-from bert_demo.device import fast_bf16
+from bert_demo.model.device import fast_bf16
 
 Part = dict[str, Tensor]
 

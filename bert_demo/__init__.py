@@ -14,7 +14,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bert_demo.checkpoint import load, save
     from bert_demo.config import BertConfig, RunConfig, TrainingConfig
     from bert_demo.data.tokenizer import Tokenizer
     from bert_demo.inference.contexts import compare
@@ -22,11 +21,12 @@ if TYPE_CHECKING:
     from bert_demo.interop.d2l import import_d2l
     from bert_demo.interop.export import export_hf
     from bert_demo.interop.hugging_face import import_hf
-    from bert_demo.model import BertModel
+    from bert_demo.model.bert import BertModel
+    from bert_demo.model.checkpoint import load, save
     from bert_demo.training import train
 
 # PyTorch's threads wait for their next work by counting, here for a quarter of a millisecond; by
-# default it is milliseconds, in which they keep the lanes of `bert_demo.lanes` off their cores. It
+# default it is milliseconds, in which they keep the lanes of `model/threads.py` off their cores. It
 # is read when torch is imported, so it stands before that.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
@@ -54,15 +54,15 @@ __all__ = [
 ]
 
 _HOME = {
-    "load": "checkpoint",
-    "save": "checkpoint",
+    "load": "model.checkpoint",
+    "save": "model.checkpoint",
     "BertConfig": "config",
     "RunConfig": "config",
     "TrainingConfig": "config",
     "import_d2l": "interop.d2l",
     "export_hf": "interop.export",
     "import_hf": "interop.hugging_face",
-    "BertModel": "model",
+    "BertModel": "model.bert",
     "classify": "inference.predict",
     "compare": "inference.contexts",
     "encode": "inference.predict",

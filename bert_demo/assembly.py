@@ -12,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bert_demo import checkpoint, noise
 from bert_demo.config import LABELS, BertConfig, RunConfig
 from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.device import fast_bf16, pick_device
 from bert_demo.distillation import taught_pairs
 from bert_demo.distributed import World
 from bert_demo.first_weights import log_frequencies, prime
-from bert_demo.model import BertModel
+from bert_demo.model import checkpoint, dropout
+from bert_demo.model.bert import BertModel
+from bert_demo.model.device import fast_bf16, pick_device
 
 # Validation draws its pairs and masks from a seed of its own: the same for every run.
 _VALIDATION_SEED = 12345
@@ -65,7 +65,7 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
     precision = run.training.precision
     if precision == "auto":
         precision = "bf16" if fast_bf16(device) else "fp32"
-    noise.seed_noise(run.training.seed)  # the weights that a new model starts with
+    dropout.seed_noise(run.training.seed)  # the weights that a new model starts with
     prepare = _prepare_pretraining if run.task == "pretraining" else _prepare_nli
     model, tokenizer, batches, validation, test, facts = prepare(run)
     limit = model.config.max_position_embeddings

@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 
 from bert_demo.config import BertConfig, RunConfig, from_dict
-from bert_demo.device import total_memory_bytes
-from bert_demo.estimate import count_parameters, training_memory_bytes
+from bert_demo.model.device import total_memory_bytes
+from bert_demo.model.size import count_parameters, training_memory_bytes
 
 SMALL, MIDDLE, WIDE = 128, 256, 768
 """The widths at which a computer is measured."""
@@ -137,8 +137,8 @@ def text_facts(run: RunConfig) -> TextFacts:
 
     Raises `ValueError` where the checkpoint to start from cannot be read.
     """
-    from bert_demo import checkpoint
     from bert_demo.data import corpora, prepare
+    from bert_demo.model import checkpoint
 
     tokenizer = None
     if run.start_from is not None:
@@ -177,7 +177,7 @@ def model_of(run: RunConfig, facts: TextFacts) -> BertConfig:
     """The shape of the model that `run` trains; `ValueError` if its checkpoint is unreadable."""
     if run.start_from is None:
         return run.model_config(facts.vocab_size)
-    from bert_demo import checkpoint
+    from bert_demo.model import checkpoint
 
     stored = checkpoint.read_config(Path(run.start_from))
     config: BertConfig = from_dict(BertConfig, stored["model"])

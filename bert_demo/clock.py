@@ -10,7 +10,7 @@ from typing import Any
 from bert_demo.assembly import Setup
 from bert_demo.config import RunConfig
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.model import BertModel
+from bert_demo.model.bert import BertModel
 from bert_demo.validation import validate
 
 Event = dict[str, Any]

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bert_demo import checkpoint
 from bert_demo.data.cache import Entry, cached, file_identity
 from bert_demo.data.new_pairs import pair_anew
 from bert_demo.data.prepare import (
@@ -27,8 +26,9 @@ from bert_demo.data.prepare import (
 )
 from bert_demo.data.snli import NliTexts, concatenated
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.device import fast_bf16
 from bert_demo.inference.predict import nli_logits, whole_pairs
+from bert_demo.model import checkpoint
+from bert_demo.model.device import fast_bf16
 
 _TEMPERATURE = 2.0
 """Softens a teacher's certainty, so that the student sees what it thinks of the other labels."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from bert_demo.data.prepare import TokenizedText
-from bert_demo.model import BertModel
+from bert_demo.model.bert import BertModel
 
 _WAVES = 0.08
 """Root mean square of the positions' vectors; the words' are 0.02 at first."""

@@ -11,7 +11,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bert_demo import noise
 from bert_demo.assembly import Setup
 from bert_demo.captured import Captured, Outputs
 from bert_demo.config import RunConfig
@@ -19,7 +18,8 @@ from bert_demo.data.batches import TrainingBatch
 from bert_demo.data.layout import Plan
 from bert_demo.data.resident import Resident, Size
 from bert_demo.distributed import World
-from bert_demo.lanes import Lanes, add_up
+from bert_demo.model import dropout
+from bert_demo.model.threads import Lanes, add_up
 from bert_demo.validation import batch_losses
 
 Share = tuple[Tensor, list[Tensor | None]]
@@ -122,7 +122,7 @@ class Gradients:
         sums = torch.zeros(4, device=self._setup.device)
         total: list[Tensor | None] = [None] * len(self.parameters)
         for shard in shards:
-            noise.seed_noise(self._run.training.seed, step, shard)
+            dropout.seed_noise(self._run.training.seed, step, shard)
             own, grads = one(shard)
             total = add_up([total, grads])
             sums += own

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from bert_demo import checkpoint
 from bert_demo.assembly import Setup
 from bert_demo.config import RunConfig
 from bert_demo.distributed import World
+from bert_demo.model import checkpoint
 from bert_demo.optimizers import Optimizers
 
 METRICS = "metrics.jsonl"

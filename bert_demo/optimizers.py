@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from bert_demo.model import BertModel
+from bert_demo.model.bert import BertModel
 from bert_demo.updates import AdamW, Muon, State, Update
 
 

@@ -33,7 +33,7 @@ from bert_demo.capacity import (
     word_operations,
 )
 from bert_demo.config import BertConfig, RunConfig, TrainingConfig
-from bert_demo.device import usable_cores
+from bert_demo.model.device import usable_cores
 
 _METHOD = 5  # raised when the way of measuring changes, so that old numbers are not taken for new
 _KEPT_SECONDS = 30 * 86400
@@ -84,7 +84,7 @@ def _measure() -> Speed:
     import torch
 
     from bert_demo.compiled import library
-    from bert_demo.device import device_name, fast_bf16, memory_bytes, pick_device
+    from bert_demo.model.device import device_name, fast_bf16, memory_bytes, pick_device
     from bert_demo.updates import AdamW
 
     device = pick_device("auto")
@@ -153,8 +153,8 @@ def _scoring_seconds(
     """Usual time of scoring a vocabulary at so many positions, with all gradients added up."""
     import torch
 
-    from bert_demo import kernels
-    from bert_demo.lanes import Lanes, add_up
+    from bert_demo.model import kernels
+    from bert_demo.model.threads import Lanes, add_up
 
     weight = torch.nn.Parameter(torch.randn(_WORDS, hidden_size, device=device) * 0.02)
     bias = torch.nn.Parameter(torch.zeros(_WORDS, device=device))

@@ -16,14 +16,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bert_demo import checkpoint, distributed
+from bert_demo import distributed
 from bert_demo.assembly import prepare_run
 from bert_demo.clock import Clock, Event, Probe
 from bert_demo.config import RunConfig, run_config
-from bert_demo.device import peak_memory_bytes
 from bert_demo.gradients import Gradients
 from bert_demo.inference.predict import evaluate
 from bert_demo.keeper import Keeper
+from bert_demo.model import checkpoint
+from bert_demo.model.device import peak_memory_bytes
 from bert_demo.optimizers import Optimizers, recipe
 
 _QUICK_PAIRS = 512

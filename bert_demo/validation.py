@@ -10,8 +10,8 @@ from torch import Tensor
 
 from bert_demo.data.batches import TrainingBatch
 from bert_demo.data.packing import resized
-from bert_demo.kernels import steady
-from bert_demo.model import BertModel
+from bert_demo.model.bert import BertModel
+from bert_demo.model.kernels import steady
 
 if TYPE_CHECKING:
     from bert_demo.assembly import Setup

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bert_demo import checkpoint
 from bert_demo.data.crane_world.paragraphs import SENSES
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.inference import predict
 from bert_demo.inference.contexts import compare
 from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.senses import sense_separation
+from bert_demo.model import checkpoint
 
 FOLDER = Path(__file__).resolve().parents[1] / "checkpoints"
 MODELS = ("bert-crane-world", "bert-small", "bert-small-snli")

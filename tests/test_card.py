@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bert_demo import checkpoint
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.interop.card import model_card
 from bert_demo.keeper import read_metrics
+from bert_demo.model import checkpoint
 from bert_demo.training import train
 
 

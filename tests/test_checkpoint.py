@@ -21,13 +21,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bert_demo import checkpoint
-from bert_demo.checkpoint import CheckpointError
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.data import files
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.model import BertModel
+from bert_demo.model import checkpoint
+from bert_demo.model.bert import BertModel
+from bert_demo.model.checkpoint import CheckpointError
 
 WORDS = ["<unk>", "<pad>", "<mask>", "<cls>", "<sep>", "a", "crane", "is", "flying", "."]
 CONFIG = BertConfig(
@@ -92,7 +92,7 @@ def test_loading_imports_nothing_heavy(tmp_path: Path) -> None:
     saved(tmp_path)
     script = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"
-        "from bert_demo import checkpoint, model\n"
+        "from bert_demo.model import bert, checkpoint\n"
         "before = set(sys.modules)\n"
         "checkpoint.load(sys.argv[1])\n"
         "print(len(set(sys.modules) - before))\n"

@@ -20,11 +20,11 @@ from safetensors.torch import load_file
 
 import bert_demo
 from bert_demo import training
-from bert_demo.checkpoint import save
 from bert_demo.cli import commands, output, parser
 from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA, BertConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
-from bert_demo.model import BertModel
+from bert_demo.model.bert import BertModel
+from bert_demo.model.checkpoint import save
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = "a crane is flying driver came he just left man sleeping nobody outside . ,"
@@ -298,7 +298,7 @@ def test_ctrl_c_in_other_commands(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bert_demo.checkpoint, "load", interrupted)
+    monkeypatch.setattr(bert_demo.model.checkpoint, "load", interrupted)
     result = run("encode", "--model", pretrained, "--text", "a crane")
     assert result == (130, "", "Stopped by Ctrl-C.\n")
 
@@ -309,7 +309,7 @@ def test_what_the_system_refuses_is_a_sentence(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "model.safetensors")
 
-    monkeypatch.setattr(bert_demo.checkpoint, "load", full)
+    monkeypatch.setattr(bert_demo.model.checkpoint, "load", full)
     code, out, err = run("encode", "--model", pretrained, "--text", "a crane")
     assert (code, out) == (1, "")
     assert err == "The system refused: No space left on device (model.safetensors).\n"

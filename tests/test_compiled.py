@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bert_demo import kernels
 from bert_demo.compiled import blocks, library
 from bert_demo.config import BertConfig
 from bert_demo.data.batches import TrainingBatch
 from bert_demo.data.packing import pack
-from bert_demo.model import BertModel
+from bert_demo.model import kernels
+from bert_demo.model.bert import BertModel
 from bert_demo.validation import batch_losses
 
 ROWS = 13

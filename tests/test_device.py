@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bert_demo import device as hardware
+from bert_demo.model import device as hardware
 
 CPU = torch.device("cpu")
 GB = 10**9

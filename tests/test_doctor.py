@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from bert_demo import device as hardware
 from bert_demo.cli import doctor
 from bert_demo.compiled import library
+from bert_demo.model import device as hardware
 
 
 @pytest.fixture

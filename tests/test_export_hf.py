@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 import torch
 
-from bert_demo import checkpoint, noise
-from bert_demo.checkpoint import CheckpointError
 from bert_demo.cli import parser
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.data.packing import pack
@@ -19,7 +17,9 @@ from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.inference import predict
 from bert_demo.interop.export import export_hf
 from bert_demo.interop.hugging_face import import_hf
-from bert_demo.model import BertModel
+from bert_demo.model import checkpoint, dropout
+from bert_demo.model.bert import BertModel
+from bert_demo.model.checkpoint import CheckpointError
 
 transformers = pytest.importorskip("transformers")
 
@@ -61,7 +61,7 @@ def saved(folder: Path, tokenizer: Tokenizer, task: str = "pretraining", **chang
         "tie_word_embeddings": True,
         "initializer_range": 0.5,
     }
-    noise.seed_noise(3)
+    dropout.seed_noise(3)
     model = BertModel(BertConfig(**values | changes), task).eval()
     with torch.no_grad():
         for value in model.parameters():

@@ -16,10 +16,10 @@ from hub_writes import TOKEN, WritableHub, hub, writable_hub
 
 pytest.importorskip("gradio")
 
-from bert_demo import checkpoint, noise
 from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
-from bert_demo.model import BertModel
+from bert_demo.model import checkpoint, dropout
+from bert_demo.model.bert import BertModel
 from bert_demo.ui import hub_models
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.model_menu import choices
@@ -33,7 +33,7 @@ LAYERS = 3
 
 def put_model(server: WritableHub, repo: str, folder: Path, about: dict[str, Any]) -> BertModel:
     """A checkpoint of ours in a repository; its weights are random."""
-    noise.seed_noise(1)
+    dropout.seed_noise(1)
     tokenizer = Tokenizer.from_words([*SPECIAL_TOKENS, "a", "crane", "is", "flying"])
     config = BertConfig(
         vocab_size=tokenizer.vocab_size,

@@ -14,8 +14,9 @@ import torch
 
 pytest.importorskip("gradio")
 
-from bert_demo import device, training
+from bert_demo import training
 from bert_demo.config import RunConfig
+from bert_demo.model import device
 from bert_demo.runs import worker
 from bert_demo.runs.record import Status
 from bert_demo.runs.store import RunStore

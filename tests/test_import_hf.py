@@ -14,13 +14,13 @@ from intruder import Intruder
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bert_demo import checkpoint
 from bert_demo.cli import parser
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.packing import pack
 from bert_demo.inference import predict
 from bert_demo.interop import untrusted
 from bert_demo.interop.hugging_face import import_hf
+from bert_demo.model import checkpoint
 from bert_demo.training import train
 
 transformers = pytest.importorskip("transformers")

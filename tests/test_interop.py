@@ -15,10 +15,10 @@ import torch
 from intruder import Intruder
 from torch import Tensor, nn
 
-from bert_demo import checkpoint
 from bert_demo.data.packing import pack
 from bert_demo.interop import d2l, untrusted
 from bert_demo.interop.d2l import import_d2l
+from bert_demo.model import checkpoint
 
 SPECIALS = ["<unk>", "<pad>", "<mask>", "<cls>", "<sep>"]
 WORDS = ["!", "a", "crane", *SPECIALS, "flies"]  # the book sorts: <unk> need not come first

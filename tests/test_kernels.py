@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo import attention, kernels, noise
 from bert_demo.compiled import library
 from bert_demo.data.packing import pack
+from bert_demo.model import attention, dropout, kernels
 
 GROUPS = ((3, 1), (2, 5), (1, 6), (4, 9))
 TOKENS = sum(count * length for count, length in GROUPS)
@@ -139,7 +139,7 @@ def test_attention_keeps_the_type_it_is_given() -> None:
 
 
 def test_attention_dropout_is_right_on_average() -> None:
-    noise.seed_noise(3)
+    dropout.seed_noise(3)
     qkv = random_qkv(8).detach()
     exact = attention.attention(qkv, None, BATCH, 2, 0.3, training=False)
     draws = [attention.attention(qkv, None, BATCH, 2, 0.3, training=True) for _ in range(600)]
@@ -154,7 +154,7 @@ def test_attention_dropout_has_the_gradient_of_the_draw_it_made() -> None:
     weight = torch.randn(TOKENS, 8, generator=torch.Generator().manual_seed(5))
 
     def dropped(qkv: Tensor) -> Tensor:
-        noise.seed_noise(11)
+        dropout.seed_noise(11)
         return (attention.attention(qkv, None, BATCH, 2, 0.4, training=True) * weight).sum()
 
     by_backward, by_differences = directional_derivatives(dropped, random_qkv(8))
@@ -163,9 +163,9 @@ def test_attention_dropout_has_the_gradient_of_the_draw_it_made() -> None:
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_dropout_keeps_its_share_and_the_mean(rate: float) -> None:
-    noise.seed_noise(1, 2)
+    dropout.seed_noise(1, 2)
     x = torch.ones(1003, 997)  # no multiple of what is drawn at a time
-    y = noise.dropout(x, rate, training=True)
+    y = dropout.dropout(x, rate, training=True)
     kept = float((y != 0).float().mean())
     assert kept == pytest.approx(1 - rate, abs=5 * (rate * (1 - rate) / x.numel()) ** 0.5 + 1e-5)
     assert y[y != 0].unique().numel() == 1
@@ -177,7 +177,7 @@ def test_dropout_keeps_its_share_and_the_mean(rate: float) -> None:
 
 def test_dropout_passes_the_gradient_through_the_same_mask() -> None:
     x = torch.ones(50, 40, requires_grad=True)
-    y = noise.dropout(x, 0.3, training=True)
+    y = dropout.dropout(x, 0.3, training=True)
     y.backward(torch.full_like(y, 2.0))
     assert x.grad is not None
     assert torch.equal(x.grad, 2 * y.detach())
@@ -185,14 +185,14 @@ def test_dropout_passes_the_gradient_through_the_same_mask() -> None:
 
 def test_dropout_is_off_in_evaluation_and_at_rate_zero() -> None:
     x = torch.randn(3, 4)
-    assert noise.dropout(x, 0.5, training=False) is x
-    assert noise.dropout(x, 0.0, training=True) is x
+    assert dropout.dropout(x, 0.5, training=False) is x
+    assert dropout.dropout(x, 0.0, training=True) is x
 
 
 def test_seeded_noise_repeats_and_other_words_give_other_noise() -> None:
     def draw(*words: int) -> Tensor:
-        noise.seed_noise(*words)
-        return torch.stack([noise.dropout(torch.ones(9, 9), 0.5, True), torch.rand(9, 9)])
+        dropout.seed_noise(*words)
+        return torch.stack([dropout.dropout(torch.ones(9, 9), 0.5, True), torch.rand(9, 9)])
 
     assert torch.equal(draw(1, 2), draw(1, 2))
     for others in [(2, 1), (1, 3), (1, 2, 1)]:

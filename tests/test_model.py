@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bert_demo import checkpoint
 from bert_demo.config import BertConfig, model_config
 from bert_demo.data.packing import PackedBatch, pack, unpack
 from bert_demo.interop.d2l import import_d2l
-from bert_demo.model import BertModel
+from bert_demo.model import checkpoint
+from bert_demo.model.bert import BertModel
 
 BOOK = BertConfig(
     vocab_size=50,

@@ -32,9 +32,10 @@ from test_runs_queue import (
     until,
 )
 
-from bert_demo import device, load
+from bert_demo import load
 from bert_demo.config import RunConfig
 from bert_demo.distributed import PeerLostError, World, leave
+from bert_demo.model import device
 from bert_demo.runs import peers, process, worker
 from bert_demo.runs.peers import Peers
 from bert_demo.runs.queue import RunQueue

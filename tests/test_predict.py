@@ -15,7 +15,7 @@ from bert_demo.data.prepare import tokenize_nli
 from bert_demo.data.snli import pairs as nli_pairs
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.inference import contexts, predict
-from bert_demo.model import BertModel
+from bert_demo.model.bert import BertModel
 
 TEXT = """
 a an the crane bird is was flying driver came he just left lifts steel cr ##ane river in

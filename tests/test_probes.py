@@ -14,7 +14,7 @@ from bert_demo.config import model_config
 from bert_demo.data.crane_world.paragraphs import PROBES
 from bert_demo.data.prepare import prepare_text
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
-from bert_demo.model import BertModel
+from bert_demo.model.bert import BertModel
 from bert_demo.runs.probes import film_frame, separation
 
 

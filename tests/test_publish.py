@@ -16,7 +16,6 @@ import torch
 from hub_writes import TOKEN, WritableHub, hub, turn_to, writable_hub
 from huggingface_hub import constants
 
-from bert_demo import checkpoint, noise
 from bert_demo.cli.parser import main
 from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
@@ -24,7 +23,8 @@ from bert_demo.interop import errors
 from bert_demo.interop.hugging_face import import_hf
 from bert_demo.interop.publish import fetch, publish
 from bert_demo.interop.sharing import model_name, without_paths
-from bert_demo.model import BertModel
+from bert_demo.model import checkpoint, dropout
+from bert_demo.model.bert import BertModel
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.publish_part import published
 from bert_demo.ui.settings import AppSettings
@@ -47,7 +47,7 @@ EVENTS = [
 def model(tmp_path: Path) -> Path:
     """A run's folder of a small model of the book's, with all that is not to be published."""
     run = tmp_path / "home of ada" / "runs" / "1"
-    noise.seed_noise(1)
+    dropout.seed_noise(1)
     tokenizer = Tokenizer.from_words([*SPECIAL_TOKENS, "a", "crane", "is", "flying"])
     config = BertConfig(vocab_size=tokenizer.vocab_size, hidden_size=16, intermediate_size=32)
     secret = str(tmp_path / "home of ada" / "first")

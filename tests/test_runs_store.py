@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from bert_demo import checkpoint, keeper
+from bert_demo import keeper
 from bert_demo.config import RunConfig, TrainingConfig, model_config
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
-from bert_demo.model import BertModel
+from bert_demo.model import checkpoint
+from bert_demo.model.bert import BertModel
 from bert_demo.runs import record
 from bert_demo.runs.record import Status, held, read_json, write_json, write_status
 from bert_demo.runs.store import NotAllowed, RunStore

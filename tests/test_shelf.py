@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import torch
 
-from bert_demo import checkpoint, noise
 from bert_demo.config import BertConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.predict import encode
-from bert_demo.model import BertModel
+from bert_demo.model import checkpoint, dropout
+from bert_demo.model.bert import BertModel
 
 TOKENIZER = Tokenizer.from_words([*SPECIAL_TOKENS, "a", "crane", "is", "flying"])
 CONFIG = BertConfig(
@@ -28,7 +28,7 @@ CONFIG = BertConfig(
 
 def make(folder: Path, seed: int, task: str = "pretraining", **about: Any) -> BertModel:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    noise.seed_noise(seed)
+    dropout.seed_noise(seed)
     model = BertModel(CONFIG, task).eval()
     checkpoint.save(folder, model, TOKENIZER, about)
     return model

@@ -15,12 +15,12 @@ import torch
 
 import bert_demo
 from bert_demo import assembly, gradients, keeper, training, validation
-from bert_demo.checkpoint import read_config
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.distributed import World
 from bert_demo.inference.predict import evaluate
 from bert_demo.keeper import read_metrics
+from bert_demo.model.checkpoint import read_config
 from bert_demo.optimizers import recipe, schedule
 from bert_demo.training import resumable, train
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from bert_demo import checkpoint, noise
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.data.packing import pack
@@ -20,7 +19,8 @@ from bert_demo.inference.contexts import compare
 from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.predict import classify, encode, fill_mask
 from bert_demo.inference.senses import sense_separation
-from bert_demo.model import BertModel
+from bert_demo.model import checkpoint, dropout
+from bert_demo.model.bert import BertModel
 from bert_demo.ui import figures
 from bert_demo.ui.blank_tab import fill_blanks
 from bert_demo.ui.model_menu import offer
@@ -49,7 +49,7 @@ EVIL = "<img src=x onerror=alert(1)> a crane ${alert(2)} {{value}}"
 
 def make(folder: Path, layers: int, task: str, **about: Any) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    noise.seed_noise(layers)
+    dropout.seed_noise(layers)
     config = BertConfig(
         vocab_size=TOKENIZER.vocab_size,
         hidden_size=16,

@@ -9,12 +9,12 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from bert_demo import checkpoint, noise
 from bert_demo.config import BertConfig
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference import predict
 from bert_demo.inference.models import ModelShelf
-from bert_demo.model import BertModel
+from bert_demo.model import checkpoint, dropout
+from bert_demo.model.bert import BertModel
 from bert_demo.ui.blank_tab import fill_blanks
 from bert_demo.ui.model_menu import choices
 from bert_demo.ui.words_view import show_contexts
@@ -31,7 +31,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> ModelShelf:
     )
     about = {"run": {"corpus": "crane-world"}, "step": 7}
     for name in ("one", "two"):
-        noise.seed_noise(1)
+        dropout.seed_noise(1)
         folder = root / "runs" / name
         folder.mkdir(parents=True)
         (folder / "run.json").write_text(json.dumps({"title": "tiny"}))

@@ -22,9 +22,9 @@ from bert_demo.config import (
 )
 
 if TYPE_CHECKING:
-    from bert_demo.checkpoint import Checkpoint
     from bert_demo.data.prepare import SourceReport, TokenizedNli
     from bert_demo.data.tokenizer import Tokenizer
+    from bert_demo.model.checkpoint import Checkpoint
 
 
 class _Interrupt:
@@ -116,8 +116,8 @@ def _run_config(flags: Namespace, task: str, base: RunConfig | None) -> RunConfi
 
 def evaluate(flags: Namespace) -> int:
     """Score a classifier."""
-    from bert_demo.device import pick_device
     from bert_demo.inference import predict
+    from bert_demo.model.device import pick_device
 
     device = pick_device(flags.device)
     model, tokenizer, _ = _load(flags)
@@ -359,7 +359,7 @@ def doctor(flags: Namespace) -> int:
 
 
 def _load(flags: Namespace) -> Checkpoint:
-    from bert_demo.checkpoint import load
+    from bert_demo.model.checkpoint import load
 
     return load(Path(flags.model))
 

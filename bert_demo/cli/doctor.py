@@ -9,9 +9,9 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from bert_demo import device as hardware
 from bert_demo.data.corpora import CORPORA, whereabouts
 from bert_demo.data.files import cache_dir
+from bert_demo.model import device as hardware
 
 PACKAGES = ("torch", "gradio", "huggingface_hub", "pyarrow", "safetensors", "tokenizers")
 """What the project stands on; their versions explain most differences between two computers."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bert_demo.compiled.library import Argument, call
-from bert_demo.noise import draw_noise
+from bert_demo.model.dropout import draw_noise
 
 IntArray = npt.NDArray[np.int64]
 

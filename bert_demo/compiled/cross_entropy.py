@@ -161,7 +161,7 @@ def _work_space(blocks: list[_Block]) -> tuple[Tensor, Tensor, Tensor]:
 def linear_cross_entropy(
     x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, low: torch.dtype
 ) -> Tensor:
-    """`bert_demo.kernels.linear_cross_entropy` in blocks, its matrix products in `low`."""
+    """`bert_demo.model.kernels.linear_cross_entropy` in blocks, its matrix products in `low`."""
     if tiled_cross_entropy.serves(x, low):
         return tiled_cross_entropy.linear_cross_entropy(x, weight, bias, labels)
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, bias)):

@@ -61,6 +61,6 @@ class _TiledCrossEntropy(torch.autograd.Function):
 
 
 def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
-    """`bert_demo.kernels.linear_cross_entropy` in bf16, where `serves` says that it can be had."""
+    """`kernels.linear_cross_entropy` in bf16, where `serves` says that it can be had."""
     result: Tensor = _TiledCrossEntropy.apply(x, weight, bias, labels)  # type: ignore[no-untyped-call]
     return result

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.predict import encode_all, encode_ids
-from bert_demo.model import BertModel
+from bert_demo.model.bert import BertModel
 
 # In a text given to `compare`: what follows is the second text of a pair.
 _PAIR_MARK = re.compile(r"<sep>|\[sep\]", re.IGNORECASE)

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bert_demo import checkpoint
-from bert_demo.checkpoint import Checkpoint, CheckpointError
 from bert_demo.config import BertConfig, from_dict
 from bert_demo.data.corpora import CORPORA
-from bert_demo.estimate import count_parameters
+from bert_demo.model import checkpoint
+from bert_demo.model.checkpoint import Checkpoint, CheckpointError
+from bert_demo.model.size import count_parameters
 
 if TYPE_CHECKING:
-    from bert_demo.model import BertModel
+    from bert_demo.model.bert import BertModel
 
 TASK_WORDS = {"pretraining": "pretrained", "nli": "fine-tuned", "encoder": "encoder"}
 
@@ -184,15 +184,15 @@ class ModelShelf:
         """The same model before any training: its random weights are the same every time."""
         import torch
 
-        from bert_demo import noise
-        from bert_demo.model import BertModel
+        from bert_demo.model import dropout
+        from bert_demo.model.bert import BertModel
 
         entry = self.entry(model_id)
         _, tokenizer, config = self.load(model_id)
 
         def build() -> Checkpoint:
             with torch.random.fork_rng(devices=[]):
-                noise.seed_noise(_TWIN_SEED)
+                dropout.seed_noise(_TWIN_SEED)
                 model = BertModel(config, entry.task)
             return Checkpoint(model.eval(), tokenizer, config)
 

@@ -24,8 +24,8 @@ from bert_demo.config import LABELS
 from bert_demo.data.batches import NliBatches
 from bert_demo.data.packing import pack, unpack
 from bert_demo.data.tokenizer import Encoded, Tokenizer
-from bert_demo.lanes import Lanes
-from bert_demo.model import BertModel
+from bert_demo.model.bert import BertModel
+from bert_demo.model.threads import Lanes
 
 if TYPE_CHECKING:
     from bert_demo.data.prepare import TokenizedNli

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_demo import checkpoint
 from bert_demo.command import command_line
 from bert_demo.config import (
     LABELS,
@@ -22,9 +21,10 @@ from bert_demo.config import (
     run_config,
 )
 from bert_demo.data.corpora import CORPORA, CorpusSpec
-from bert_demo.estimate import count_parameters
 from bert_demo.interop.sharing import without_paths
 from bert_demo.keeper import read_metrics
+from bert_demo.model import checkpoint
+from bert_demo.model.size import count_parameters
 
 _PIPELINES = {
     "pretraining": "fill-mask",

@@ -20,13 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bert_demo import checkpoint
 from bert_demo.config import BertConfig
 from bert_demo.data.download import download, is_web_page
 from bert_demo.data.files import cache_dir
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.interop import untrusted
-from bert_demo.model import unfilled_model
+from bert_demo.model import checkpoint
+from bert_demo.model.bert import unfilled_model
 
 VOCABULARY, PARAMETERS = "vocab.json", "pretrained.params"
 

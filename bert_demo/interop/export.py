@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bert_demo import __version__, checkpoint
+from bert_demo import __version__
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.data.files import (
     CheckpointError,
@@ -32,7 +32,8 @@ from bert_demo.data.files import (
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.interop import names
 from bert_demo.interop.card import model_card
-from bert_demo.model import BertModel
+from bert_demo.model import checkpoint
+from bert_demo.model.bert import BertModel
 
 _CONFIG, _TOKENIZER_CONFIG, _CARD = "config.json", "tokenizer_config.json", "README.md"
 _MARK = "bert_demo_version"  # tells that the folder is an export, which may be replaced

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bert_demo import checkpoint
 from bert_demo.config import LABELS, BertConfig
 from bert_demo.data import wordpiece
 from bert_demo.data.tokenizer import UNK, Tokenizer
 from bert_demo.interop import names
 from bert_demo.interop.model_files import ModelFiles, Progress
-from bert_demo.model import unfilled_model
+from bert_demo.model import checkpoint
+from bert_demo.model.bert import unfilled_model
 
 # What `transformers` assumes where config.json says nothing.
 _DEFAULTS = {

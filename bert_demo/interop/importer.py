@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bert_demo import checkpoint
+from bert_demo.model import checkpoint
 
 if TYPE_CHECKING:
     from bert_demo.interop.model_files import Progress

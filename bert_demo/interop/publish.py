@@ -23,8 +23,6 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-from bert_demo import checkpoint
-from bert_demo.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from bert_demo.data import hub
 from bert_demo.data.files import explained, part_folder, put_folder, writers_path
 from bert_demo.interop import errors
@@ -34,6 +32,8 @@ from bert_demo.interop.export import export_hf
 from bert_demo.interop.model_files import Progress, fetching
 from bert_demo.interop.sharing import metrics_csv, without_paths
 from bert_demo.keeper import METRICS, read_metrics
+from bert_demo.model import checkpoint
+from bert_demo.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 
 CARD, NUMBERS, EXPORT = "README.md", "metrics.csv", "transformers"
 

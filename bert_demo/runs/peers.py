@@ -43,7 +43,7 @@ class Peers:
 
     def __init__(self, processes: int | None = None) -> None:
         """As many as the GPUs of one kind ask for, or so that all are this many `processes`."""
-        from bert_demo.device import cards
+        from bert_demo.model.device import cards
 
         self._any_device = processes is not None
         places = cards() if processes is None else list(range(processes))
@@ -193,8 +193,8 @@ def main(arguments: list[str] | None = None) -> None:
     orders: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
 
-    from bert_demo.device import release_memory
     from bert_demo.distributed import leave, take_card
+    from bert_demo.model.device import release_memory
 
     take_card(local_rank)
     warm_up()

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from bert_demo.data.crane_world.paragraphs import PROBES, SENSES
 from bert_demo.data.packing import PackedBatch, pack
 from bert_demo.data.tokenizer import Encoded, Tokenizer
-from bert_demo.model import BertModel
+from bert_demo.model.bert import BertModel
 
 _BLANKS = 8
 _TOP = 5

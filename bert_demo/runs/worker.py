@@ -80,7 +80,7 @@ def work(
 
     Where the peers did not come through it with this process, this process ends too.
     """
-    from bert_demo.device import release_memory
+    from bert_demo.model.device import release_memory
 
     message = ""
     state = "failed"
@@ -134,7 +134,7 @@ def _follow(
     """Run the loop; yield the status after each event, the last of which is final."""
     import torch
 
-    from bert_demo.device import peak_memory_bytes
+    from bert_demo.model.device import peak_memory_bytes
 
     device = "cpu"
     events = _events(run, peers)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_demo.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from bert_demo.interop.sharing import metrics_csv, without_paths
+from bert_demo.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from bert_demo.runs.record import Run
 
 _LONGEST_NAME = 40

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from bert_demo.inference.senses import Separation, sense_separation
 
 if TYPE_CHECKING:
-    from bert_demo.checkpoint import Checkpoint
     from bert_demo.inference.contexts import Comparison
     from bert_demo.inference.models import Entry
+    from bert_demo.model.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)

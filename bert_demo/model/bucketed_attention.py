@@ -16,8 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bert_demo.kernels import round_up, steady
-from bert_demo.noise import keep_mask
+from bert_demo.model.dropout import keep_mask
+from bert_demo.model.kernels import round_up, steady
 
 Groups = tuple[tuple[int, int], ...]
 IntArray = npt.NDArray[np.int64]
@@ -260,7 +260,7 @@ class _BucketedAttention(torch.autograd.Function):
 
 
 def bucketed_attention(qkv: Tensor, groups: Groups, heads: int, rate: float) -> Tensor:
-    """`bert_demo.attention.attention` of sequences in these groups, with dropout at `rate`."""
+    """`attention.attention` of sequences in these groups, with dropout at `rate`."""
     result: Tensor = _BucketedAttention.apply(None, qkv, _buckets(groups), heads, rate)  # type: ignore[no-untyped-call]
     return result
 

@@ -36,7 +36,7 @@ from bert_demo.data.tokenizer import Tokenizer
 if TYPE_CHECKING:  # a page that starts reads what checkpoints say of themselves, without torch
     from torch import Tensor
 
-    from bert_demo.model import BertModel
+    from bert_demo.model.bert import BertModel
 
 __all__ = [
     "Checkpoint",
@@ -228,7 +228,7 @@ def load(folder: str | Path) -> Checkpoint:
     Raises `CheckpointError` if the folder is missing, foreign, incomplete or damaged, or if its
     files belong to different checkpoints.
     """
-    from bert_demo.model import unfilled_model
+    from bert_demo.model.bert import unfilled_model
 
     folder = readers_path(folder)
     stored = read_config(folder)

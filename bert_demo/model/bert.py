@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from bert_demo import kernels, noise
-from bert_demo.attention import attention, chosen_attention, padded_attention
 from bert_demo.config import LABELS, TASKS, BertConfig
 from bert_demo.data.packing import PackedBatch, resized
+from bert_demo.model import dropout, kernels
+from bert_demo.model.attention import attention, chosen_attention, padded_attention
 
 Stream = tuple[Tensor, Tensor]
 """Hidden states (T, H) to be added to, and the same as matrix products read them."""
@@ -58,7 +58,7 @@ class Embeddings(nn.Module):
                 return (x, x), product
         x, low = kernels.embed(ids, tables, rows)
         if self.norm is not None:
-            x = low = noise.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training)
+            x = low = dropout.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training)
         return (x, low), None
 
 
@@ -241,7 +241,7 @@ class BertModel(nn.Module):
 
     def nli_logits(self, cls_vectors: Tensor) -> Tensor:
         """(B, H) -> (B, 3), in the order of `LABELS`."""
-        pooled = noise.dropout(self.pooled(cls_vectors), self._classifier_dropout, self.training)
+        pooled = dropout.dropout(self.pooled(cls_vectors), self._classifier_dropout, self.training)
         logits: Tensor = self.classifier(pooled)
         return logits
 

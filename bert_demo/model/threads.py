@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bert_demo.compiled import library
-from bert_demo.device import peak_memory_bytes
+from bert_demo.model.device import peak_memory_bytes
 
 Result = TypeVar("Result")
 

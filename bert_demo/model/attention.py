@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo.bucketed_attention import (
+from bert_demo.compiled import blocks, library
+from bert_demo.data.packing import PackedBatch, resized
+from bert_demo.model.bucketed_attention import (
     Groups,
     askers,
     bucketed_attention,
     chosen_bucketed_attention,
     sequence_lengths,
 )
-from bert_demo.compiled import blocks, library
-from bert_demo.data.packing import PackedBatch, resized
 
 _FLASH_TYPES = (torch.bfloat16, torch.float16)
 _FLASH_SIZES = range(8, 257, 8)
