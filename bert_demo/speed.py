@@ -83,7 +83,7 @@ def _measure() -> Speed:
     """Measure by some steps of the real loop on Crane World."""
     import torch
 
-    from bert_demo.compiled import library
+    from bert_demo.model.compiled import library
     from bert_demo.model.device import device_name, fast_bf16, memory_bytes, pick_device
     from bert_demo.updates import AdamW
 

@@ -19,10 +19,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "bert_demo"
 UNSEEN = (
     "cli/*.py",
     "__*__.py",
-    "bundle.py",
-    "card.py",
+    "interop/bundle.py",
+    "interop/card.py",
     "command.py",
-    "compiled/*.py",
+    "model/compiled/*.py",
     "data/crane_world/*.py",
     "data/download.py",
     "data/snli.py",

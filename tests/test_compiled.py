@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bert_demo.compiled import blocks, library
 from bert_demo.config import BertConfig
 from bert_demo.data.batches import TrainingBatch
 from bert_demo.data.packing import pack
 from bert_demo.model import kernels
 from bert_demo.model.bert import BertModel
+from bert_demo.model.compiled import blocks, library
 from bert_demo.validation import batch_losses
 
 ROWS = 13
@@ -198,7 +198,7 @@ def test_blocks_serve_only_what_they_can() -> None:
     torch.testing.assert_close(kernels.activate(x, linear, gelu=True), F.gelu(linear(x)))
 
 
-SCRIPT = "from bert_demo.compiled import library; print(library.load())"
+SCRIPT = "from bert_demo.model.compiled import library; print(library.load())"
 
 
 def loading(folder: Path, compiler: str | None = None) -> str:

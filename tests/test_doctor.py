@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from bert_demo.cli import doctor
-from bert_demo.compiled import library
 from bert_demo.model import device as hardware
+from bert_demo.model.compiled import library
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo.compiled import library
 from bert_demo.data.packing import pack
 from bert_demo.model import attention, dropout, kernels
+from bert_demo.model.compiled import library
 
 GROUPS = ((3, 1), (2, 5), (1, 6), (4, 9))
 TOKENS = sum(count * length for count, length in GROUPS)

@@ -17,7 +17,6 @@ import torch
 
 from bert_demo import captured, gradients
 from bert_demo.assembly import Setup, prepare_run
-from bert_demo.compiled import library
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.batches import Batches, NliBatches, PretrainingBatches
 from bert_demo.data.prepare import prepare_nli, prepare_text
@@ -25,6 +24,7 @@ from bert_demo.data.resident import Resident, room_for, room_for_masks
 from bert_demo.distributed import World
 from bert_demo.gradients import Gradients, Share
 from bert_demo.model import attention
+from bert_demo.model.compiled import library
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 SETTINGS: dict[str, Any] = {"batch_size": 48, "max_length": 32, "seed": 3}

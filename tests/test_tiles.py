@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo.compiled import cross_entropy, library, tiled_cross_entropy
+from bert_demo.model.compiled import cross_entropy, library, tiled_cross_entropy
 
 LOW = torch.bfloat16
 

@@ -75,7 +75,7 @@ def _torch_report() -> dict[str, Any]:
     try:
         import torch
 
-        from bert_demo.compiled import library
+        from bert_demo.model.compiled import library
 
         here = hardware.devices()
         return {

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo.compiled import blocks, library
 from bert_demo.data.packing import PackedBatch, resized
 from bert_demo.model.bucketed_attention import (
     Groups,
@@ -22,6 +21,7 @@ from bert_demo.model.bucketed_attention import (
     chosen_bucketed_attention,
     sequence_lengths,
 )
+from bert_demo.model.compiled import blocks, library
 
 _FLASH_TYPES = (torch.bfloat16, torch.float16)
 _FLASH_SIZES = range(8, 257, 8)

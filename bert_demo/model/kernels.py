@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bert_demo.compiled import blocks, cross_entropy, library
 from bert_demo.data.packing import resized
+from bert_demo.model.compiled import blocks, cross_entropy, library
 from bert_demo.model.dropout import dropout
 
 # Code that the CPU's matrix library compiled for a size of matrix: it keeps 1,024 of them, about a

@@ -18,7 +18,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from bert_demo.compiled import library
+from bert_demo.model.compiled import library
 from bert_demo.model.device import peak_memory_bytes
 
 Result = TypeVar("Result")

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo.compiled import tiled_cross_entropy
-from bert_demo.compiled.library import call
+from bert_demo.model.compiled import tiled_cross_entropy
+from bert_demo.model.compiled.library import call
 
 _ROWS, _COLUMNS = 320, 2048
 """Most rows and words of a block: a megabyte of logits in bf16."""

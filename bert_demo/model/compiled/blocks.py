@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from bert_demo.compiled.library import Argument, call
+from bert_demo.model.compiled.library import Argument, call
 from bert_demo.model.dropout import draw_noise
 
 IntArray = npt.NDArray[np.int64]

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo.compiled import library
-from bert_demo.compiled.library import call
+from bert_demo.model.compiled import library
+from bert_demo.model.compiled.library import call
 
 _TILE = 32
 """What the positions and the hidden size are a multiple of."""
