@@ -21,8 +21,8 @@ from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.keeper import read_metrics
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.store import RunStore
+from bert_demo.runs.zerogpu import LONGEST_RUN, ZeroGpuQueue, gpu_seconds, train_on_gpu
 from bert_demo.ui import hosting
-from bert_demo.ui.zerogpu import LONGEST_RUN, ZeroGpuQueue, gpu_seconds, train_on_gpu
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACE = {"SPACE_ID": "someone/bert-demo"}

@@ -15,7 +15,7 @@ from bert_demo.data.crane_world.paragraphs import PROBES
 from bert_demo.data.prepare import prepare_text
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model.bert import BertModel
-from bert_demo.runs.probes import film_frame, separation
+from bert_demo.runs.film import film_frame, separation
 
 
 @pytest.mark.parametrize("vocabulary", ["word", "wordpiece"])

@@ -17,9 +17,9 @@ from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import checkpoint
 from bert_demo.model.bert import BertModel
 from bert_demo.runs import record
+from bert_demo.runs.events import REWIND
 from bert_demo.runs.record import Status, held, read_json, write_json, write_status
 from bert_demo.runs.store import NotAllowed, RunStore
-from bert_demo.runs.tail import REWIND
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = RunConfig(training=TrainingConfig(steps=5))

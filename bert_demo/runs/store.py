@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.config import RunConfig
+from bert_demo.runs.events import Events, Tails
 from bert_demo.runs.record import (
     CHECKPOINT,
     CONTROL,
@@ -34,7 +35,6 @@ from bert_demo.runs.record import (
     write_json,
     write_status,
 )
-from bert_demo.runs.tail import Events, Tails
 
 ACTIONS = ("stop", "pause", "resume", "delete")
 

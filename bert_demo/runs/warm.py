@@ -32,7 +32,7 @@ def warm_up() -> str:
     measures it.
     """
     from bert_demo.config import RunConfig, TrainingConfig
-    from bert_demo.runs.probes import film_frame
+    from bert_demo.runs.film import film_frame
     from bert_demo.training import train
 
     device = "cpu"

@@ -21,8 +21,8 @@ from gradio.events import api as endpoint
 
 from bert_demo.config import TASKS, RunConfig, TrainingConfig, run_config, settings_of
 from bert_demo.runs.record import Run
+from bert_demo.runs.zerogpu import ZeroGpuQueue
 from bert_demo.ui.context import AppContext, answered
-from bert_demo.ui.zerogpu import ZeroGpuQueue
 
 NAMES = (
     "start_run",
