@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from bench import machine
-from bert_demo import training
 from bert_demo.config import RunConfig, TrainingConfig
-from bert_demo.data.resident import Resident
-from bert_demo.gradients import Gradients
+from bert_demo.training import loop
+from bert_demo.training.gpu_batches import Resident
+from bert_demo.training.step import Gradients
 
 _STEPS, _WARM_UP, _ROUNDS = 2000, 500, 5
 
@@ -61,8 +61,8 @@ def milliseconds_a_step() -> float:
         intermediate_size=16,
         training=settings,
     )
-    with mock.patch.object(training, "Gradients", _HostAlone):
-        steps = (event for event in training.train(run) if event["event"] == "step")
+    with mock.patch.object(loop, "Gradients", _HostAlone):
+        steps = (event for event in loop.train(run) if event["event"] == "step")
         for _ in itertools.islice(steps, _WARM_UP):
             pass
         begin = time.perf_counter()

@@ -106,7 +106,7 @@ def by_transformers(setup: Any, seconds: float, rate: float) -> list[Point]:
     import torch
 
     from bench.transformers_baseline import PART, held_out_sums, padded_parts, peer_model, update
-    from bert_demo.optimizers import schedule
+    from bert_demo.training.optimizers import schedule
 
     model, pad_id = peer_model(setup.model.config), setup.tokenizer.pad_id
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, fused=True)
@@ -158,7 +158,7 @@ def by_own_recipe(setup: Any, run: Any, seconds: float) -> list[Point]:
 
 
 def _judged(setup: Any, model: Any) -> Point:
-    from bert_demo.validation import validate
+    from bert_demo.training.losses import validate
 
     scores = validate(dataclasses.replace(setup, model=model, precision="fp32"), _PAIRS)
     return {name: scores[name] for name in ("mlm_loss", "nsp_accuracy")}
@@ -166,9 +166,9 @@ def _judged(setup: Any, model: Any) -> Point:
 
 def one_way(way: str, seconds: float, d2l: Path, data: Path) -> dict[str, Any]:
     """Train and judge one way, in this process; `way` is "book", a recipe or a rate."""
-    from bert_demo.assembly import prepare_run
     from bert_demo.config import RECIPES, RunConfig, TrainingConfig
-    from bert_demo.distributed import world
+    from bert_demo.training.distributed import world
+    from bert_demo.training.setup import prepare_run
 
     training = TrainingConfig(
         recipe=way if way in RECIPES else "recommended",

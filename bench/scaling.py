@@ -100,9 +100,9 @@ def measured(point: Point, environment: dict[str, str]) -> dict[str, float] | No
 
 def estimated_here(point: Point) -> dict[str, float | None]:
     """What the page would say of this point, in this process."""
-    from bert_demo.capacity import estimate
     from bert_demo.config import RunConfig, TrainingConfig
-    from bert_demo.speed import measured_speed
+    from bert_demo.training.cost import estimate
+    from bert_demo.training.speed import measured_speed
 
     training = TrainingConfig(steps=_MOST_STEPS, max_length=point.length, batch_size=point.batch)
     run = RunConfig(corpus="wikitext-2", size=point.size, training=training)

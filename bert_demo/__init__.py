@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bert_demo.interop.hugging_face import import_hf
     from bert_demo.model.bert import BertModel
     from bert_demo.model.checkpoint import load, save
-    from bert_demo.training import train
+    from bert_demo.training.loop import train
 
 # PyTorch's threads wait for their next work by counting, here for a quarter of a millisecond; by
 # default it is milliseconds, in which they keep the lanes of `model/threads.py` off their cores. It
@@ -69,7 +69,7 @@ _HOME = {
     "evaluate": "inference.predict",
     "fill_mask": "inference.predict",
     "Tokenizer": "data.tokenizer",
-    "train": "training",
+    "train": "training.loop",
 }
 
 

@@ -18,7 +18,7 @@ from gradio_client.exceptions import AppError
 import bert_demo
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.runs.zerogpu import ZeroGpuQueue
-from bert_demo.training import train
+from bert_demo.training.loop import train
 from bert_demo.ui.api import MOST_CHARACTERS, MOST_TEXTS, NAMES, Api
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.settings import AppSettings

@@ -11,7 +11,7 @@ from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.inference import predict
 from bert_demo.interop.bundle import bundle
 from bert_demo.model import checkpoint
-from bert_demo.training import train
+from bert_demo.training.loop import train
 
 
 @pytest.fixture(scope="module")

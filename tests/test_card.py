@@ -9,9 +9,9 @@ import pytest
 
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.interop.card import model_card
-from bert_demo.keeper import read_metrics
 from bert_demo.model import checkpoint
-from bert_demo.training import train
+from bert_demo.training.loop import train
+from bert_demo.training.recorder import read_metrics
 
 
 @pytest.fixture(scope="module")

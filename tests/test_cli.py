@@ -19,12 +19,12 @@ import torch
 from safetensors.torch import load_file
 
 import bert_demo
-from bert_demo import training
 from bert_demo.cli import commands, output, parser
 from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA, BertConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model.bert import BertModel
 from bert_demo.model.checkpoint import save
+from bert_demo.training import loop
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = "a crane is flying driver came he just left man sleeping nobody outside . ,"
@@ -255,7 +255,7 @@ def test_resume_goes_on_with_the_saved_settings(
     code, text, err = run("pretrain", *SMALL, "--steps", 3, "--out", halves)
     assert code == 130
     assert "--resume goes on" in err
-    monkeypatch.setattr(training, "train", pressed)
+    monkeypatch.setattr(loop, "train", pressed)
     refused(run("finetune", "--resume", "--out", halves), "started with pretrain")
     code, text, err = run("pretrain", "--resume", "--out", halves)
     assert (code, err) == (0, "")
@@ -267,7 +267,7 @@ def test_resume_goes_on_with_the_saved_settings(
 
 def press_ctrl_c_at(monkeypatch: pytest.MonkeyPatch, *, step: int, times: int = 1) -> Any:
     """Makes `train` receive Ctrl-C after that step; gives the untouched `train`."""
-    real = training.train
+    real = loop.train
 
     def interrupted(*arguments: Any, **named: Any) -> Any:
         for event in real(*arguments, **named):
@@ -276,7 +276,7 @@ def press_ctrl_c_at(monkeypatch: pytest.MonkeyPatch, *, step: int, times: int = 
                 for _ in range(times):
                     signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(training, "train", interrupted)
+    monkeypatch.setattr(loop, "train", interrupted)
     return real
 
 
@@ -364,7 +364,7 @@ def test_a_failed_run_is_exit_code_1(
     def failing(*_: Any, **__: Any) -> Any:
         yield {"event": "end", "reason": "failed", "message": "The loss is odd.", "step": 0}
 
-    monkeypatch.setattr(training, "train", failing)
+    monkeypatch.setattr(loop, "train", failing)
     arguments = ("pretrain", "--steps", 1, "--out", tmp_path / "out")
     assert run(*arguments) == (1, "", "The loss is odd.\n")
     code, text, err = run(*arguments, "--json")

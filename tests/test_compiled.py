@@ -20,7 +20,7 @@ from bert_demo.data.packing import pack
 from bert_demo.model import kernels
 from bert_demo.model.bert import BertModel
 from bert_demo.model.compiled import blocks, library
-from bert_demo.validation import batch_losses
+from bert_demo.training.losses import batch_losses
 
 ROWS = 13
 ODD_AND_EVEN = pytest.mark.parametrize("size", [3, 16, 40, 128])

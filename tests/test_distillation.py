@@ -14,12 +14,12 @@ from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.data.new_pairs import pair_anew
 from bert_demo.data.prepare import nli_source, prepare_nli
 from bert_demo.data.snli import NliTexts
-from bert_demo.distillation import taught_pairs
 from bert_demo.inference import predict
 from bert_demo.model import checkpoint
 from bert_demo.model.bert import BertModel
-from bert_demo.training import train
-from bert_demo.validation import batch_losses
+from bert_demo.training.distillation import taught_pairs
+from bert_demo.training.loop import train
+from bert_demo.training.losses import batch_losses
 
 CPU = torch.device("cpu")
 

@@ -14,12 +14,12 @@ import torch
 
 pytest.importorskip("gradio")
 
-from bert_demo import training
 from bert_demo.config import RunConfig
 from bert_demo.model import device
 from bert_demo.runs import worker
 from bert_demo.runs.record import Status
 from bert_demo.runs.store import RunStore
+from bert_demo.training import loop
 from bert_demo.ui import live
 
 
@@ -39,7 +39,7 @@ def test_the_worker_tells_what_its_gpu_holds(
         end = {"event": "end", "reason": "completed", "message": "", "scores": {}}
         yield end | {"step": 1, "seconds": 0.2}
 
-    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(loop, "train", train)
     monkeypatch.setattr(device, "peak_memory_bytes", lambda where: 5_000_000_000)
     monkeypatch.setattr(worker, "_STATUS_SECONDS", 0)
     worker.work(store.root, run.id, lambda: False, lambda answer: None)

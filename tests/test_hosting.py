@@ -18,10 +18,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from bert_demo.config import RunConfig, TrainingConfig
-from bert_demo.keeper import read_metrics
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.store import RunStore
 from bert_demo.runs.zerogpu import LONGEST_RUN, ZeroGpuQueue, gpu_seconds, train_on_gpu
+from bert_demo.training.recorder import read_metrics
 from bert_demo.ui import hosting
 
 ROOT = Path(__file__).resolve().parents[1]

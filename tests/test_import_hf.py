@@ -21,7 +21,7 @@ from bert_demo.inference import predict
 from bert_demo.interop import untrusted
 from bert_demo.interop.hugging_face import import_hf
 from bert_demo.model import checkpoint
-from bert_demo.training import train
+from bert_demo.training.loop import train
 
 transformers = pytest.importorskip("transformers")
 

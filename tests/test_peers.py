@@ -34,14 +34,14 @@ from test_runs_queue import (
 
 from bert_demo import load
 from bert_demo.config import RunConfig
-from bert_demo.distributed import PeerLostError, World, leave
 from bert_demo.model import device
 from bert_demo.runs import peers, process, worker
 from bert_demo.runs.peers import Peers
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.record import Run
 from bert_demo.runs.store import RunStore
-from bert_demo.training import train
+from bert_demo.training.distributed import PeerLostError, World, leave
+from bert_demo.training.loop import train
 
 __all__ = ["_one_thread", "chromium"]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")

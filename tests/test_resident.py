@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 import torch
 
-from bert_demo import captured, gradients
-from bert_demo.assembly import Setup, prepare_run
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.batches import Batches, NliBatches, PretrainingBatches
 from bert_demo.data.prepare import prepare_nli, prepare_text
-from bert_demo.data.resident import Resident, room_for, room_for_masks
-from bert_demo.distributed import World
-from bert_demo.gradients import Gradients, Share
 from bert_demo.model import attention
 from bert_demo.model.compiled import library
+from bert_demo.training import cuda_graphs
+from bert_demo.training.distributed import World
+from bert_demo.training.gpu_batches import Resident, room_for, room_for_masks
+from bert_demo.training.setup import Setup, prepare_run
+from bert_demo.training.step import Gradients, Share
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 SETTINGS: dict[str, Any] = {"batch_size": 48, "max_length": 32, "seed": 3}
@@ -235,7 +235,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_work_is_captured_when_it_comes_again(graphs: list[str]) -> None:
-    def double(key: str, x: torch.Tensor) -> captured.Outputs:
+    def double(key: str, x: torch.Tensor) -> cuda_graphs.Outputs:
         graphs.append(key)
         out = torch.empty_like(x)
 
@@ -248,14 +248,14 @@ def test_work_is_captured_when_it_comes_again(graphs: list[str]) -> None:
             work()
         return (out, None)
 
-    one = captured.Captured(double, torch.device("cuda"))
+    one = cuda_graphs.Captured(double, torch.device("cuda"))
     for number in range(1, 5):
         for key in ("a", "b"):
             out, nothing = one(key, torch.full((2,), float(number)))
             assert nothing is None and out is not None
             assert out.tolist() == [2.0 * number] * 2
     assert graphs == ["a", "b", "a", "b"]  # as it is, captured, and no more after that
-    on_cpu = captured.Captured(double, CPU)
+    on_cpu = cuda_graphs.Captured(double, CPU)
     for _ in range(3):
         on_cpu("c", torch.ones(1))
     assert graphs[4:] == ["c"] * 3
@@ -264,13 +264,13 @@ def test_work_is_captured_when_it_comes_again(graphs: list[str]) -> None:
 def test_work_that_cannot_be_captured_is_done_all_the_same(
     graphs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def work(key: str, x: torch.Tensor) -> captured.Outputs:
+    def work(key: str, x: torch.Tensor) -> cuda_graphs.Outputs:
         if FakeGraph.recording:
             FakeGraph.recording = None
             raise RuntimeError("operation not permitted when stream is capturing")
         return (x + 1,)
 
-    one = captured.Captured(work, torch.device("cuda"))
+    one = cuda_graphs.Captured(work, torch.device("cuda"))
     answers = [one("a", torch.ones(1))[0] for _ in range(4)]
     assert [float(a) for a in answers if a is not None] == [2.0] * 4
     assert capsys.readouterr().err.count("not captured as CUDA graphs") == 1
@@ -279,11 +279,11 @@ def test_work_that_cannot_be_captured_is_done_all_the_same(
 def test_few_sizes_are_kept(graphs: list[str]) -> None:
     calls = []
 
-    def work(key: int, x: torch.Tensor) -> captured.Outputs:
+    def work(key: int, x: torch.Tensor) -> cuda_graphs.Outputs:
         calls.append(key)
         return (x,)
 
-    one = captured.Captured(work, torch.device("cuda"))
+    one = cuda_graphs.Captured(work, torch.device("cuda"))
     for _ in range(3):
         for key in range(20):
             one(key, torch.ones(1))
@@ -292,4 +292,4 @@ def test_few_sizes_are_kept(graphs: list[str]) -> None:
 
 def test_only_a_gpu_has_its_own_way() -> None:
     run, setup = a_setup("pretraining")
-    assert gradients.Gradients(run, setup, World())._resident is None
+    assert Gradients(run, setup, World())._resident is None

@@ -21,7 +21,7 @@ from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.runs.queue import Place, RunQueue
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import NotAllowed, RunStore
-from bert_demo.training import train
+from bert_demo.training.loop import train
 
 ROOT = Path(__file__).resolve().parent.parent
 LONG = 100_000

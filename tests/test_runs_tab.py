@@ -17,10 +17,10 @@ import bert_demo
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.sharing import metrics_csv
-from bert_demo.keeper import read_metrics
 from bert_demo.runs.record import Run
 from bert_demo.runs.store import RunStore, owner_of
 from bert_demo.runs.worker import work
+from bert_demo.training.recorder import read_metrics
 from bert_demo.ui import run_curves, run_facts, run_views, runs_tab
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.downloads import pack_metrics, pack_model

@@ -9,9 +9,9 @@ import time
 import pytest
 import torch
 
-from bert_demo import speed
-from bert_demo.capacity import SMALL, WIDE, layer_operations, word_operations
 from bert_demo.config import BertConfig
+from bert_demo.training import speed
+from bert_demo.training.cost import SMALL, WIDE, layer_operations, word_operations
 
 
 def test_what_others_took_does_not_count() -> None:

@@ -14,15 +14,15 @@ import pytest
 import torch
 
 import bert_demo
-from bert_demo import assembly, gradients, keeper, training, validation
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.prepare import prepare_nli
-from bert_demo.distributed import World
 from bert_demo.inference.predict import evaluate
-from bert_demo.keeper import read_metrics
 from bert_demo.model.checkpoint import read_config
-from bert_demo.optimizers import recipe, schedule
-from bert_demo.training import resumable, train
+from bert_demo.training import loop, losses, recorder, setup, step
+from bert_demo.training.distributed import World
+from bert_demo.training.loop import resumable, train
+from bert_demo.training.optimizers import recipe, schedule
+from bert_demo.training.recorder import read_metrics
 
 SMALL: dict[str, Any] = {
     "corpus": "crane-world",
@@ -47,7 +47,7 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def losses(events: list[dict[str, Any]]) -> list[float]:
+def losses_of(events: list[dict[str, Any]]) -> list[float]:
     return [event["loss"] for event in events if event["event"] == "step"]
 
 
@@ -68,22 +68,22 @@ def test_a_run_tells_its_story_and_leaves_a_checkpoint(pretrained: Path) -> None
 
 @pytest.mark.parametrize(("recipe", "knows"), [("d2l", "uniform"), ("recommended", "unigram")])
 def test_a_new_model_guesses(recipe: str, knows: str) -> None:
-    setup = assembly.prepare_run(a_run(recipe=recipe), World())
-    scores = validation.validate(setup, 512)
+    ready = setup.prepare_run(a_run(recipe=recipe), World())
+    scores = losses.validate(ready, 512)
     # PyTorch's own initialisation, the book's, is a little further from equal guesses.
-    assert scores["mlm_loss"] == pytest.approx(setup.description["baselines"][knows], abs=0.2)
+    assert scores["mlm_loss"] == pytest.approx(ready.description["baselines"][knows], abs=0.2)
     assert scores["nsp_loss"] == pytest.approx(math.log(2), abs=0.1)
 
 
 def test_positions_begin_as_waves_whose_products_tell_how_far_apart_they_are() -> None:
-    setup = assembly.prepare_run(a_run(recipe="recommended"), World())
-    places = setup.model.embeddings.position_embeddings.weight.detach()
+    ready = setup.prepare_run(a_run(recipe="recommended"), World())
+    places = ready.model.embeddings.position_embeddings.weight.detach()
     products = places @ places.T
     for distance in (0, 1, 7):
         line = products.diagonal(distance)
         torch.testing.assert_close(line, line[:1].expand_as(line), rtol=1e-3, atol=1e-5)
     assert products[5, 5] > products[5, 6] > products[5, 8]
-    book = assembly.prepare_run(a_run(recipe="d2l"), World()).model.embeddings
+    book = setup.prepare_run(a_run(recipe="d2l"), World()).model.embeddings
     line = (book.position_embeddings.weight @ book.position_embeddings.weight.T).diagonal(1)
     assert line.std() > 0.1 * line.abs().mean()  # as PyTorch draws them
 
@@ -98,7 +98,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, recipe: str) -
     bert_demo.load(tmp_path / "parts")
     assert resumable(tmp_path / "parts") == run
     second = list(train(run, tmp_path / "parts", resume=True))
-    assert losses(first) + losses(second) == losses(whole)
+    assert losses_of(first) + losses_of(second) == losses_of(whole)
     one, two = (bert_demo.load(tmp_path / name)[0].state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(one[name], two[name]) for name in one)
     steps = [e["step"] for e in read_metrics(tmp_path / "parts") if e["event"] == "step"]
@@ -111,30 +111,30 @@ def test_a_listener_that_leaves_loses_nothing(tmp_path: Path) -> None:
     seen = [next(events) for _ in range(4)]
     events.close()
     rest = list(train(run, tmp_path / "run", resume=True))
-    assert losses(seen) + losses(rest) == losses(list(train(run)))
+    assert losses_of(seen) + losses_of(rest) == losses_of(list(train(run)))
 
 
 def test_accumulation_gives_the_same_curve() -> None:
     # Adam, since Muon orthogonalises in bf16, which makes visible in which order sums were made.
     run = replace(a_run(recipe="d2l"), dropout=0.0)
-    whole = losses(list(train(run)))
+    whole = losses_of(list(train(run)))
     split = replace(run.training, gradient_accumulation_steps=3)
-    parts = losses(list(train(replace(run, training=split))))
+    parts = losses_of(list(train(replace(run, training=split))))
     assert parts == pytest.approx(whole, abs=1e-5)
 
 
 def test_one_batch_overfits(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = assembly.PretrainingBatches.draw
-    monkeypatch.setattr(assembly.PretrainingBatches, "draw", lambda self, step: draw(self, 0))
+    draw = setup.PretrainingBatches.draw
+    monkeypatch.setattr(setup.PretrainingBatches, "draw", lambda self, step: draw(self, 0))
     run = replace(a_run(steps=150, batch_size=8, recipe="d2l", learning_rate=0.01), dropout=0.0)
-    curve = losses(list(train(run)))
+    curve = losses_of(list(train(run)))
     assert curve[-1] < 0.3 < 5 < curve[0]
 
 
 def test_fine_tuning(pretrained: Path, tmp_path: Path) -> None:
     events = list(train(a_run("nli", pretrained, steps=5, epochs=1), tmp_path / "nli"))
     assert events[0]["baselines"]["uniform"] == pytest.approx(math.log(3))
-    assert losses(events)[0] == pytest.approx(math.log(3), abs=0.4)
+    assert losses_of(events)[0] == pytest.approx(math.log(3), abs=0.4)
     final = [event for event in events if event["event"] == "validation"][-1]
     assert 0 <= final["accuracy"] <= 1 and final["n"] == events[0]["validation_examples"]
     model, tokenizer, _ = bert_demo.load(tmp_path / "nli")
@@ -158,14 +158,14 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
 
 def _poisoned(run: RunConfig, out: Path) -> Iterator[dict[str, Any]]:
     """Events of a run whose losses become NaN at its third step."""
-    original, calls = validation.batch_losses, []
+    original, calls = losses.batch_losses, []
 
     def poisoned(*arguments: Any) -> torch.Tensor:
         calls.append(1)
         return original(*arguments) * (float("nan") if len(calls) > 2 else 1.0)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gradients, "batch_losses", poisoned)
+        patch.setattr(step, "batch_losses", poisoned)
         yield from train(run, out)
 
 
@@ -185,7 +185,7 @@ def test_running_out_of_memory_says_what_to_lower(
     def exhausted(*_: Any) -> torch.Tensor:
         raise error
 
-    monkeypatch.setattr(gradients, "batch_losses", exhausted)
+    monkeypatch.setattr(step, "batch_losses", exhausted)
     end = list(train(a_run()))[-1]
     assert end["reason"] == "failed"
     assert "batch_size 16" in end["message"] and "max_length 64" in end["message"]
@@ -200,7 +200,7 @@ def test_losses_read_some_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch
         return [{k: v for k, v in e.items() if k not in times} for e in found]
 
     at_once = events()
-    monkeypatch.setattr(training._Readings, "due", lambda _: False)
+    monkeypatch.setattr(loop._Readings, "due", lambda _: False)
     assert events() == at_once
     assert [e["step"] for e in at_once if e["event"] == "step"] == list(range(1, 8))
 
@@ -237,7 +237,7 @@ def test_a_short_run_can_be_looked_into_while_it_learns(
 ) -> None:
     """By a clock of which every step takes a second."""
     now = 0.0
-    monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: now))
     saved = []
     for event in train(a_run(steps=75), tmp_path / "run"):
         now += event["event"] == "step"

@@ -13,12 +13,12 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from bert_demo import capacity
-from bert_demo.capacity import Observation, Speed, TextFacts
 from bert_demo.cli import commands, parser
 from bert_demo.command import command_line
 from bert_demo.config import TEACHING_SETTINGS, RunConfig, TrainingConfig, settings_of
 from bert_demo.runs.record import METRICS
+from bert_demo.training import cost
+from bert_demo.training.cost import Observation, Speed, TextFacts
 from bert_demo.ui import forms, live, page, training_tabs
 from bert_demo.ui.context import AppContext, answered
 from bert_demo.ui.settings import AppSettings, from_args
@@ -170,7 +170,7 @@ def test_more_work_takes_longer() -> None:
     def seconds(**changes: Any) -> float:
         size = changes.pop("size", "tiny")
         run = RunConfig(size=size, training=TrainingConfig(steps=10, **changes))
-        return capacity.step_seconds(run, capacity.model_of(run, facts), facts, SPEED)
+        return cost.step_seconds(run, cost.model_of(run, facts), facts, SPEED)
 
     assert seconds(batch_size=64) < seconds(batch_size=512) < seconds(batch_size=512, size="base")
     assert seconds(batch_size=64, recipe="d2l") < seconds(batch_size=64, recipe="recommended")
@@ -178,18 +178,18 @@ def test_more_work_takes_longer() -> None:
 
 def test_past_runs_correct_the_estimate() -> None:
     run = RunConfig(training=TrainingConfig(steps=100, batch_size=64))
-    facts = capacity.text_facts(run)
-    plain = capacity.estimate(run, SPEED)
+    facts = cost.text_facts(run)
+    plain = cost.estimate(run, SPEED)
     assert plain.pairs_per_second is not None and plain.seconds is not None
-    half = Observation(run, capacity.model_of(run, facts), facts, plain.pairs_per_second / 2)
-    corrected = capacity.estimate(run, SPEED, [half])
+    half = Observation(run, cost.model_of(run, facts), facts, plain.pairs_per_second / 2)
+    corrected = cost.estimate(run, SPEED, [half])
     assert corrected.pairs_per_second == pytest.approx(plain.pairs_per_second / 2)
     assert corrected.seconds == pytest.approx(plain.seconds * 2)
 
 
 def test_a_time_budget_says_how_far_it_reaches() -> None:
     run = RunConfig(training=TrainingConfig(budget_seconds=60, batch_size=64))
-    found = capacity.estimate(run, SPEED)
+    found = cost.estimate(run, SPEED)
     assert found.seconds == 60
     assert found.steps is not None and found.pairs_per_second is not None
     assert found.steps * 64 / found.pairs_per_second == pytest.approx(60, rel=0.1)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from bert_demo.capacity import orthogonalising
-from bert_demo.updates import AdamW, Muon, Update, orthogonalised
+from bert_demo.training.cost import orthogonalising
+from bert_demo.training.optimizers import AdamW, Muon, Update, orthogonalised
 
 SHAPES = [(6, 4), (4, 6), (5, 5)]
 FACTORS = [1.0, 0.5, 0.05]

@@ -69,8 +69,8 @@ def finetune(flags: Namespace) -> int:
 
 
 def _train(flags: Namespace, task: str) -> int:
-    from bert_demo import distributed
-    from bert_demo.training import resumable, train
+    from bert_demo.training import distributed
+    from bert_demo.training.loop import resumable, train
 
     out = Path(flags.out)
     base = resumable(out) if flags.resume else None

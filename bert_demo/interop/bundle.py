@@ -14,8 +14,8 @@ from typing import Any
 from bert_demo.data.files import explained, writers_path
 from bert_demo.interop.card import model_card
 from bert_demo.interop.sharing import without_paths
-from bert_demo.keeper import METRICS, read_metrics
 from bert_demo.model import checkpoint
+from bert_demo.training.recorder import METRICS, read_metrics
 
 CARD = "README.md"
 _POINTS = 200

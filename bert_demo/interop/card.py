@@ -22,9 +22,9 @@ from bert_demo.config import (
 )
 from bert_demo.data.corpora import CORPORA, CorpusSpec
 from bert_demo.interop.sharing import without_paths
-from bert_demo.keeper import read_metrics
 from bert_demo.model import checkpoint
 from bert_demo.model.size import count_parameters
+from bert_demo.training.recorder import read_metrics
 
 _PIPELINES = {
     "pretraining": "fill-mask",

@@ -31,9 +31,9 @@ from bert_demo.interop.errors import LOG_IN, HubFailure, check_name, in_words, l
 from bert_demo.interop.export import export_hf
 from bert_demo.interop.model_files import Progress, fetching
 from bert_demo.interop.sharing import metrics_csv, without_paths
-from bert_demo.keeper import METRICS, read_metrics
 from bert_demo.model import checkpoint
 from bert_demo.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS
+from bert_demo.training.recorder import METRICS, read_metrics
 
 CARD, NUMBERS, EXPORT = "README.md", "metrics.csv", "transformers"
 

@@ -28,7 +28,7 @@ from bert_demo.config import RunConfig, run_config
 from bert_demo.runs.warm import Answer, own_stdout, warm_up
 
 if TYPE_CHECKING:
-    from bert_demo.distributed import World
+    from bert_demo.training.distributed import World
 
 _STARTING, _READY, _BUSY, _PREPARED, _GONE = "starting", "ready", "busy", "prepared", "gone"
 
@@ -62,7 +62,7 @@ class Peers:
         thread, where a peer is lost and the worker does not notice, as when it waits for a GPU
         that waits for the other GPU.
         """
-        from bert_demo.distributed import PeerLostError, World
+        from bert_demo.training.distributed import PeerLostError, World
 
         training = run.training
         fits = self._any_device or training.device in ("auto", "cuda")
@@ -92,7 +92,7 @@ class Peers:
 
     def part(self) -> bool:
         """Take leave of the peers after a run; False where they did not come to its end."""
-        from bert_demo.distributed import leave
+        from bert_demo.training.distributed import leave
 
         if not self._wait(self._busy, _READY, _PART_SECONDS):
             self.dismiss()
@@ -193,8 +193,8 @@ def main(arguments: list[str] | None = None) -> None:
     orders: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
 
-    from bert_demo.distributed import leave, take_card
     from bert_demo.model.device import release_memory
+    from bert_demo.training.distributed import leave, take_card
 
     take_card(local_rank)
     warm_up()
@@ -207,8 +207,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _train_along(order: dict[str, Any], local_rank: int, answer: Answer) -> None:
     """Compute this process's share of a run; ends the process where that goes wrong."""
-    from bert_demo.distributed import World
-    from bert_demo.training import train
+    from bert_demo.training.distributed import World
+    from bert_demo.training.loop import train
 
     def rendezvous() -> str:
         answer({"state": _PREPARED})

@@ -33,7 +33,7 @@ def warm_up() -> str:
     """
     from bert_demo.config import RunConfig, TrainingConfig
     from bert_demo.runs.film import film_frame
-    from bert_demo.training import train
+    from bert_demo.training.loop import train
 
     device = "cpu"
     events = train(RunConfig(training=TrainingConfig(steps=2, batch_size=64)), probe=film_frame)

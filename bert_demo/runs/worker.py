@@ -168,9 +168,9 @@ def _follow(
 
 def _events(run: Run, peers: Peers | None) -> Generator[dict[str, Any], None, None]:
     """The events of training, together with the peers if they come, else alone."""
-    from bert_demo.distributed import PeerLostError, World
     from bert_demo.runs.film import film_frame
-    from bert_demo.training import train
+    from bert_demo.training.distributed import PeerLostError, World
+    from bert_demo.training.loop import train
 
     assert run.config is not None
     begin = functools.partial(

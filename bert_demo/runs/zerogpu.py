@@ -129,8 +129,8 @@ def train_on_gpu(root: str, run_id: str, seconds: float) -> str:
 
 def _rehearse(config: RunConfig) -> None:
     """Fetch and prepare the text, and find what is wrong, before GPU time is spent on it."""
-    from bert_demo import distributed
-    from bert_demo.assembly import prepare_run
+    from bert_demo.training import distributed
+    from bert_demo.training.setup import prepare_run
 
     training = replace(config.training, device="cpu", precision="fp32")
     prepare_run(replace(config, training=training), distributed.world())

@@ -12,7 +12,12 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.capacity import (
+from bert_demo.config import RunConfig
+from bert_demo.inference.models import ModelShelf
+from bert_demo.interop.importer import Importer
+from bert_demo.runs.record import TRAINING, Run
+from bert_demo.runs.store import RunStore
+from bert_demo.training.cost import (
     Estimate,
     Observation,
     Speed,
@@ -20,12 +25,7 @@ from bert_demo.capacity import (
     model_of,
     text_facts,
 )
-from bert_demo.config import RunConfig
-from bert_demo.inference.models import ModelShelf
-from bert_demo.interop.importer import Importer
-from bert_demo.runs.record import TRAINING, Run
-from bert_demo.runs.store import RunStore
-from bert_demo.speed import measured_speed
+from bert_demo.training.speed import measured_speed
 from bert_demo.ui import language
 from bert_demo.ui.hosting import make_queue, on_zerogpu, serves_others
 from bert_demo.ui.settings import AppSettings

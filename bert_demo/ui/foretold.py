@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bert_demo.capacity import Estimate
+from bert_demo.training.cost import Estimate
 from bert_demo.ui.language import later, number, say
 
 _UNITS = (

@@ -11,16 +11,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bert_demo.assembly import Setup
-from bert_demo.captured import Captured, Outputs
 from bert_demo.config import RunConfig
 from bert_demo.data.batches import TrainingBatch
 from bert_demo.data.layout import Plan
-from bert_demo.data.resident import Resident, Size
-from bert_demo.distributed import World
 from bert_demo.model import dropout
 from bert_demo.model.threads import Lanes, add_up
-from bert_demo.validation import batch_losses
+from bert_demo.training.cuda_graphs import Captured, Outputs
+from bert_demo.training.distributed import World
+from bert_demo.training.gpu_batches import Resident, Size
+from bert_demo.training.losses import batch_losses
+from bert_demo.training.setup import Setup
 
 Share = tuple[Tensor, list[Tensor | None]]
 """Sums of masked-LM and pair losses, of pairs judged right and of masked positions, (4,), on the

@@ -1,6 +1,6 @@
 """How fast this computer trains: measured once, by a few steps of the real loop.
 
-`python -m bert_demo.speed` measures and prints.
+`python -m bert_demo.training.speed` measures and prints.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bert_demo.capacity import (
+from bert_demo.config import BertConfig, RunConfig, TrainingConfig
+from bert_demo.model.device import usable_cores
+from bert_demo.training.cost import (
     MASKED,
     MIDDLE,
     SMALL,
@@ -32,8 +34,6 @@ from bert_demo.capacity import (
     text_facts,
     word_operations,
 )
-from bert_demo.config import BertConfig, RunConfig, TrainingConfig
-from bert_demo.model.device import usable_cores
 
 _METHOD = 5  # raised when the way of measuring changes, so that old numbers are not taken for new
 _KEPT_SECONDS = 30 * 86400
@@ -61,7 +61,7 @@ def measured_speed() -> Speed:
     try:
         # A process of its own: nothing of it stays in the page's memory or on its GPU.
         done = subprocess.run(
-            [sys.executable, "-m", "bert_demo.speed"],
+            [sys.executable, "-m", "bert_demo.training.speed"],
             capture_output=True,
             text=True,
             timeout=120,
@@ -85,7 +85,7 @@ def _measure() -> Speed:
 
     from bert_demo.model.compiled import library
     from bert_demo.model.device import device_name, fast_bf16, memory_bytes, pick_device
-    from bert_demo.updates import AdamW
+    from bert_demo.training.optimizers import AdamW
 
     device = pick_device("auto")
     weight = torch.nn.Parameter(torch.ones(4_000_000, device=device))
@@ -178,7 +178,7 @@ def _muon_rate(hidden_size: int, device: Any, tries: int) -> float:
     """Operations a second of Muon's updates of a feed-forward net."""
     import torch
 
-    from bert_demo.updates import Muon
+    from bert_demo.training.optimizers import Muon
 
     shapes = (hidden_size, 4 * hidden_size), (4 * hidden_size, hidden_size)
     matrices = [torch.nn.Parameter(torch.ones(shape, device=device)) for shape in shapes]
@@ -198,7 +198,7 @@ def _time_steps(
     Muon would take half of the time. What Muon and the vocabulary take is left out, as the cost
     model counts it apart.
     """
-    from bert_demo.training import train
+    from bert_demo.training.loop import train
 
     on_cpu = known.device == "cpu"
     limit: dict[str, Any] = {"steps": steps + 1} if on_cpu else {"budget_seconds": _GPU_SECONDS}

@@ -298,6 +298,6 @@ def muon_operations(model: BertConfig) -> float:
 
 
 def orthogonalising(rows: int, columns: int) -> float:
-    """Operations of `bert_demo.updates.orthogonalised`."""
+    """Operations of `bert_demo.training.optimizers.orthogonalised`."""
     small, large = sorted((rows, columns))
     return _NEWTON_SCHULZ_STEPS * (4 * small**2 * large + 2 * small**3)

@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from bert_demo.assembly import Setup
 from bert_demo.config import RunConfig
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.model.bert import BertModel
-from bert_demo.validation import validate
+from bert_demo.training.losses import validate
+from bert_demo.training.setup import Setup
 
 Event = dict[str, Any]
 Probe = Callable[[BertModel, Tokenizer], dict[str, Any]]

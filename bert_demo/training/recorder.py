@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from bert_demo.assembly import Setup
 from bert_demo.config import RunConfig
-from bert_demo.distributed import World
 from bert_demo.model import checkpoint
-from bert_demo.optimizers import Optimizers
+from bert_demo.training.distributed import World
+from bert_demo.training.optimizers import Optimizers
+from bert_demo.training.setup import Setup
 
 METRICS = "metrics.jsonl"
 

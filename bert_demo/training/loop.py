@@ -16,16 +16,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bert_demo import distributed
-from bert_demo.assembly import prepare_run
-from bert_demo.clock import Clock, Event, Probe
 from bert_demo.config import RunConfig, run_config
-from bert_demo.gradients import Gradients
 from bert_demo.inference.predict import evaluate
-from bert_demo.keeper import Keeper
 from bert_demo.model import checkpoint
 from bert_demo.model.device import peak_memory_bytes
-from bert_demo.optimizers import Optimizers, recipe
+from bert_demo.training import distributed
+from bert_demo.training.optimizers import Optimizers, recipe
+from bert_demo.training.recorder import Keeper
+from bert_demo.training.schedule import Clock, Event, Probe
+from bert_demo.training.setup import prepare_run
+from bert_demo.training.step import Gradients
 
 _QUICK_PAIRS = 512
 # Two thousand sentence pairs hold 15,000 masked words: a standard error of 0.03 nats.

@@ -14,7 +14,7 @@ from bert_demo.model.bert import BertModel
 from bert_demo.model.kernels import steady
 
 if TYPE_CHECKING:
-    from bert_demo.assembly import Setup
+    from bert_demo.training.setup import Setup
 
 
 def batch_losses(model: BertModel, batch: TrainingBatch) -> Tensor:
