@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -390,3 +391,27 @@ def run_config(values: Mapping[str, Any]) -> RunConfig:
     training = from_dict(TrainingConfig, values.pop("training", {"steps": 50}))
     config: RunConfig = from_dict(RunConfig, {**values, "training": training})
     return config
+
+
+_FLAGS = {"start_from": "from", "size": "model"}
+
+
+def command_line(run: RunConfig, out: str) -> str:
+    """`python -m bert_demo ...` with every setting that is not its default, and the corpus."""
+    words = ["python", "-m", "bert_demo", "pretrain" if run.task == "pretraining" else "finetune"]
+    for config in (run, run.training):
+        for item in settings_of(type(config)):
+            value = getattr(config, item.name)
+            if item.name == "task" or value is None:
+                continue
+            if value == item.default and item.name != "corpus":
+                continue
+            words += [f"--{_FLAGS.get(item.name, item.name.replace('_', '-'))}", _number(value)]
+    return shlex.join([*words, "--out", out])
+
+
+def _number(value: Any) -> str:
+    """Without the ".0" of a whole number."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)

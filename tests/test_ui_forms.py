@@ -14,8 +14,7 @@ import pytest
 pytest.importorskip("gradio")
 
 from bert_demo.cli import commands, parser
-from bert_demo.command import command_line
-from bert_demo.config import TEACHING_SETTINGS, RunConfig, TrainingConfig, settings_of
+from bert_demo.config import TEACHING_SETTINGS, RunConfig, TrainingConfig, command_line, settings_of
 from bert_demo.runs.record import METRICS
 from bert_demo.training import cost
 from bert_demo.training.cost import Observation, Speed, TextFacts

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_demo.command import command_line
 from bert_demo.config import (
     LABELS,
     NEW_MODEL_SETTINGS,
     BertConfig,
     RunConfig,
+    command_line,
     from_dict,
     run_config,
 )

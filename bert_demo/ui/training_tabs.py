@@ -10,8 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.command import command_line
-from bert_demo.config import RunConfig
+from bert_demo.config import RunConfig, command_line
 from bert_demo.runs.record import RESUMABLE, TRAINING, Run
 from bert_demo.ui import assets, forms
 from bert_demo.ui.context import AppContext, answered, own_token, token_of
