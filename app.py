@@ -8,13 +8,13 @@ import sys
 
 def main() -> int:
     """Read the flags, then serve the page until it is stopped."""
-    from bert_demo.ui.hosting import claim_gpus
-    from bert_demo.ui.settings import from_args
+    from bert_demo.ui.serving.hosting import claim_gpus
+    from bert_demo.ui.serving.settings import from_args
 
     claim_gpus()
     try:
         settings = from_args(None, os.environ)
-        from bert_demo.ui.launch import launch
+        from bert_demo.ui.serving.launch import launch
 
         launch(settings)
     except ValueError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from bert_demo.config import LABELS, RunConfig, TrainingConfig, settings_of
 from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.interop.known import KNOWN_MODELS
-from bert_demo.ui import forms
+from bert_demo.ui.parts import forms
 
 PACKAGE = Path(__file__).resolve().parents[1] / "bert_demo"
 
@@ -21,7 +21,6 @@ UNSEEN = (
     "__*__.py",
     "interop/bundle.py",
     "interop/card.py",
-    "command.py",
     "model/compiled/*.py",
     "data/crane_world/*.py",
     "data/download.py",
@@ -29,8 +28,8 @@ UNSEEN = (
     "interop/d2l.py",
     "interop/export.py",
     "runs/peers.py",
-    "ui/launch.py",
-    "ui/settings.py",
+    "ui/serving/launch.py",
+    "ui/serving/settings.py",
     "ui/space_check.py",
 )
 NOT_SAID = re.compile(r"\^|It was published by|The folder `|It has the architecture of the book")
@@ -124,7 +123,7 @@ def keys() -> set[str]:
         if place.startswith("ui/"):
             found.update(_asked(tree))
         if not any(fnmatch.fnmatch(place, pattern) for pattern in UNSEEN):
-            engine = not place.startswith("ui/") or place == "ui/zerogpu.py"
+            engine = not place.startswith("ui/") or place == "runs/zerogpu.py"
             found.update(_sentences(tree) if engine else _raised(tree))
     for path in (PACKAGE / "ui/static").glob("*.js"):
         found.update(re.findall(r'\bsay\(\s*"([^"\n]*)"', path.read_text(encoding="utf-8")))
@@ -134,7 +133,7 @@ def keys() -> set[str]:
 def unsaid() -> list[str]:
     """Words handed to a component of the page as they are, without `say`."""
     found = []
-    for path in sorted((PACKAGE / "ui").glob("*.py")):
+    for path in sorted((PACKAGE / "ui").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not (isinstance(node, ast.Call) and ast.unparse(node.func).startswith("gr.")):
                 continue

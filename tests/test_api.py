@@ -21,7 +21,7 @@ from bert_demo.runs.zerogpu import ZeroGpuQueue
 from bert_demo.training.loop import train
 from bert_demo.ui.api import MOST_CHARACTERS, MOST_TEXTS, NAMES, Api
 from bert_demo.ui.context import AppContext
-from bert_demo.ui.settings import AppSettings
+from bert_demo.ui.serving.settings import AppSettings
 
 SMALL = {
     "hidden_size": 32,
@@ -53,7 +53,7 @@ import sys
 from pathlib import Path
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.page import build_app
-from bert_demo.ui.settings import AppSettings
+from bert_demo.ui.serving.settings import AppSettings
 
 root, admin = Path(sys.argv[1]), sys.argv[2]
 context = AppContext(

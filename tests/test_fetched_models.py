@@ -20,10 +20,10 @@ from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import checkpoint, dropout
 from bert_demo.model.bert import BertModel
-from bert_demo.ui import hub_models
 from bert_demo.ui.context import AppContext
-from bert_demo.ui.model_menu import choices
-from bert_demo.ui.settings import AppSettings
+from bert_demo.ui.parts.model_menu import choices
+from bert_demo.ui.serving.settings import AppSettings
+from bert_demo.ui.tabs.runs import hub_models
 
 __all__ = ["chromium", "hub", "visit"]
 

@@ -20,7 +20,7 @@ from bert_demo.runs import worker
 from bert_demo.runs.record import Status
 from bert_demo.runs.store import RunStore
 from bert_demo.training import loop
-from bert_demo.ui import live
+from bert_demo.ui.parts import live
 
 
 @pytest.mark.parametrize(("computes_on", "shown"), [("cuda", 5_000_000_000), ("cpu", None)])

@@ -22,7 +22,7 @@ from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.store import RunStore
 from bert_demo.runs.zerogpu import LONGEST_RUN, ZeroGpuQueue, gpu_seconds, train_on_gpu
 from bert_demo.training.recorder import read_metrics
-from bert_demo.ui import hosting
+from bert_demo.ui.serving import hosting
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACE = {"SPACE_ID": "someone/bert-demo"}
@@ -80,7 +80,10 @@ def test_elsewhere_a_worker_trains(tmp_path: Path) -> None:
 
 
 def test_spaces_is_not_imported_elsewhere() -> None:
-    code = "import sys, bert_demo.ui.hosting as h; h.claim_gpus(); print('spaces' in sys.modules)"
+    code = (
+        "import sys; from bert_demo.ui.serving.hosting import claim_gpus; claim_gpus(); "
+        "print('spaces' in sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

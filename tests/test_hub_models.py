@@ -16,11 +16,12 @@ from hub_server import COMMIT, hub_server
 from bert_demo.cli import parser
 from bert_demo.interop.importer import Importer, repo_id
 from bert_demo.interop.known import KNOWN_MODELS
-from bert_demo.ui import hosting, hub_models
 from bert_demo.ui.context import AppContext
-from bert_demo.ui.model_menu import offer
-from bert_demo.ui.settings import AppSettings
-from bert_demo.ui.training_tabs import starting_points
+from bert_demo.ui.parts.model_menu import offer
+from bert_demo.ui.serving import hosting
+from bert_demo.ui.serving.settings import AppSettings
+from bert_demo.ui.tabs.runs import hub_models
+from bert_demo.ui.tabs.training import starting_points
 
 transformers = pytest.importorskip("transformers")
 

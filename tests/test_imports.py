@@ -57,7 +57,7 @@ def test_nothing_outside_the_page_imports_the_page() -> None:
 
 def test_a_page_with_its_bundled_models_is_built_without_torch(tmp_path: Path) -> None:
     code = f"""
-from bert_demo.ui import launch
+from bert_demo.ui.serving import launch
 from pathlib import Path
 settings = launch.AppSettings(data_dir=Path({str(tmp_path)!r}))
 launch.build_app(launch.AppContext(settings))

@@ -13,7 +13,7 @@ from browser import Visitor, badge, chromium, fetch, press, served, stop_after, 
 
 pytest.importorskip("gradio")
 
-from bert_demo.ui import assets
+from bert_demo.ui.parts import assets
 
 __all__ = ["chromium", "visit"]
 PANEL = "#live-pretrain"

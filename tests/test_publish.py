@@ -26,8 +26,8 @@ from bert_demo.interop.sharing import model_name, without_paths
 from bert_demo.model import checkpoint, dropout
 from bert_demo.model.bert import BertModel
 from bert_demo.ui.context import AppContext
-from bert_demo.ui.publish_part import published
-from bert_demo.ui.settings import AppSettings
+from bert_demo.ui.serving.settings import AppSettings
+from bert_demo.ui.tabs.runs.publish_part import published
 
 __all__ = ["hub"]
 

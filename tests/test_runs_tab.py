@@ -21,10 +21,10 @@ from bert_demo.runs.record import Run
 from bert_demo.runs.store import RunStore, owner_of
 from bert_demo.runs.worker import work
 from bert_demo.training.recorder import read_metrics
-from bert_demo.ui import run_curves, run_facts, run_views, runs_tab
 from bert_demo.ui.context import AppContext
-from bert_demo.ui.downloads import pack_metrics, pack_model
-from bert_demo.ui.settings import AppSettings
+from bert_demo.ui.serving.settings import AppSettings
+from bert_demo.ui.tabs.runs import run_curves, run_facts, run_views, runs_tab
+from bert_demo.ui.tabs.runs.downloads import pack_metrics, pack_model
 
 SMALL = RunConfig(
     hidden_size=32,

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 import segno
 
-from bert_demo.ui.share import ADVICE, ShareLink, announce, banner
+from bert_demo.ui.serving.share import ADVICE, ShareLink, announce, banner
 
 URL = "https://0123456789abcdef12.gradio.live"
 

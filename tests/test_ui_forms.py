@@ -18,9 +18,11 @@ from bert_demo.config import TEACHING_SETTINGS, RunConfig, TrainingConfig, comma
 from bert_demo.runs.record import METRICS
 from bert_demo.training import cost
 from bert_demo.training.cost import Observation, Speed, TextFacts
-from bert_demo.ui import forms, live, page, training_tabs
+from bert_demo.ui import page
 from bert_demo.ui.context import AppContext, answered
-from bert_demo.ui.settings import AppSettings, from_args
+from bert_demo.ui.parts import forms, live
+from bert_demo.ui.serving.settings import AppSettings, from_args
+from bert_demo.ui.tabs import training
 
 TOKEN = {"token": "a browser's token", "admin": ""}
 OTHER = {"token": "another browser", "admin": ""}
@@ -145,7 +147,7 @@ def test_the_command_line_makes_the_same_run(task: str, monkeypatch: pytest.Monk
 
 def test_an_estimate_speaks_of_this_machine(context: AppContext) -> None:
     context.speed = SPEED
-    shown, command = training_tabs.foretell(context, "pretraining", filled())
+    shown, command = training.foretell(context, "pretraining", filled())
     facts = dict(shown["facts"])
     assert facts["Time"] == "about 30 seconds"
     assert "GB" in facts["Memory"] and int(facts["Parameters"].replace(",", "")) > 500_000
@@ -155,11 +157,11 @@ def test_an_estimate_speaks_of_this_machine(context: AppContext) -> None:
 
 def test_what_cannot_fit_is_refused_in_words(context: AppContext) -> None:
     huge = filled(size="large", max_length=512, batch_size=65536)
-    shown, _ = training_tabs.foretell(context, "pretraining", huge)
+    shown, _ = training.foretell(context, "pretraining", huge)
     assert "BERT-large at length 512 and batch 65536 needs about" in shown["refusal"]
     assert "this machine has" in shown["refusal"]
     with pytest.raises(ValueError, match="this machine has"):
-        training_tabs.start_run(context, "pretraining", huge, TOKEN)
+        training.start_run(context, "pretraining", huge, TOKEN)
     assert context.store.list() == []
 
 
@@ -198,27 +200,27 @@ def test_a_time_budget_says_how_far_it_reaches() -> None:
 
 
 def start(context: AppContext, browser: dict[str, str] = TOKEN) -> str:
-    return training_tabs.start_run(context, "pretraining", filled(), browser).id
+    return training.start_run(context, "pretraining", filled(), browser).id
 
 
 def test_only_its_browser_and_the_teacher_control_a_run(context: AppContext) -> None:
     shown = {"run": start(context)}
     with pytest.raises(ValueError, match="Only the browser that started"):
-        training_tabs.request(context, shown, "stop", OTHER)
-    buttons = training_tabs.controls(context, shown, OTHER)
+        training.request(context, shown, "stop", OTHER)
+    buttons = training.controls(context, shown, OTHER)
     assert [button.visible for button in buttons[:3]] == [False, False, False]
     assert "You are watching" in buttons[3]
     teacher = {"token": "the teacher's browser", "admin": "teacher's secret"}
     for browser in (TOKEN, teacher):
-        assert training_tabs.controls(context, shown, browser)[2].visible
-    training_tabs.request(context, shown, "stop", teacher)
+        assert training.controls(context, shown, browser)[2].visible
+    training.request(context, shown, "stop", teacher)
     assert context.store.get(shown["run"]).status.state == "stopped"
 
 
 def test_a_browser_without_a_name_starts_nothing(context: AppContext) -> None:
     for browser in (None, {}, {"token": ""}, "x"):
         with pytest.raises(ValueError, match="Reload the page"):
-            training_tabs.start_run(context, "pretraining", filled(), browser)
+            training.start_run(context, "pretraining", filled(), browser)
 
 
 def test_the_address_finds_the_run_and_the_browser_its_own(context: AppContext) -> None:

@@ -21,12 +21,12 @@ from bert_demo.inference.predict import classify, encode, fill_mask
 from bert_demo.inference.senses import sense_separation
 from bert_demo.model import checkpoint, dropout
 from bert_demo.model.bert import BertModel
-from bert_demo.ui import figures
-from bert_demo.ui.blank_tab import fill_blanks
-from bert_demo.ui.model_menu import offer
-from bert_demo.ui.nli_view import EXAMPLES, judge, judgement_view, picked, remember
-from bert_demo.ui.view import in_words, sentence, view
-from bert_demo.ui.words_view import (
+from bert_demo.ui.parts import figures
+from bert_demo.ui.parts.model_menu import offer
+from bert_demo.ui.parts.view import in_words, sentence, view
+from bert_demo.ui.tabs.blank import fill_blanks
+from bert_demo.ui.tabs.nli_view import EXAMPLES, judge, judgement_view, picked, remember
+from bert_demo.ui.tabs.words_view import (
     BOOK,
     BY_CONTEXT,
     BY_SENSE,

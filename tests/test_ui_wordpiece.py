@@ -15,9 +15,9 @@ from bert_demo.inference import predict
 from bert_demo.inference.models import ModelShelf
 from bert_demo.model import checkpoint, dropout
 from bert_demo.model.bert import BertModel
-from bert_demo.ui.blank_tab import fill_blanks
-from bert_demo.ui.model_menu import choices
-from bert_demo.ui.words_view import show_contexts
+from bert_demo.ui.parts.model_menu import choices
+from bert_demo.ui.tabs.blank import fill_blanks
+from bert_demo.ui.tabs.words_view import show_contexts
 
 TOKENIZER = Tokenizer.train_wordpiece(["a crane is flying", "the cranes came", "a cab"] * 3, 100)
 ROWS = [{"text": "a craning man", "sense": ""}, {"text": "the craning came", "sense": ""}]

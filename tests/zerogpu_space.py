@@ -41,7 +41,7 @@ def main() -> None:
     from gradio.context import LocalContext
 
     from bert_demo.runs.store import RunStore
-    from bert_demo.ui.hosting import make_queue
+    from bert_demo.ui.serving.hosting import make_queue
 
     root, *names = sys.argv[1:]
     store = RunStore(Path(root))

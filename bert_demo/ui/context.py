@@ -26,10 +26,10 @@ from bert_demo.training.cost import (
     text_facts,
 )
 from bert_demo.training.speed import measured_speed
-from bert_demo.ui import language
-from bert_demo.ui.hosting import make_queue, on_zerogpu, serves_others
-from bert_demo.ui.settings import AppSettings
-from bert_demo.ui.share import ShareLink
+from bert_demo.ui.parts import language
+from bert_demo.ui.serving.hosting import make_queue, on_zerogpu, serves_others
+from bert_demo.ui.serving.settings import AppSettings
+from bert_demo.ui.serving.share import ShareLink
 
 log = logging.getLogger(__name__)
 

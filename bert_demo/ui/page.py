@@ -10,15 +10,15 @@ import gradio as gr
 
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.ui.api import add_api
-from bert_demo.ui.blank_tab import create_blank_tab
 from bert_demo.ui.context import AppContext, own_token
-from bert_demo.ui.hosting import notices
-from bert_demo.ui.language import say
-from bert_demo.ui.nli_tab import create_nli_tab
-from bert_demo.ui.runs_tab import create_runs_tab
-from bert_demo.ui.share import create_share_banner
-from bert_demo.ui.training_tabs import create_finetune_tab, create_pretrain_tab, starting_points
-from bert_demo.ui.words_tab import create_words_tab
+from bert_demo.ui.parts.language import say
+from bert_demo.ui.serving.hosting import notices
+from bert_demo.ui.serving.share import create_share_banner
+from bert_demo.ui.tabs.blank import create_blank_tab
+from bert_demo.ui.tabs.nli import create_nli_tab
+from bert_demo.ui.tabs.runs.runs_tab import create_runs_tab
+from bert_demo.ui.tabs.training import create_finetune_tab, create_pretrain_tab, starting_points
+from bert_demo.ui.tabs.words import create_words_tab
 
 _BOOK = "[Dive into Deep Learning](https://d2l.ai)"
 _MOST_OTHERS = 5

@@ -76,7 +76,7 @@ for module in pkgutil.walk_packages(bert_demo.__path__, "bert_demo."):
 from pathlib import Path
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.page import build_app
-from bert_demo.ui.settings import AppSettings
+from bert_demo.ui.serving.settings import AppSettings
 
 with tempfile.TemporaryDirectory() as folder:
     build_app(AppContext(AppSettings(data_dir=Path(folder))))

@@ -10,12 +10,12 @@ import threading
 import time
 from typing import Any
 
-from bert_demo.ui import assets
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.page import build_app
-from bert_demo.ui.settings import AppSettings
-from bert_demo.ui.share import announce
-from bert_demo.ui.theme import CalmTheme
+from bert_demo.ui.parts import assets
+from bert_demo.ui.parts.theme import CalmTheme
+from bert_demo.ui.serving.settings import AppSettings
+from bert_demo.ui.serving.share import announce
 
 
 def launch(settings: AppSettings) -> None:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.runs.record import Run
-from bert_demo.ui import assets
 from bert_demo.ui.context import answered, own_token, token_of
-from bert_demo.ui.downloads import pack_metrics, pack_model
-from bert_demo.ui.hub_models import create_hub_models
-from bert_demo.ui.language import later, say, translate
-from bert_demo.ui.language import listed as in_a_row
-from bert_demo.ui.publish_part import create_publish_part
-from bert_demo.ui.run_views import MOST_CHOSEN, best, chosen_ids, compare, rows
-from bert_demo.ui.view import View, in_words, text, view, view_part
+from bert_demo.ui.parts import assets
+from bert_demo.ui.parts.language import later, say, translate
+from bert_demo.ui.parts.language import listed as in_a_row
+from bert_demo.ui.parts.view import View, in_words, text, view, view_part
+from bert_demo.ui.tabs.runs.downloads import pack_metrics, pack_model
+from bert_demo.ui.tabs.runs.hub_models import create_hub_models
+from bert_demo.ui.tabs.runs.publish_part import create_publish_part
+from bert_demo.ui.tabs.runs.run_views import MOST_CHOSEN, best, chosen_ids, compare, rows
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext

@@ -10,7 +10,7 @@ from typing import Any
 from bert_demo.data.corpora import CORPORA
 from bert_demo.interop.sharing import model_name
 from bert_demo.runs.record import CHECKPOINT, Run, read_json
-from bert_demo.ui.language import later, say
+from bert_demo.ui.parts.language import later, say
 
 _ON_TEST, _ON_VALIDATION = later("on the test split"), later("on the validation split")
 

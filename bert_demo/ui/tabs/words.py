@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from bert_demo.ui.language import say
-from bert_demo.ui.model_menu import ModelMenu
-from bert_demo.ui.view import View, contexts_part, in_words, reveal, view_part
-from bert_demo.ui.words_view import (
+from bert_demo.ui.parts.language import say
+from bert_demo.ui.parts.model_menu import ModelMenu
+from bert_demo.ui.parts.view import View, contexts_part, in_words, reveal, view_part
+from bert_demo.ui.tabs.words_view import (
     BOOK,
     BY_CONTEXT,
     BY_SENSE,

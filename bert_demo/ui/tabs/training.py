@@ -12,13 +12,13 @@ import gradio as gr
 
 from bert_demo.config import RunConfig, command_line
 from bert_demo.runs.record import RESUMABLE, TRAINING, Run
-from bert_demo.ui import assets, forms
 from bert_demo.ui.context import AppContext, answered, own_token, token_of
-from bert_demo.ui.foretold import facts
-from bert_demo.ui.hosting import train_after
-from bert_demo.ui.language import later, say, translate
-from bert_demo.ui.live import live_panel
-from bert_demo.ui.model_menu import choices
+from bert_demo.ui.parts import assets, forms
+from bert_demo.ui.parts.forms import facts
+from bert_demo.ui.parts.language import later, say, translate
+from bert_demo.ui.parts.live import live_panel
+from bert_demo.ui.parts.model_menu import choices
+from bert_demo.ui.serving.hosting import train_after
 
 _WATCHING = later("You are watching; only who started this run can stop it.")
 _MEASURING_SECONDS = 5

@@ -15,9 +15,9 @@ import gradio as gr
 
 from bert_demo.runs.queue import Place
 from bert_demo.runs.record import TRAINING, Run, Status
-from bert_demo.ui import assets
 from bert_demo.ui.context import AppContext
-from bert_demo.ui.language import say, translate
+from bert_demo.ui.parts import assets
+from bert_demo.ui.parts.language import say, translate
 
 _COLUMNS = (
     "step",

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bert_demo.ui import language
+from bert_demo.ui.parts import language
 
 _PREFIX = "BERT_DEMO_"
-_CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
+_CHECKPOINTS = Path(__file__).resolve().parents[3] / "checkpoints"
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.ui import assets
-from bert_demo.ui.language import listed, say, translate
+from bert_demo.ui.parts import assets
+from bert_demo.ui.parts.language import listed, say, translate
 
 Block = dict[str, Any]
 View = dict[str, Any]

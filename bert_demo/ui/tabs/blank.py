@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.inference.models import ModelShelf
-from bert_demo.ui.language import say, translate
-from bert_demo.ui.model_menu import ModelMenu
-from bert_demo.ui.view import View, bars, columns, few, in_words, reveal, text, view, view_part
+from bert_demo.ui.parts.language import say, translate
+from bert_demo.ui.parts.model_menu import ModelMenu
+from bert_demo.ui.parts.view import (
+    View,
+    bars,
+    columns,
+    few,
+    in_words,
+    reveal,
+    text,
+    view,
+    view_part,
+)
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext

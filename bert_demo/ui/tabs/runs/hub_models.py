@@ -11,9 +11,9 @@ import gradio as gr
 from bert_demo.inference.models import Entry
 from bert_demo.interop.known import KNOWN_MODELS, KnownModel
 from bert_demo.runs.record import TRAINING, Run
-from bert_demo.ui.language import later, listed, say, translate
-from bert_demo.ui.model_menu import choices
-from bert_demo.ui.view import View, in_words, text, view, view_part
+from bert_demo.ui.parts.language import later, listed, say, translate
+from bert_demo.ui.parts.model_menu import choices
+from bert_demo.ui.parts.view import View, in_words, text, view, view_part
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext

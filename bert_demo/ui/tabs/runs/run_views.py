@@ -7,10 +7,10 @@ from typing import Any
 
 from bert_demo.runs.record import Run
 from bert_demo.runs.store import RunStore
-from bert_demo.ui.language import later, number, say, translate
-from bert_demo.ui.run_curves import CURVES, overlay
-from bert_demo.ui.run_facts import corpus_of, result_of, score_of, settings_of, task_of
-from bert_demo.ui.view import Block, chart, columns, heading, table, text
+from bert_demo.ui.parts.language import later, number, say, translate
+from bert_demo.ui.parts.view import Block, chart, columns, heading, table, text
+from bert_demo.ui.tabs.runs.run_curves import CURVES, overlay
+from bert_demo.ui.tabs.runs.run_facts import corpus_of, result_of, score_of, settings_of, task_of
 
 MOST_CHOSEN = 8
 _BEST = 10

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.store import RunStore
 from bert_demo.runs.zerogpu import ZeroGpuQueue, longest_run
-from bert_demo.ui.language import say
+from bert_demo.ui.parts.language import say
 
 if TYPE_CHECKING:
     import gradio as gr

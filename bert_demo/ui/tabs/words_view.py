@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.inference.models import ModelShelf
-from bert_demo.inference.senses import Separation, plane, word_count
-from bert_demo.ui import figures
-from bert_demo.ui.language import later, number, say, translate
-from bert_demo.ui.model_menu import MOST_SIDE_BY_SIDE, own_name
-from bert_demo.ui.view import (
+from bert_demo.inference.senses import Separation, plane, sense_separation, word_count
+from bert_demo.ui.parts import figures
+from bert_demo.ui.parts.language import later, number, say, translate
+from bert_demo.ui.parts.model_menu import MOST_SIDE_BY_SIDE, own_name
+from bert_demo.ui.parts.view import (
     Block,
     View,
     chart,
@@ -24,7 +25,11 @@ from bert_demo.ui.view import (
     text,
     view,
 )
-from bert_demo.ui.words_shown import Shown, show_one
+
+if TYPE_CHECKING:
+    from bert_demo.inference.contexts import Comparison
+    from bert_demo.inference.models import Entry
+    from bert_demo.model.checkpoint import Checkpoint
 
 Row = dict[str, str]
 
@@ -318,3 +323,47 @@ def _numbers(shown: list[Shown], texts: list[str]) -> Block:
         word=repr(shown[0].comparison.word),
     )
     return table(caption, names, rows, numbers=range(2, len(names)))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One model's part of the view."""
+
+    title: str
+    entry: Entry
+    loaded: Checkpoint
+    comparison: Comparison
+    separation: Separation | None
+    untrained: bool
+
+
+def show_one(
+    title: str,
+    entry: Entry,
+    loaded: Checkpoint,
+    word: str,
+    texts: list[str],
+    senses: list[str],
+    layer: float,
+    *,
+    twin: bool = False,
+) -> Shown:
+    """Compare the word's vectors in the texts at a layer, or the last of a model with fewer.
+
+    `twin`: `loaded` is the model's untrained twin. Raises `ValueError` where a text lacks the word.
+    """
+    from bert_demo.inference.contexts import compare
+
+    model, tokenizer, config = loaded
+    chosen = max(0, min(int(layer), config.num_hidden_layers))
+    found = compare(model, tokenizer, word, texts, layer=chosen)
+    return Shown(title, entry, loaded, found, _separation(found, senses), twin)
+
+
+def _separation(found: Comparison, senses: list[str]) -> Separation | None:
+    """Over the contexts that have a sense; None where there are too few."""
+    labelled = [i for i, sense in enumerate(senses) if sense]
+    try:
+        return sense_separation(found.vectors[labelled].numpy(), [senses[i] for i in labelled])
+    except ValueError:
+        return None

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.ui.context import answered
-from bert_demo.ui.language import say
-from bert_demo.ui.model_menu import ModelMenu
-from bert_demo.ui.nli_view import EXAMPLES, judge, judgement_view, picked, remember
-from bert_demo.ui.view import View, in_words, reveal, view_part
+from bert_demo.ui.parts.language import say
+from bert_demo.ui.parts.model_menu import ModelMenu
+from bert_demo.ui.parts.view import View, in_words, reveal, view_part
+from bert_demo.ui.tabs.nli_view import EXAMPLES, judge, judgement_view, picked, remember
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext

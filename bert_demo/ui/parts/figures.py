@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.ui.language import say
+from bert_demo.ui.parts.language import say
 
 Figure = dict[str, Any]
 

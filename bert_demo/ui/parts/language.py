@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCE = "en"
-_FOLDER = Path(__file__).parent / "languages"
+_FOLDER = Path(__file__).parents[1] / "languages"
 _LONGEST = 2000  # what is longer is somebody's text, not worth the search
 _SENTENCES = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")

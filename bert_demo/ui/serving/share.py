@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import gradio as gr
 import segno
 
-from bert_demo.ui.language import later, say
+from bert_demo.ui.parts.language import later, say
 
 ADVICE = (
     later(

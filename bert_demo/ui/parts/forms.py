@@ -20,7 +20,8 @@ from bert_demo.config import (
     settings_of,
 )
 from bert_demo.data.corpora import CORPORA
-from bert_demo.ui.language import later, number, say, translate
+from bert_demo.training.cost import Estimate
+from bert_demo.ui.parts.language import later, number, say, translate
 
 Values = dict[str, Any]
 
@@ -230,3 +231,51 @@ def _plain(value: Any) -> Any:
         value = re.sub(r"\s+", " ", value).strip()
         return value or None
     return value
+
+
+_UNITS = (
+    (86400, later("about {n} days")),
+    (3600, later("about {n} hours")),
+    (60, later("about {n} minutes")),
+)
+
+
+def facts(expected: Estimate) -> list[list[str]]:
+    """An estimate in words, line by line."""
+    lines = [[say("Parameters"), number(expected.parameters)]]
+    needed, there = _bytes(expected.memory_bytes), _bytes(expected.machine_bytes)
+    lines.append([say("Memory"), say("about {needed} of {there} here", needed=needed, there=there)])
+    if expected.seconds is None:
+        lines.append([say("Time"), say("not known until this machine is measured")])
+    else:
+        lines.append([say("Time"), _duration(expected.seconds)])
+    if expected.steps is not None and expected.passes is not None:
+        steps = _rounded(expected.steps)
+        if expected.passes < 10:
+            passes = f"{expected.passes:.2g}"
+            work = say("about {n} steps, {passes} passes over the text", n=steps, passes=passes)
+        else:
+            work = say("about {n} steps, many passes over the text", n=steps)
+        lines.append([say("Work"), work])
+    if expected.pairs_per_second is not None:
+        speed = say("about {n} pairs a second", n=_rounded(expected.pairs_per_second))
+        lines.append([say("Speed"), speed])
+    return lines
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count < 1e10 else f"{count / 1e9:,.0f} GB"
+
+
+def _duration(seconds: float) -> str:
+    for size, words in _UNITS:
+        if seconds >= 2 * size:
+            return say(words, n=number(round(seconds / size)))
+    return say("about {n} seconds", n=max(1, round(seconds)))
+
+
+def _rounded(value: float) -> str:
+    """Two digits that can be relied on."""
+    value = max(1, round(value))
+    digits = 10 ** max(0, len(str(value)) - 2)
+    return number(round(value / digits) * digits)
