@@ -14,7 +14,7 @@ from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.senses import sense_separation
 from bert_demo.model import checkpoint
 
-FOLDER = Path(__file__).resolve().parents[1] / "checkpoints"
+FOLDER = Path(__file__).resolve().parents[2] / "checkpoints"
 MODELS = ("bert-crane-world", "bert-small", "bert-small-snli")
 
 

@@ -97,7 +97,7 @@ def test_loading_imports_nothing_heavy(tmp_path: Path) -> None:
         "checkpoint.load(sys.argv[1])\n"
         "print(len(set(sys.modules) - before))\n"
     )
-    command = [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parents[1])]
+    command = [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parents[2])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
     assert int(done.stdout) < 100  # PyTorch's compiler would be 800, and seconds
 
@@ -301,7 +301,7 @@ def test_a_process_killed_while_it_saves_leaves_a_checkpoint(tmp_path: Path) -> 
         "    checkpoint.save_resume(folder, dict(model.named_parameters()), {'number': number})\n"
     )
     folder, here = tmp_path / "one", Path(__file__).parent
-    command = [sys.executable, "-c", script, str(folder), str(here), str(here.parent)]
+    command = [sys.executable, "-c", script, str(folder), str(here), str(here.parents[1])]
     process = subprocess.Popen(command)
     try:
         deadline = time.monotonic() + 90
@@ -441,7 +441,7 @@ def test_a_disk_that_fills_up_while_writing_gets_a_sentence(tmp_path: Path) -> N
         "print(complaint(saved, Path(sys.argv[1]), config=replace(CONFIG, vocab_size=50_000)))\n"
     )
     folder, here = tmp_path / "one", Path(__file__).parent
-    command = [sys.executable, "-c", script, str(folder), str(here), str(here.parent)]
+    command = [sys.executable, "-c", script, str(folder), str(here), str(here.parents[1])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     assert "cannot be written: file too large." in done.stdout

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Visitor, chromium, served
-from browser import wait_for as page_wait
+from helpers.browser import Visitor, chromium, served
+from helpers.browser import wait_for as page_wait
 from test_runs_queue import (
     APP,
     LONG,

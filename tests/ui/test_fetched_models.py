@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from browser import Visitor, chromium, press, served, visit, wait_for
-from hub_writes import TOKEN, WritableHub, hub, writable_hub
+from helpers.browser import Visitor, chromium, press, served, visit, wait_for
+from helpers.hub_writes import TOKEN, WritableHub, hub, writable_hub
 
 pytest.importorskip("gradio")
 

@@ -10,7 +10,7 @@ import pytest
 
 from bert_demo.ui import space_check
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -209,7 +209,7 @@ def loading(folder: Path, compiler: str | None = None) -> str:
         [sys.executable, "-c", SCRIPT],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
         env=environment,
         timeout=100,
         check=True,

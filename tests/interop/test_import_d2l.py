@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from intruder import Intruder
+from helpers.intruder import Intruder
 from torch import Tensor, nn
 
 from bert_demo.data.packing import pack

@@ -1,6 +1,6 @@
 """A Space on ZeroGPU in a process of its own, with the real `spaces` package, for test_hosting.py.
 
-    python tests/zerogpu_space.py ROOT [run id ...]
+    python tests/helpers/zerogpu_space.py ROOT [run id ...]
 
 Real: scheduling over HTTP, the forked process, pickled arguments and results, the queue between
 them, release. Left out is what needs a driver: `spaces` moving tensors to a GPU. The host's part

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import COMMIT, hub_server
+from helpers.hub_server import COMMIT, hub_server
 
 from bert_demo.cli import parser
 from bert_demo.interop.importer import Importer, repo_id
@@ -25,7 +25,7 @@ from bert_demo.ui.tabs.training import starting_points
 
 transformers = pytest.importorskip("transformers")
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ADMIN = "teacher's secret"
 STRANGER, TEACHER = {"token": "somebody", "admin": ""}, {"token": "x", "admin": ADMIN}
 

@@ -21,7 +21,7 @@ from bert_demo.runs.record import Status, held, read_json, write_json, write_sta
 from bert_demo.runs.store import NotAllowed, RunStore
 from bert_demo.training import recorder
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = RunConfig(training=TrainingConfig(steps=5))
 
 

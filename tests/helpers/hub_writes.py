@@ -18,8 +18,9 @@ from urllib.parse import unquote, urlsplit
 import huggingface_hub.utils._http
 import pytest
 import yaml
-from hub_server import Answers, HubServer, serving
 from huggingface_hub import constants
+
+from helpers.hub_server import Answers, HubServer, serving
 
 TOKEN = "hf_" + "verySecretTokenOfAda" + "0123456789abcdef"
 """Made up; the tests look for it where it must not be."""

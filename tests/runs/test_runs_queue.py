@@ -23,7 +23,7 @@ from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import NotAllowed, RunStore
 from bert_demo.training.loop import train
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LONG = 100_000
 """Steps of a run that is still going when a test looks away."""
 

@@ -199,7 +199,7 @@ def test_many_processes_may_build_at_once(mirror: Path, tmp_path: Path) -> None:
             [sys.executable, "-c", code],
             stdout=subprocess.PIPE,
             text=True,
-            cwd=Path(__file__).parent.parent,
+            cwd=Path(__file__).parents[2],
         )
         for _ in range(3)
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import HubServer, hub_server
+from helpers.hub_server import HubServer, hub_server
 
 from bert_demo.data import download as module
 from bert_demo.data.download import DownloadError, download, is_web_page, reachable

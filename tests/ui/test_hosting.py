@@ -24,7 +24,7 @@ from bert_demo.runs.zerogpu import LONGEST_RUN, ZeroGpuQueue, gpu_seconds, train
 from bert_demo.training.recorder import read_metrics
 from bert_demo.ui.serving import hosting
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SPACE = {"SPACE_ID": "someone/bert-demo"}
 ZERO = SPACE | {"SPACES_ZERO_GPU": "true"}
 
@@ -245,7 +245,7 @@ def host() -> Iterator[Host]:
 
 
 def space(host: Host, root: Path, *arguments: str) -> dict[str, str]:
-    """Run tests/zerogpu_space.py under this host; gives the state of each run afterwards."""
+    """Run helpers/zerogpu_space.py under this host; gives the state of each run afterwards."""
     pytest.importorskip("spaces")
     if not hasattr(os, "fork"):
         pytest.skip("ZeroGPU is Linux: its processes are forked")
@@ -254,7 +254,7 @@ def space(host: Host, root: Path, *arguments: str) -> dict[str, str]:
     for name in [name for name in environ if name.lower().endswith("_proxy")]:
         del environ[name]
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "tests/zerogpu_space.py", str(root), *arguments],
+        [sys.executable, "-W", "ignore", "tests/helpers/zerogpu_space.py", str(root), *arguments],
         cwd=ROOT,
         env=environ,
         capture_output=True,

@@ -76,7 +76,7 @@ def client(folder: Path) -> Iterator[Client]:
     environ = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     with subprocess.Popen(
         [sys.executable, "-c", SERVE, str(folder), ADMIN],
-        cwd=Path(__file__).resolve().parents[1],
+        cwd=Path(__file__).resolve().parents[2],
         env=environ,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.interop.known import KNOWN_MODELS
 from bert_demo.ui.parts import forms
 
-PACKAGE = Path(__file__).resolve().parents[1] / "bert_demo"
+PACKAGE = Path(__file__).resolve().parents[2] / "bert_demo"
 
 # Their sentences go to a terminal, into a card or into a file of the command line's.
 UNSEEN = (

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import ADMIN, Visitor, badge, chromium, press, served, stop_after, visit, wait_for
+from helpers.browser import (
+    ADMIN,
+    Visitor,
+    badge,
+    chromium,
+    press,
+    served,
+    stop_after,
+    visit,
+    wait_for,
+)
 
 pytest.importorskip("gradio")
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -35,7 +35,7 @@ def command(folder: Path, text: str, processes: int, *arguments: str) -> list[st
 
 
 def environment() -> dict[str, str]:
-    package = str(Path(__file__).parents[1])
+    package = str(Path(__file__).parents[2])
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": package}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from hub_writes import TOKEN, WritableHub, hub, turn_to, writable_hub
+from helpers.hub_writes import TOKEN, WritableHub, hub, turn_to, writable_hub
 from huggingface_hub import constants
 
 from bert_demo.cli.parser import main
@@ -34,7 +34,7 @@ __all__ = ["hub"]
 # How the Hub's client sends a large file without Xet is old-fashioned; that is its own affair.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FILES = {"config.json", "tokenizer.json", "model.safetensors", "README.md", "metrics.csv"}
 EVENTS = [
     {"event": "start", "source": "the local mirror", "step": 0},

@@ -26,7 +26,7 @@ from bert_demo.model.bert import BertModel
 from bert_demo.model.checkpoint import save
 from bert_demo.training import loop
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TEXT = "a crane is flying driver came he just left man sleeping nobody outside . ,"
 WORDS = [*SPECIAL_TOKENS, *TEXT.split()]
 HOW_TEXT = "--batch-size 16 --max-length 32 --device cpu --precision fp32"

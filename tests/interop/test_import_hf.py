@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from intruder import Intruder
+from helpers.intruder import Intruder
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import said
-from browser import ROOT, Visitor, chromium, served, visit, wait_for
+from helpers import said
+from helpers.browser import ROOT, Visitor, chromium, served, visit, wait_for
 
 pytest.importorskip("gradio")
 

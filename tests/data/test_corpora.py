@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hub_server import COMMIT, HubServer, hub_server
+from helpers.hub_server import COMMIT, HubServer, hub_server
 
 from bert_demo.data import corpora, files
 
 REPO = "datasets/stanfordnlp/snli"
 FILE = "plain_text/test-00000-of-00001.parquet"
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 # The client reads its environment when it is imported, so each case gets a Python of its own.
 _SCRIPT = """

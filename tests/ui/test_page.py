@@ -9,7 +9,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from browser import Visitor, badge, chromium, fetch, press, served, stop_after, visit, wait_for
+from helpers.browser import (
+    Visitor,
+    badge,
+    chromium,
+    fetch,
+    press,
+    served,
+    stop_after,
+    visit,
+    wait_for,
+)
 
 pytest.importorskip("gradio")
 

@@ -1,0 +1,1 @@
+"""What tests share: servers that stand in for the Hub, a browser, a Space."""
