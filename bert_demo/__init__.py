@@ -13,6 +13,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from bert_demo.config import VERSION
+
 if TYPE_CHECKING:
     from bert_demo.config import BertConfig, RunConfig, TrainingConfig
     from bert_demo.data.tokenizer import Tokenizer
@@ -25,13 +27,13 @@ if TYPE_CHECKING:
     from bert_demo.model.checkpoint import load, save
     from bert_demo.training.loop import train
 
+__version__ = VERSION
+
 # PyTorch's threads wait for their next work by counting, here for a quarter of a millisecond; by
 # default it is milliseconds, in which they keep the lanes of `model/threads.py` off their cores. It
 # is read when torch is imported, so it stands before that.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BertConfig",

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+VERSION = "0.1.0"
+
 LABELS = ("entailment", "neutral", "contradiction")
 """The one order of natural language inference labels: 0, 1, 2, as SNLI has it on the Hub."""
 

@@ -13,12 +13,12 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import NoReturn
 
-from bert_demo import __version__
 from bert_demo.config import (
     NEW_MODEL_SETTINGS,
     NLI_CORPORA,
     PRETRAINING_CORPORA,
     TEACHING_SETTINGS,
+    VERSION,
     RunConfig,
     TrainingConfig,
     settings_of,
@@ -80,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Pretrain a BERT, look inside it, fine-tune it and ask it, from a shell.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"bert_demo {__version__}")
+    parser.add_argument("--version", action="version", version=f"bert_demo {VERSION}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:

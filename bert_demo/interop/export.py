@@ -17,8 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bert_demo import __version__
-from bert_demo.config import LABELS, BertConfig
+from bert_demo.config import LABELS, VERSION, BertConfig
 from bert_demo.data.files import (
     CheckpointError,
     explained,
@@ -162,7 +161,7 @@ def _config(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
         "initializer_range": model.config.initializer_range or 0.02,
         "pad_token_id": tokenizer.pad_id,
         "dtype": "float32",
-        _MARK: __version__,
+        _MARK: VERSION,
     }
     if model.task == "nli":
         values["problem_type"] = "single_label_classification"

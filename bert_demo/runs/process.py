@@ -14,8 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bert_demo
-
 COMMAND = (sys.executable, "-m", "bert_demo.runs.worker")
 
 _END_SECONDS = 5.0
@@ -38,7 +36,7 @@ class WorkerProcess:
         self._begun = time.monotonic()
         self.ready = False
         self.run_id: str | None = None
-        package = str(Path(bert_demo.__file__).resolve().parents[1])
+        package = str(Path(__file__).resolve().parents[2])
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         with log.open("wb") as stderr:
             self._process = subprocess.Popen(
