@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bert_demo.config import BertConfig, RunConfig, TrainingConfig
+    from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
     from bert_demo.data.tokenizer import Tokenizer
     from bert_demo.inference.contexts import compare
     from bert_demo.inference.predict import classify, encode, evaluate, fill_mask
@@ -39,6 +39,7 @@ __all__ = [
     "RunConfig",
     "Tokenizer",
     "TrainingConfig",
+    "UserError",
     "__version__",
     "classify",
     "compare",
@@ -59,6 +60,7 @@ _HOME = {
     "BertConfig": "config",
     "RunConfig": "config",
     "TrainingConfig": "config",
+    "UserError": "config",
     "import_d2l": "interop.d2l",
     "export_hf": "interop.export",
     "import_hf": "interop.hugging_face",
