@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bert_demo.config import VERSION
 
 if TYPE_CHECKING:
-    from bert_demo.config import BertConfig, RunConfig, TrainingConfig
+    from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
     from bert_demo.data.tokenizer import Tokenizer
     from bert_demo.inference.contexts import compare
     from bert_demo.inference.predict import classify, encode, evaluate, fill_mask
@@ -41,6 +41,7 @@ __all__ = [
     "RunConfig",
     "Tokenizer",
     "TrainingConfig",
+    "UserError",
     "__version__",
     "classify",
     "compare",
@@ -61,6 +62,7 @@ _HOME = {
     "BertConfig": "config",
     "RunConfig": "config",
     "TrainingConfig": "config",
+    "UserError": "config",
     "import_d2l": "interop.d2l",
     "export_hf": "interop.export",
     "import_hf": "interop.hugging_face",

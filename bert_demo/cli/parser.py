@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Collection, Sequence
 from typing import NoReturn
 
@@ -21,6 +22,7 @@ from bert_demo.config import (
     VERSION,
     RunConfig,
     TrainingConfig,
+    UserError,
     settings_of,
 )
 from bert_demo.interop.known import KNOWN_MODELS
@@ -30,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One sentence instead of the usage and a line."""
         sentence = message[:1].upper() + message[1:]
-        raise ValueError(f"{sentence} (see {self.prog} --help).")
+        raise UserError("{sentence} (see {prog} --help).", sentence=sentence, prog=self.prog)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,12 +66,16 @@ def _run(argv: Sequence[str] | None) -> int:
         # Python flushes stdout once more on its way out, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except ValueError as error:
+    except UserError as error:
         output.note(str(error))
         return 2
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         output.note(f"The system refused: {error.strerror or error}{where}.")
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        output.note(f"This is a fault of bert_demo's own ({type(error).__name__}); see above.")
         return 1
 
 

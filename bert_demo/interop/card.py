@@ -16,6 +16,7 @@ from bert_demo.config import (
     NEW_MODEL_SETTINGS,
     BertConfig,
     RunConfig,
+    UserError,
     command_line,
     from_dict,
     run_config,
@@ -63,8 +64,10 @@ def model_card(folder: str | Path, *, notes: Sequence[str] = (), usage: str | No
     task, about = stored["task"], stored["about"]
     try:
         config: BertConfig = from_dict(BertConfig, stored["model"])
-    except ValueError as error:
-        raise checkpoint.CheckpointError(f"{folder} is damaged: {error}") from error
+    except UserError as error:
+        raise checkpoint.CheckpointError(
+            "{folder} is damaged: {error}", folder=folder, error=error
+        ) from error
     run = _run(about)
     corpora = [] if run is None else _corpora(run.corpus)
     sections = [
@@ -129,7 +132,7 @@ def _vocabulary(path: Path) -> str:
     try:
         kind = json.loads(path.read_text(encoding="utf-8"))["model"]["type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise checkpoint.CheckpointError(f"{path} is missing or damaged.") from error
+        raise checkpoint.CheckpointError("{path} is missing or damaged.", path=path) from error
     return "pieces of words (WordPiece)" if kind == "WordPiece" else "whole words"
 
 
@@ -140,7 +143,7 @@ def _run(about: Mapping[str, Any]) -> RunConfig | None:
         return None
     try:
         return run_config(values)
-    except ValueError:
+    except UserError:
         return None
 
 

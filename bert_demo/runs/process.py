@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bert_demo.config import Text
+
 COMMAND = (sys.executable, "-m", "bert_demo.runs.worker")
 
 _END_SECONDS = 5.0
@@ -88,21 +90,23 @@ class WorkerProcess:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def cause_of_death(self) -> str:
+    def cause_of_death(self) -> Text:
         """How it ended, in a sentence."""
         code = self._process.returncode
         if code is None or code >= 0:
-            return f"The training process ended unexpectedly (exit code {code})."
+            return Text("The training process ended unexpectedly (exit code {code}).", code=code)
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
         if name == "SIGKILL":
-            return (
+            return Text(
                 "The training process was killed (SIGKILL), most likely because memory ran out; "
                 "a smaller batch or a smaller model needs less."
             )
-        return f"The training process was ended by the system or by somebody ({name})."
+        return Text(
+            "The training process was ended by the system or by somebody ({signal}).", signal=name
+        )
 
     def last_words(self) -> str:
         """The last line that it wrote to its log; empty if there is none."""

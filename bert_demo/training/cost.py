@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bert_demo.config import BertConfig, RunConfig, from_dict
+from bert_demo.config import BertConfig, RunConfig, Text, UserError, from_dict
 from bert_demo.model.device import total_memory_bytes
 from bert_demo.model.size import count_parameters, training_memory_bytes
 
@@ -135,7 +135,7 @@ _PUBLISHED = {
 def text_facts(run: RunConfig) -> TextFacts:
     """The facts of the text that `run` trains on; touches no network.
 
-    Raises `ValueError` where the checkpoint to start from cannot be read.
+    Raises `UserError` where the checkpoint to start from cannot be read.
     """
     from bert_demo.data import corpora, prepare
     from bert_demo.model import checkpoint
@@ -174,7 +174,7 @@ def text_facts(run: RunConfig) -> TextFacts:
 
 
 def model_of(run: RunConfig, facts: TextFacts) -> BertConfig:
-    """The shape of the model that `run` trains; `ValueError` if its checkpoint is unreadable."""
+    """The shape of the model that `run` trains; `UserError` if its checkpoint is unreadable."""
     if run.start_from is None:
         return run.model_config(facts.vocab_size)
     from bert_demo.model import checkpoint
@@ -202,14 +202,15 @@ def step_seconds(run: RunConfig, model: BertConfig, facts: TextFacts, speed: Spe
 def estimate(
     run: RunConfig, speed: Speed | None, observations: Iterable[Observation] = ()
 ) -> Estimate:
-    """What `run` would take here. Raises `ValueError` for a run that can start nowhere."""
+    """What `run` would take here. Raises `UserError` for a run that can start nowhere."""
     facts = text_facts(run)
     model = model_of(run, facts)
     training = run.training
     if training.max_length > model.max_position_embeddings:
-        raise ValueError(
-            f"max_length is {training.max_length}; this model reads at most "
-            f"{model.max_position_embeddings} tokens."
+        raise UserError(
+            "max_length is {value}; this model reads at most {limit} tokens.",
+            value=training.max_length,
+            limit=model.max_position_embeddings,
         )
     precision = training.precision
     if precision == "auto":
@@ -237,7 +238,7 @@ def estimate(
     elif steps is not None:
         seconds = None
     passes = None if steps is None else steps * training.batch_size / facts.pairs
-    refusal = None
+    refusal: Text | None = None
     if memory > machine * _MOST_OF_MEMORY:
         refusal = _refusal(run, model, memory, machine)
     parameters = count_parameters(model, run.task)
@@ -264,15 +265,19 @@ def _steps(run: RunConfig, facts: TextFacts) -> int | None:
     return min(limits, default=None)
 
 
-def _refusal(run: RunConfig, model: BertConfig, memory: int, machine: int) -> str:
+def _refusal(run: RunConfig, model: BertConfig, memory: int, machine: int) -> Text:
     training = run.training
-    what = f"BERT-{run.size}" if run.start_from is None else "This model"
     split = training.gradient_accumulation_steps
-    parts = "" if split == 1 else f", in {split} parts,"
-    return (
-        f"{what} at length {training.max_length} and batch {training.batch_size}{parts} needs "
-        f"about {memory / 1e9:.0f} GB; this machine has {machine / 1e9:.0f} GB. Take a smaller "
-        f"model or batch, or split the batch by gradient accumulation."
+    return Text(
+        "{model} at length {length} and batch {batch}{parts} needs about {memory:.0f} GB; this "
+        "machine has {machine:.0f} GB. Take a smaller model or batch, or split the batch by "
+        "gradient accumulation.",
+        model=f"BERT-{run.size}" if run.start_from is None else Text("This model"),
+        length=training.max_length,
+        batch=training.batch_size,
+        parts="" if split == 1 else Text(", in {n} parts,", n=split),
+        memory=memory / 1e9,
+        machine=machine / 1e9,
     )
 
 

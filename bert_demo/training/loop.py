@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bert_demo.config import RunConfig, run_config
+from bert_demo.config import RunConfig, Text, UserError, run_config
 from bert_demo.inference.predict import evaluate
 from bert_demo.model import checkpoint
 from bert_demo.model.device import peak_memory_bytes
@@ -33,7 +33,7 @@ _FINAL_PAIRS = {"pretraining": 2048, "nli": None}
 _READ_SECONDS = 0.1
 
 
-class TrainingError(Exception):
+class TrainingError(UserError):
     """The run cannot go on; the message is a sentence for the person who started it."""
 
 
@@ -72,8 +72,9 @@ class _Readings:
         for event, (mlm_sum, pair_sum, right, masked) in zip(events, rows, strict=True):
             if not math.isfinite(mlm_sum + pair_sum):
                 raise TrainingError(
-                    f"The loss is no longer a finite number at step {event['step']}; the learning "
-                    f"rate is probably too high, so try a tenth of it."
+                    "The loss is no longer a finite number at step {step}; the learning rate "
+                    "is probably too high, so try a tenth of it.",
+                    step=event["step"],
                 )
             pair_loss, accuracy = pair_sum / self.pairs, right / self.pairs
             if self.pretraining:
@@ -106,7 +107,7 @@ def train(
     keeps a usable checkpoint and can be resumed, with exactly the numbers of an uninterrupted
     run on a CPU when the budget is in steps or epochs.
 
-    Raises `ValueError` (one sentence) before the first event if the run cannot start, and
+    Raises `UserError` (one sentence) before the first event if the run cannot start, and
     `PeerLostError` if the other processes do not come.
     """
     world = world or distributed.world()
@@ -136,7 +137,7 @@ def train(
         clock.restore(keeper.restore(world))
     keeper.begin(clock.step)
     yield keeper.note({"event": "start", **setup.description, "step": clock.step})
-    reason, message, scores = "completed", "", {}
+    reason, message, scores = "completed", Text(""), {}
     clock.tick()
     clock.seconds = clock.seconds if resume else 0.0
     try:
@@ -147,7 +148,8 @@ def train(
                 if clock.spent() >= 1:
                     break
                 if asked:
-                    reason, message = "stopped", f"Stopped after {clock.step} steps, as asked."
+                    reason = "stopped"
+                    message = Text("Stopped after {n} steps, as asked.", n=clock.step)
                     break
                 sums, rate = _step(optimizers, world, gradients, clock)
                 times = clock.advance()
@@ -180,13 +182,15 @@ def train(
             if setup.test is not None and completed:
                 scores["test"] = evaluate(setup.model, setup.tokenizer, setup.test)
         keeper.save(clock.state(), scores, finished=reason == "completed")
-        message = message or f"Finished {clock.step} steps in {clock.seconds:.1f} s."
+        message = message or Text(
+            "Finished {n} steps in {seconds:.1f} s.", n=clock.step, seconds=clock.seconds
+        )
     except TrainingError as error:
-        reason, message = "failed", str(error)
+        reason, message = "failed", error.text
     except distributed.PeerLostError as error:
         # The step that it was lost in changed no weights.
         keeper.save(clock.state(), {}, finished=False)
-        reason, message = "failed", str(error)
+        reason, message = "failed", error.text
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise
@@ -202,10 +206,12 @@ def train(
 
 
 def resumable(folder: Path) -> RunConfig:
-    """The run whose unfinished state lies in `folder`; raises `ValueError` if there is none."""
+    """The run whose unfinished state lies in `folder`; raises `UserError` if there is none."""
     about = checkpoint.read_config(folder).get("about", {})
     if "run" not in about or not (folder / checkpoint.RESUME).exists():
-        raise ValueError(f"{folder} holds no unfinished run, so there is nothing to resume.")
+        raise UserError(
+            "{folder} holds no unfinished run, so there is nothing to resume.", folder=folder
+        )
     return run_config(about["run"])
 
 
@@ -228,10 +234,12 @@ def _out_of_memory(error: BaseException) -> bool:
     return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
 
 
-def _memory_advice(run: RunConfig) -> str:
+def _memory_advice(run: RunConfig) -> Text:
     training = run.training
-    return (
-        f"The memory was not enough for batch_size {training.batch_size} and max_length "
-        f"{training.max_length}; lower one of them, raise gradient_accumulation_steps "
-        f"({training.gradient_accumulation_steps}) or take a smaller model."
+    return Text(
+        "The memory was not enough for batch_size {batch_size} and max_length {max_length}; lower "
+        "one of them, raise gradient_accumulation_steps ({parts}) or take a smaller model.",
+        batch_size=training.batch_size,
+        max_length=training.max_length,
+        parts=training.gradient_accumulation_steps,
     )

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bert_demo.config import LABELS, BertConfig, RunConfig
+from bert_demo.config import LABELS, BertConfig, RunConfig, UserError
 from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
@@ -51,12 +51,13 @@ class Setup:
 
 
 def prepare_run(run: RunConfig, world: World) -> Setup:
-    """Gather everything; raises `ValueError` with a sentence if something is not right."""
+    """Gather everything; raises `UserError` if something is not right."""
     shards = world.size * run.training.gradient_accumulation_steps
     if run.training.batch_size < shards:
-        raise ValueError(
-            f"batch_size is {run.training.batch_size}; split into {shards} parts it must be at "
-            f"least {shards}."
+        raise UserError(
+            "batch_size is {value}; split into {parts} parts it must be at least {parts}.",
+            value=run.training.batch_size,
+            parts=shards,
         )
     device = pick_device(run.training.device)
     if device.type == "cuda" and world.size > 1:
@@ -69,8 +70,10 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
     model, tokenizer, batches, validation, test, facts = prepare(run)
     limit = model.config.max_position_embeddings
     if run.training.max_length > limit:
-        raise ValueError(
-            f"max_length is {run.training.max_length}; this model reads at most {limit} tokens."
+        raise UserError(
+            "max_length is {value}; this model reads at most {limit} tokens.",
+            value=run.training.max_length,
+            limit=limit,
         )
     model.to(device)
     steps = _steps(run, len(batches))
@@ -123,9 +126,10 @@ def _prepare_pretraining(run: RunConfig) -> tuple[Any, ...]:
         model = BertModel(given.config)  # with heads, which are new
         model.load_state_dict(given.model.state_dict(), strict=False)
     else:
-        raise ValueError(
-            f"{run.start_from} is fine-tuned and has no masked-LM head; go on pretraining from a "
-            f"pretrained checkpoint."
+        raise UserError(
+            "{model} is fine-tuned and has no masked-LM head; go on pretraining from a "
+            "pretrained checkpoint.",
+            model=run.start_from,
         )
     facts = {
         "source": report.sentence(),
