@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import pkgutil
 import re
 import subprocess
@@ -55,6 +56,10 @@ def test_the_root_holds_three_files_and_rooms() -> None:
     found = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
     rooms = {room for room in ROOMS if room != "config"}
     assert found == {"__init__.py", "__main__.py", "config.py", *rooms}
+
+
+ONLY_ON_A_SPACE = {"spaces"}
+ONLY_A_FILE_OF_IT = {"plotly"}  # the browser's script in it is served
 
 
 def imported_after(code: str) -> set[str]:
@@ -122,3 +127,19 @@ def test_the_version_is_the_one_that_is_packaged() -> None:
     found = re.search(r'^version = "(.+)"$', text, re.MULTILINE)
     assert found is not None
     assert found[1] == bert_demo.__version__
+
+
+def test_what_is_imported_is_declared_and_the_other_way() -> None:
+    names: set[str] = set()
+    for path in (ROOT / "app.py", *(ROOT / "bert_demo").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
+                names.add(node.module)
+    packages = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"bert_demo"}
+    homes = importlib.metadata.packages_distributions()
+    imported = {homes[name][0].lower() for name in packages - ONLY_ON_A_SPACE}
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    declared = set(re.findall(r"^[a-z0-9_]+", text, re.MULTILINE))
+    assert imported == declared - ONLY_A_FILE_OF_IT

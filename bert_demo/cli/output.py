@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import sys
-import time
 import unicodedata
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-_BAR_SECONDS = 0.1
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _BASELINES = {
     "uniform": "every guess as likely as another",
@@ -74,15 +73,15 @@ class TrainingReport:
 
     def __init__(self, as_json: bool) -> None:
         self._json = as_json
-        self._bar = sys.stderr.isatty()
-        self._drawn = 0.0
+        self._bar: tqdm[NoReturn] | None = None
 
     def show(self, event: dict[str, Any]) -> None:
         """One event of `train`."""
         if self._json:
             emit(event)
         elif event["event"] == "step":
-            self._draw(event)
+            if sys.stderr.isatty():
+                self._draw(event)
         elif event["event"] in ("start", "validation", "end"):
             self.clear()
             if event.get("reason") != "failed":
@@ -90,25 +89,36 @@ class TrainingReport:
 
     def clear(self) -> None:
         """Take the bar away, so that what follows has a line of its own."""
-        if self._drawn:
-            width = shutil.get_terminal_size().columns - 1
-            print("\r" + " " * width + "\r", end="", file=sys.stderr, flush=True)
-            self._drawn = 0.0
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
     def _draw(self, event: dict[str, Any]) -> None:
-        if not self._bar or time.monotonic() - self._drawn < _BAR_SECONDS:
-            return
-        left = event.get("seconds_left")
-        done = event["seconds"] / (event["seconds"] + left) if left is not None else 0.0
-        line = (
-            f"[{'#' * round(20 * done):20}] step {event['step']}  loss {event['loss']:.3f}  "
+        """Let the bar say how much of the expected time is over."""
+        from tqdm import tqdm  # nobody without a terminal needs it
+
+        seconds, left = event["seconds"], event.get("seconds_left")
+        words = (
+            f"step {event['step']}  loss {event['loss']:.3f}  "
             f"{event['examples_per_second']:,.0f} pairs/s"
         )
         if left is not None:
-            line += f"  {round(left) // 60}:{round(left) % 60:02} left"
-        width = shutil.get_terminal_size().columns - 1
-        print("\r" + line[:width].ljust(width), end="", file=sys.stderr, flush=True)
-        self._drawn = time.monotonic()
+            words += f"  {tqdm.format_interval(round(left))} left"
+        total = None if left is None else seconds + left
+        if self._bar is None:
+            self._bar = tqdm(
+                total=total,
+                initial=seconds,
+                desc=words,
+                bar_format="{percentage:3.0f}%|{bar:20}| {desc}",
+                leave=False,
+                dynamic_ncols=True,
+                miniters=0,  # by time alone, as steps have no even pace
+            )
+        else:
+            self._bar.total = total
+            self._bar.set_description_str(words, refresh=False)
+            self._bar.update(seconds - self._bar.n)
 
 
 def _sentence(event: dict[str, Any]) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import ModelCardData
+
 from bert_demo.config import (
     LABELS,
     NEW_MODEL_SETTINGS,
@@ -98,12 +100,14 @@ _USAGE = {
 
 
 def _header(task: str, corpora: Iterable[CorpusSpec], *, transformers: bool) -> str:
-    lines = ["---", "language: en", f"pipeline_tag: {_PIPELINES[task]}"]
-    lines += ["library_name: transformers"] if transformers else []
-    lines += ["tags:", "  - bert", "  - bert_demo"]
-    repos = [spec.repo_id for spec in corpora if spec.repo_id is not None]
-    lines += ["datasets:", *(f"  - {repo}" for repo in repos)] if repos else []
-    return "\n".join([*lines, "---"])
+    data = ModelCardData(
+        language="en",
+        pipeline_tag=_PIPELINES[task],
+        library_name="transformers" if transformers else None,
+        tags=["bert", "bert_demo"],
+        datasets=[spec.repo_id for spec in corpora if spec.repo_id is not None] or None,
+    )
+    return f"---\n{data.to_yaml()}\n---"
 
 
 def _title(task: str, config: BertConfig, run: RunConfig | None, about: Mapping[str, Any]) -> str:

@@ -5,29 +5,29 @@ Memory and cores are those this process may use: a container's limits count, not
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import functools
 import gc
+import math
 import os
 import platform
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 from bert_demo.config import UserError
+from bert_demo.model import containers
 
 if TYPE_CHECKING:
     import torch
 
 FAST_BF16_RATIO = 1.3
 """bf16 is used where its matrix products are at least this many times as fast as fp32's."""
-
-_CGROUP = Path("/sys/fs/cgroup")
-_PROC = Path("/proc")
 
 
 def devices() -> list[torch.device]:
@@ -90,11 +90,14 @@ def device_name(device: torch.device) -> str:
 @functools.cache
 def _processor_name() -> str:
     name = ""
-    if sys.platform == "darwin":
-        name = _output_of("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string")
-    elif sys.platform == "linux":
-        found = re.search(r"^model name\s*:\s*(.+)$", _text(_PROC / "cpuinfo"), re.MULTILINE)
-        name = found[1] if found else ""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        if sys.platform == "darwin":
+            command = ("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string")
+            name = subprocess.run(command, capture_output=True, text=True, timeout=5).stdout
+        elif sys.platform == "linux":
+            text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+            found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+            name = found[1] if found else ""
     return name.strip() or platform.processor() or platform.machine() or "CPU"
 
 
@@ -108,7 +111,8 @@ def memory_bytes(device: torch.device) -> tuple[int, int]:
     if device.type == "mps":
         # The GPU shares the computer's memory; torch may take up to its recommended part.
         total = int(torch.mps.recommended_max_memory())
-        return max(0, min(total - int(torch.mps.driver_allocated_memory()), _available())), total
+        left = min(total - torch.mps.driver_allocated_memory(), psutil.virtual_memory().available)
+        return max(0, int(left)), total
     return available_memory_bytes(), total_memory_bytes()
 
 
@@ -124,12 +128,7 @@ def peak_memory_bytes(device: torch.device) -> int:
     if device.type == "mps":
         return int(torch.mps.driver_allocated_memory())
     if sys.platform == "win32":
-        counters = _ProcessMemory(cb=ctypes.sizeof(_ProcessMemory))
-        process = ctypes.c_void_p(-1)  # Windows' name for "this process"
-        ctypes.windll.kernel32.K32GetProcessMemoryInfo(
-            process, ctypes.byref(counters), ctypes.sizeof(counters)
-        )
-        return int(counters.PeakWorkingSetSize)
+        return int(psutil.Process().memory_info().peak_wset)
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -202,126 +201,18 @@ def _product_seconds(device_type: str, size: int) -> tuple[float, float]:
 
 def usable_cores() -> int:
     """Cores this process may use, by its affinity and its container's share; at least 1."""
-    if sys.platform == "linux":
-        cores = len(os.sched_getaffinity(0))
-        for folder in _cgroup_folders("cpu"):
-            words = _text(folder / "cpu.max").split()  # "200000 100000" or "max 100000"
-            if not words:
-                names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-                words = [_text(folder / name).strip() for name in names]
-            if all(word.isdigit() for word in words) and int(words[1]) > 0:
-                cores = min(cores, -(-int(words[0]) // int(words[1])))
-        return max(1, cores)
-    return os.cpu_count() or 1
+    if sys.platform != "linux":
+        return os.cpu_count() or 1
+    return max(1, math.ceil(min([len(os.sched_getaffinity(0)), *containers.core_limits()])))
 
 
 def total_memory_bytes() -> int:
     """Memory of this computer in bytes, or the container's limit where that is less."""
-    if sys.platform == "win32":
-        return int(_windows_memory().ullTotalPhys)
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min([total, *(limit for limit, _ in _cgroup_memory())])
+    limits = (limit for limit, _ in containers.memory_limits())
+    return min([int(psutil.virtual_memory().total), *limits])
 
 
 def available_memory_bytes() -> int:
     """Memory that can be taken without swapping, in bytes, the container's limit considered."""
-    return min([_available(), *(max(0, limit - used) for limit, used in _cgroup_memory())])
-
-
-def _available() -> int:
-    if sys.platform == "win32":
-        return int(_windows_memory().ullAvailPhys)
-    if sys.platform == "darwin":
-        return _available_from_vm_stat(_output_of("/usr/bin/vm_stat")) or total_memory_bytes() // 2
-    found = re.search(r"^MemAvailable:\s*(\d+) kB", _text(_PROC / "meminfo"), re.MULTILINE)
-    return int(found[1]) * 1024 if found else total_memory_bytes() // 2
-
-
-def _available_from_vm_stat(text: str) -> int:
-    """Free, speculative and inactive pages of macOS's `vm_stat`, in bytes; 0 if not understood."""
-    size = re.search(r"page size of (\d+) bytes", text)
-    pages = re.findall(r"^Pages (?:free|speculative|inactive):\s*(\d+)\.", text, re.MULTILINE)
-    return int(size[1]) * sum(map(int, pages)) if size else 0
-
-
-def _cgroup_memory() -> Iterator[tuple[int, int]]:
-    """Limit and use of every control group this process is in, in bytes.
-
-    File pages that the kernel drops on demand do not count as used.
-    """
-    for folder in _cgroup_folders("memory"):
-        for limit_name, used_name, cache_name in (
-            ("memory.max", "memory.current", "inactive_file"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-        ):
-            limit, used = (_text(folder / name).strip() for name in (limit_name, used_name))
-            if limit.isdigit() and used.isdigit():
-                stat = _text(folder / "memory.stat")
-                found = re.search(rf"^{cache_name} (\d+)$", stat, re.MULTILINE)
-                yield int(limit), int(used) - (int(found[1]) if found else 0)
-
-
-def _cgroup_folders(controller: str) -> Iterator[Path]:
-    """This process's control groups with their parents, in both versions of Linux's layout."""
-    for line in _text(_PROC / "self" / "cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
-            continue
-        root = _CGROUP / controllers if controllers else _CGROUP
-        inside = PurePosixPath(path.lstrip("/"))
-        for group in (inside, *inside.parents) if inside.parts else (inside,):
-            yield root / group
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
-def _output_of(*command: str) -> str:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-class _MemoryStatus(ctypes.Structure):
-    """MEMORYSTATUSEX of the Windows API."""
-
-    _fields_ = (
-        ("dwLength", ctypes.c_uint32),
-        ("dwMemoryLoad", ctypes.c_uint32),
-        ("ullTotalPhys", ctypes.c_uint64),
-        ("ullAvailPhys", ctypes.c_uint64),
-        ("ullTotalPageFile", ctypes.c_uint64),
-        ("ullAvailPageFile", ctypes.c_uint64),
-        ("ullTotalVirtual", ctypes.c_uint64),
-        ("ullAvailVirtual", ctypes.c_uint64),
-        ("ullAvailExtendedVirtual", ctypes.c_uint64),
-    )
-
-
-class _ProcessMemory(ctypes.Structure):
-    """PROCESS_MEMORY_COUNTERS of the Windows API."""
-
-    _fields_ = (
-        ("cb", ctypes.c_uint32),
-        ("PageFaultCount", ctypes.c_uint32),
-        ("PeakWorkingSetSize", ctypes.c_size_t),
-        ("WorkingSetSize", ctypes.c_size_t),
-        ("QuotaPeakPagedPoolUsage", ctypes.c_size_t),
-        ("QuotaPagedPoolUsage", ctypes.c_size_t),
-        ("QuotaPeakNonPagedPoolUsage", ctypes.c_size_t),
-        ("QuotaNonPagedPoolUsage", ctypes.c_size_t),
-        ("PagefileUsage", ctypes.c_size_t),
-        ("PeakPagefileUsage", ctypes.c_size_t),
-    )
-
-
-def _windows_memory() -> _MemoryStatus:
-    status = _MemoryStatus(dwLength=ctypes.sizeof(_MemoryStatus))
-    if sys.platform == "win32":
-        ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-    return status
+    left = (max(0, limit - used) for limit, used in containers.memory_limits())
+    return min([int(psutil.virtual_memory().available), *left])

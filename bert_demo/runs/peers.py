@@ -5,6 +5,10 @@
 The worker starts them as it starts itself, leads every run, and alone writes files and speaks to
 the app. A peer is told of a run by a JSON object a line on stdin, and answers on stdout with the
 state that it has come to. When stdin ends the worker is gone, and the peer ends at once.
+
+torch's own launcher is not used: `elastic_launch` blocks its caller for one job of one process
+group and restarts all processes when one fails, so none stays warm from run to run. Where the
+launcher is killed its processes live on, except for functions on Linux.
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from bert_demo.config import RunConfig, Text, UserError, run_config
 
 RUN, STATUS, CONTROL = "run.json", "status.json", "control.json"
@@ -267,27 +269,16 @@ def held(path: Path) -> Iterator[bool]:
     The system lets go of it when the process dies, however it dies. On a disk that knows no
     locks it counts as free.
     """
+    # Any thread may let go of it, and a file whose mere existence locks would outlive a process.
+    lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
+    free = True
     try:
-        opened = path.open("a+b")
+        lock.acquire()
+    except Timeout:
+        free = False
     except OSError:
-        opened = None
-    if opened is None:
-        yield True
-        return
-    with opened as file:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
-
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = True
-        except (BlockingIOError, PermissionError):
-            free = False
-        except OSError:
-            free = True
+        pass
+    try:
         yield free
+    finally:
+        lock.release()

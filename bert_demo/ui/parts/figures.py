@@ -1,7 +1,6 @@
 """Plotly figures as plain dictionaries, without plotly: the browser's script draws them.
 
-Colours are CSS variables with a fallback; view.js looks them up when it draws, so that a figure
-follows the page into dark mode. Plotly reads a little HTML in its texts, so what people typed goes
+Plotly reads a little HTML in its texts, so what people typed goes
 through `plain` first.
 """
 
@@ -15,14 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_demo.ui.parts.language import say
+from bert_demo.ui.parts.theme import INK, LINES, SERIES
 
 Figure = dict[str, Any]
 
-# Okabe and Ito (2008), without the yellow that white paper swallows.
-_FALLBACKS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
-SERIES = tuple(f"var(--series-{i}, {colour})" for i, colour in enumerate(_FALLBACKS, 1))
-_INK = "var(--body-text-color, #222222)"
-_LINES = "var(--border-color-primary, #dddddd)"
+_COLOURS = SERIES[:6]  # without the yellow, which white paper swallows
 _MARKS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "x")
 
 # Blue for unlike, white for nothing in common, orange for alike; all light enough for black text.
@@ -94,19 +90,19 @@ def word_map(
                 "y": places[chosen, 1].tolist(),
                 "text": [str(i + 1) for i in chosen],
                 "textposition": "top center",
-                "textfont": {"size": 12, "color": _INK},
+                "textfont": {"size": 12, "color": INK},
                 "customdata": [f"{i + 1}. {plain(contexts[i])}" for i in chosen],
                 "hovertemplate": "%{customdata}<extra></extra>",
                 "cliponaxis": False,
                 "marker": {
                     "size": 11,
-                    "color": SERIES[number % len(SERIES)],
-                    "symbol": _MARKS[(number + number // len(SERIES)) % len(_MARKS)],
+                    "color": _COLOURS[number % len(_COLOURS)],
+                    "symbol": _MARKS[(number + number // len(_COLOURS)) % len(_MARKS)],
                 },
             }
         )
     layout = _layout()
-    axis = {"zeroline": True, "zerolinecolor": _LINES, "gridcolor": _LINES, "showticklabels": False}
+    axis = {"zeroline": True, "zerolinecolor": LINES, "gridcolor": LINES, "showticklabels": False}
     across, up = _axis_words(along, len(contexts))
     title = {"standoff": 6, "font": {"size": 13}}
     layout["xaxis"] = axis | {"title": {"text": across, **title}}
@@ -130,7 +126,7 @@ def _layout() -> Figure:
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": _INK, "size": 13, "family": "system-ui, sans-serif"},
+        "font": {"color": INK, "size": 13, "family": "system-ui, sans-serif"},
         "hoverlabel": {"align": "left"},
         "dragmode": False,
     }

@@ -7,11 +7,10 @@ and no open connection, so a class of watchers costs a run next to nothing.
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import psutil
 
 from bert_demo.config import UserError
 from bert_demo.runs.queue import Place
@@ -158,14 +157,12 @@ def _waiting(context: AppContext, place: Place) -> str:
 
 
 def _memory(status: Status) -> int | None:
-    """What training holds, in bytes: on its GPU, else in its process, where the system tells."""
+    """What training holds, in bytes: on its GPU, else in its process, while there is one."""
     if status.device_memory_bytes is not None:
         return status.device_memory_bytes
-    pid = status.worker_pid
-    if pid is None or sys.platform != "linux":
+    if status.worker_pid is None:
         return None
     try:
-        text = Path(f"/proc/{int(pid)}/status").read_text(encoding="ascii", errors="replace")
-        return next(int(x.split()[1]) * 1024 for x in text.splitlines() if x.startswith("VmRSS"))
-    except (OSError, ValueError, StopIteration, IndexError):
+        return int(psutil.Process(status.worker_pid).memory_info().rss)
+    except (psutil.Error, TypeError, ValueError):
         return None

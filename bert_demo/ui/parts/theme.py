@@ -1,17 +1,17 @@
-"""The page's looks: a calm theme, and colours that everybody can tell apart.
+"""The page's looks: a calm theme, and the names of the colours that figures take.
 
-Series colours are Okabe and Ito's (2008), chosen for colour-blind readers; in CSS they are
-variables (--series-1 ...), so that curves follow the page into dark mode.
+The colours themselves stand in page.css alone, once for light and once for dark; the scripts look
+the names up there when they draw, so that a figure follows the page into dark mode.
 """
 
 from __future__ import annotations
 
 import gradio as gr
 
-BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-PURPLE, SKY, YELLOW, GREY = "#CC79A7", "#56B4E9", "#F0E442", "#7A7F87"
-SERIES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, YELLOW, GREY)
-"""Colours in the order in which series take them."""
+SERIES = tuple(f"var(--series-{i})" for i in range(1, 9))
+"""In the order in which series take them."""
+INK, SOFT = "var(--body-text-color)", "var(--body-text-color-subdued)"
+LINES = "var(--border-color-primary)"
 
 _ACCENT = gr.themes.Color(
     name="accent",

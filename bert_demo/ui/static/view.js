@@ -10,12 +10,12 @@
     return node;
   };
 
-  // "var(--name, fallback)" is looked up now: Plotly knows no CSS variables.
-  const variable = /^var\((--[\w-]+)(?:,\s*(.+))?\)$/;
+  // "var(--name)" is looked up now: Plotly knows no CSS variables.
+  const variable = /^var\((--[\w-]+)\)$/;
   const resolved = (value, styles) => {
     if (typeof value === "string") {
       const match = variable.exec(value);
-      return match ? styles.getPropertyValue(match[1]).trim() || match[2] || "#888" : value;
+      return match ? styles.getPropertyValue(match[1]).trim() : value;
     }
     if (Array.isArray(value)) return value.map((item) => resolved(item, styles));
     if (value && typeof value === "object") {

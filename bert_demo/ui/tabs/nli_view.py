@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bert_demo.config import Text, UserError
-from bert_demo.ui.parts.figures import SERIES
 from bert_demo.ui.parts.language import later, number, say, translate
+from bert_demo.ui.parts.theme import SERIES
 from bert_demo.ui.parts.view import Block, View, bars, columns, few, heading, table, text, view
 
 if TYPE_CHECKING:

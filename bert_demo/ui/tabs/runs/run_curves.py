@@ -10,14 +10,11 @@ from typing import Any
 from bert_demo.runs.record import Run
 from bert_demo.ui.parts.figures import Figure, plain
 from bert_demo.ui.parts.language import later, listed, say
-from bert_demo.ui.parts.theme import SERIES
+from bert_demo.ui.parts.theme import INK, LINES, SERIES, SOFT
 from bert_demo.ui.tabs.runs.run_facts import baseline_of, corpus_of
 
 _MOST_POINTS = 400
-_COLOURS = tuple(f"var(--series-{i}, {colour})" for i, colour in enumerate(SERIES, 1))
 _DASHES = ("solid", "dash", "dot", "dashdot")
-_SOFT = "var(--body-text-color-subdued, #666666)"
-_LINES = "var(--border-color-primary, #dddddd)"
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def overlay(
     held_out = say("held out")
     for place, run in zip(places, runs, strict=True):
         name = plain(f"{place + 1}. {run.title}", 32)
-        colour = _COLOURS[place % len(_COLOURS)]
+        colour = SERIES[place % len(SERIES)]
         steps = [e for e in events[run.id] if e["event"] == "step" and curve.name in e]
         smoothed = smooth([e[curve.name] for e in steps])
         kept = _thin(len(steps))
@@ -106,13 +103,13 @@ def overlay(
         baseline = baseline_of(run, curve.baseline)
         if baseline is not None:
             baselines.setdefault(round(baseline, 3), []).append(corpus_of(run))
-    axis = {"gridcolor": _LINES, "zeroline": False, "automargin": True}
+    axis = {"gridcolor": LINES, "zeroline": False, "automargin": True}
     return {
         "data": traces,
         "layout": {
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
-            "font": {"color": "var(--body-text-color, #222222)", "size": 13},
+            "font": {"color": INK, "size": 13},
             "margin": {"l": 46, "r": 12, "t": 8, "b": 40},
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
             "hoverlabel": {"align": "left"},
@@ -154,7 +151,7 @@ def _line(value: float) -> dict[str, Any]:
         "x1": 1,
         "y0": value,
         "y1": value,
-        "line": {"color": _SOFT, "width": 1, "dash": "dot"},
+        "line": {"color": SOFT, "width": 1, "dash": "dot"},
     }
 
 
@@ -167,5 +164,5 @@ def _note(value: float, words: str, corpora: list[str], lines: int) -> dict[str,
         "yanchor": "bottom",
         "text": listed([say(words), *(corpora if lines > 1 else [])]),
         "showarrow": False,
-        "font": {"size": 12, "color": _SOFT},
+        "font": {"size": 12, "color": SOFT},
     }
