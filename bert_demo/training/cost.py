@@ -1,12 +1,13 @@
 """What a run would take on this computer, before it starts: time, memory, and whether it fits.
 
-Time comes from a cost model (floating-point operations, plus what every step and every weight
-costs) whose numbers are measured on this computer (speed.py), and corrected by the runs that it
+A step is a few kinds of work, counted by `work`; its time is their amounts times what each costs
+here. Those prices are measured once on this computer (speed.py), and corrected by the runs that it
 has done since.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -19,9 +20,7 @@ from bert_demo.config import BertConfig, RunConfig, Text, UserError, from_dict
 from bert_demo.model.device import total_memory_bytes
 from bert_demo.model.size import count_parameters, training_memory_bytes
 
-SMALL, MIDDLE, WIDE = 128, 256, 768
-"""The widths at which a computer is measured."""
-MASKED = 0.15
+_MASKED = 0.15
 _NEWTON_SCHULZ_STEPS = 5
 _ATTENTION = 1.5
 """What an operation of attention costs in others: it stays in fp32 on a CPU, and its backward pass
@@ -32,58 +31,17 @@ _MOST_OF_MEMORY = 0.95
 
 @dataclass(frozen=True)
 class Speed:
-    """This computer, as measured. Rates are in operations a second, times in seconds."""
+    """This computer, as measured."""
 
     device: str
     """"cpu", "cuda" or "mps"."""
-    name: str
     memory_bytes: int
     precision: str
-    overhead: float
-    """What a step costs for each layer, however little there is to compute."""
-    small_rate: float
-    """Of the layers' forward and backward passes at a width of 128."""
-    middle_rate: float
-    """The same at a width of 256."""
-    wide_rate: float
-    """The same at a width of 768, where all cores compute together."""
-    small_word_rate: float
-    """Of scoring a vocabulary's words, forward and backward, at a width of 128."""
-    wide_word_rate: float
-    """The same at a width of 768."""
-    per_word_weight: float
-    """What making and adding up the gradient of a vocabulary's matrix costs for each weight."""
-    small_muon_rate: float
-    """Muon's updates at a width of 128."""
-    wide_muon_rate: float
-    """Muon's updates at a width of 768."""
-    per_weight: float
-    """Updating one weight by AdamW."""
+    """What "auto" means here: "fp32" or "bf16"."""
     compiled: bool
     """Whether there are compiled blocks, which need less memory."""
-
-    def rate(self, hidden_size: int) -> float:
-        """Of the layers' forward and backward passes."""
-        if hidden_size <= MIDDLE:
-            return _between(SMALL, self.small_rate, MIDDLE, self.middle_rate, hidden_size)
-        return _between(MIDDLE, self.middle_rate, WIDE, self.wide_rate, hidden_size)
-
-    def words_seconds(self, model: BertConfig, masked: float) -> float:
-        """What guessing so many words costs, and being told."""
-        rate = _between(SMALL, self.small_word_rate, WIDE, self.wide_word_rate, model.hidden_size)
-        weights = model.vocab_size * model.hidden_size
-        return word_operations(model, masked) / rate + weights * self.per_word_weight
-
-    def muon_rate(self, hidden_size: int) -> float:
-        """Of Muon's updates."""
-        return _between(SMALL, self.small_muon_rate, WIDE, self.wide_muon_rate, hidden_size)
-
-
-def _between(small: int, at_small: float, wide: int, at_wide: float, hidden_size: int) -> float:
-    """Between two widths that were measured on a logarithmic scale, flat beyond them."""
-    share = math.log(hidden_size / small) / math.log(wide / small)
-    share = min(max(share, 0.0), 1.0)
-    return math.exp((1 - share) * math.log(at_small) + share * math.log(at_wide))
+    prices: tuple[float, ...]
+    """Seconds for one unit of each kind of work, in the order of `work`."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +76,6 @@ class Observation:
     """How fast a run was that this computer has done."""
 
     run: RunConfig
-    model: BertConfig
-    facts: TextFacts
     pairs_per_second: float
 
 
@@ -184,19 +140,42 @@ def model_of(run: RunConfig, facts: TextFacts) -> BertConfig:
     return config
 
 
+def work(run: RunConfig, model: BertConfig, facts: TextFacts) -> tuple[float, ...]:
+    """How much of each kind of work a step has, forward, backward and update together.
+
+    Operations are multiplications and additions. In order: layers whose many small calls cost
+    something whatever the batch; operations in the layers; numbers that the layers pass on;
+    operations of scoring the vocabulary; scores; weights that are updated; operations of Muon's
+    updates; weights that Muon updates.
+    """
+    training = run.training
+    hidden, inner, layers = model.hidden_size, model.intermediate_size, model.num_hidden_layers
+    pairs, tokens = training.batch_size, training.batch_size * facts.length
+    pretraining = run.task == "pretraining"
+    masked = _MASKED * max(tokens - 3 * pairs, 0) if pretraining else 0.0
+    # Keys and values are computed for all tokens, the rest of the last layer for those alone
+    # whose vectors are wanted: the masked ones and the first of each pair.
+    wanted = (layers - 1) * tokens + masked + pairs
+    products = layers * tokens * 2 * hidden**2 + wanted * (2 * hidden**2 + 2 * hidden * inner)
+    attention = wanted * 2 * hidden * facts.length
+    muon = pretraining and training.recipe == "recommended"
+    matrices = layers * (4 * hidden**2 + 2 * hidden * inner) + 2 * hidden**2
+    return (
+        (layers + 2) * training.gradient_accumulation_steps,
+        6 * (products + _ATTENTION * attention),  # backward is twice forward
+        wanted * hidden,
+        6 * masked * hidden * (hidden + model.vocab_size),
+        masked * model.vocab_size,
+        count_parameters(model, run.task),
+        muon_operations(model) if muon else 0.0,
+        matrices if muon else 0.0,
+    )
+
+
 def step_seconds(run: RunConfig, model: BertConfig, facts: TextFacts, speed: Speed) -> float:
     """Time of one step by the cost model."""
-    training = run.training
-    tokens = training.batch_size * facts.length
-    weights = count_parameters(model, run.task)
-    seconds = speed.overhead * (model.num_hidden_layers + 2) * training.gradient_accumulation_steps
-    seconds += layer_operations(model, tokens, facts.length) / speed.rate(model.hidden_size)
-    seconds += weights * speed.per_weight
-    if run.task == "pretraining":
-        seconds += speed.words_seconds(model, MASKED * tokens)
-    if training.recipe == "recommended" and run.task == "pretraining":
-        seconds += muon_operations(model) / speed.muon_rate(model.hidden_size)
-    return seconds
+    amounts = work(run, model, facts)
+    return sum(price * amount for price, amount in zip(speed.prices, amounts, strict=True))
 
 
 def estimate(
@@ -247,12 +226,12 @@ def estimate(
 
 def _correction(observations: Iterable[Observation], speed: Speed) -> float:
     """How many times as fast as the cost model says past runs were: the median, within reason."""
-    ratios = [
-        o.pairs_per_second
-        * step_seconds(o.run, o.model, o.facts, speed)
-        / o.run.training.batch_size
-        for o in observations
-    ]
+    ratios = []
+    for seen in observations:
+        with contextlib.suppress(UserError, OSError):  # what it trained on may be gone
+            facts = text_facts(seen.run)
+            one = step_seconds(seen.run, model_of(seen.run, facts), facts, speed)
+            ratios.append(seen.pairs_per_second * one / seen.run.training.batch_size)
     return min(max(median(ratios), 0.1), 10.0) if ratios else 1.0
 
 
@@ -279,19 +258,6 @@ def _refusal(run: RunConfig, model: BertConfig, memory: int, machine: int) -> Te
         memory=memory / 1e9,
         machine=machine / 1e9,
     )
-
-
-def layer_operations(model: BertConfig, tokens: float, length: float) -> float:
-    """Forward and backward through the layers' products; backward costs twice forward."""
-    hidden, inner = model.hidden_size, model.intermediate_size
-    weights = 4 * hidden * hidden + 2 * hidden * inner
-    attention = _ATTENTION * 2 * hidden * length
-    return 6 * model.num_hidden_layers * tokens * (weights + attention)
-
-
-def word_operations(model: BertConfig, masked: float) -> float:
-    """The same through the head that guesses words, at so many positions."""
-    return 6 * masked * model.hidden_size * (model.hidden_size + model.vocab_size)
 
 
 def muon_operations(model: BertConfig) -> float:

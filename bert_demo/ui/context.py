@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import logging
 import secrets
 import threading
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import gradio as gr
@@ -17,14 +19,7 @@ from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.importer import Importer
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import RunStore
-from bert_demo.training.cost import (
-    Estimate,
-    Observation,
-    Speed,
-    estimate,
-    model_of,
-    text_facts,
-)
+from bert_demo.training.cost import Estimate, Observation, Speed, estimate
 from bert_demo.training.speed import measured_speed
 from bert_demo.ui.parts import language
 from bert_demo.ui.serving.hosting import make_queue, on_zerogpu, serves_others
@@ -105,29 +100,15 @@ class AppContext:
 
     def observations(self) -> list[Observation]:
         """How fast the latest runs here were."""
-        found: list[Observation] = []
-        for run in self.store.list():
-            one = self._observe(run)
-            if one is not None:
-                found.append(one)
-            if len(found) == _OBSERVED:
-                break
-        return found
+        found = (self._observe(run) for run in self.store.list())
+        return list(itertools.islice((one for one in found if one is not None), _OBSERVED))
 
     def _observe(self, run: Run) -> Observation | None:
         if run.config is None or run.owner is None or run.status.state != "completed":
             return None
         events, _ = self.store.events(run.id)
-        start = next((e for e in events if e["event"] == "start"), None)
         speeds = [e["examples_per_second"] for e in events if e["event"] == "step"][-20:]
-        if start is None or not speeds:
-            return None
-        try:
-            facts = text_facts(run.config)
-            model = model_of(run.config, facts)
-        except (UserError, OSError):
-            return None
-        return Observation(run.config, model, facts, sorted(speeds)[len(speeds) // 2])
+        return Observation(run.config, median(speeds)) if speeds else None
 
     def _measure(self) -> None:
         # Not while anything else computes: both would only slow each other down.
