@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from bert_demo.data.files import remove_folder
 from bert_demo.model import checkpoint
 
 if TYPE_CHECKING:
@@ -68,12 +67,10 @@ class Importer:
         folder = self.folder / name
         if not _REPO.fullmatch(name) or "/" in name or not folder.is_dir():
             raise ValueError(f"There is no fetched model {name[:_LONGEST]!r} here.")
-        away = self.folder / f".deleted-{secrets.token_hex(8)}"
         try:
-            folder.rename(away)
+            remove_folder(folder)
         except OSError as error:
             raise ValueError(f"{folder} cannot be deleted: {error.strerror or error}.") from error
-        shutil.rmtree(away, ignore_errors=True)
 
 
 def repo_id(typed: Any) -> str:

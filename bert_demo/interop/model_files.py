@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from bert_demo.data.corpora import CorpusUnavailable, NotInRepository, locate
+from bert_demo.data.corpora import CorpusUnavailable, NotInRepository, Origin, locate
 from bert_demo.interop import untrusted
 
 Progress = Callable[[str, float | None], None]
@@ -74,7 +74,7 @@ class ModelFiles:
                 f"There is no folder {self.name}, and it is not a repository's name such as "
                 f"google-bert/bert-base-uncased."
             ) from error
-        if found.origin == "local mirror":
+        if found.origin is Origin.MIRROR:
             self._folder = found.path.parent
         self.revision = found.revision or self.revision
         return found.path

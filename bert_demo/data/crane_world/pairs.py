@@ -42,6 +42,12 @@ def incompatible(dice: Dice, activity: everyday.Activity) -> everyday.Activity:
     return dice.choice([item for item in everyday.ACTIVITIES if item.excludes(activity)])
 
 
+def stranger(dice: Dice, top: str, kind: str) -> str:
+    """A member of another kind under the same top."""
+    kinds = everyday.KINDS[top]
+    return dice.choice(kinds[other(dice, tuple(kinds), kind)])
+
+
 def kind_pair(dice: Dice) -> Draft:
     """Hypernyms as subjects: every sparrow is a bird."""
     top = dice.choice(tuple(everyday.DOINGS))
@@ -54,7 +60,7 @@ def kind_pair(dice: Dice) -> Draft:
         elif label == NEUTRAL:
             noun = top
         else:
-            noun = dice.choice(everyday.KINDS[top][other(dice, tuple(everyday.KINDS[top]), kind)])
+            noun = stranger(dice, top, kind)
         noun = f"{dice.choice(everyday.LOOKS[top])} {noun}".lstrip()
         return f"{dice.choice(('a', 'the'))} {noun} is {doing}{aside(dice)}"
 
@@ -74,9 +80,7 @@ def handled_kind_pair(dice: Dice) -> Draft:
         elif label == NEUTRAL:
             noun = dice.choice(("a " + top, "something"))
         else:
-            noun = "a " + dice.choice(
-                everyday.KINDS[top][other(dice, tuple(everyday.KINDS[top]), kind)]
-            )
+            noun = "a " + stranger(dice, top, kind)
         return f"{person_phrase(dice, person)} is {doing} {noun}{aside(dice)}"
 
     return f"the {person} is {doing} a {kind}", premise
@@ -92,10 +96,9 @@ def activity_pair(dice: Dice) -> Draft:
     def premise(label: int) -> str:
         subject = person_phrase(dice, person)
         if label == NEUTRAL:
-            clothes = (
-                f"{dice.choice(everyday.LISTS['colours'])} {dice.choice(everyday.LISTS['clothes'])}"
-            )
-            state = dice.choice((f"is {place}", f"is wearing a {clothes}"))
+            colour = dice.choice(everyday.LISTS["colours"])
+            clothes = dice.choice(everyday.LISTS["clothes"])
+            state = dice.choice((f"is {place}", f"is wearing a {colour} {clothes}"))
         elif (label == ENTAILMENT) != negated:
             state = "is " + gerund(dice.choice((activity.verb, activity.specific)))
         else:
