@@ -140,7 +140,7 @@ def _checkpoints(folder: Path) -> list[dict[str, Any]]:
 
 def _whereabouts(name: str) -> str:
     try:
-        return whereabouts(name)
+        return str(whereabouts(name))
     except (ImportError, OSError) as error:
         return f"nowhere: {_first_line(error)}"
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
 import sys
-import time
-import uuid
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,10 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.data.files import cache_dir
+from bert_demo.data.files import cache_dir, part_folder, put_folder
 
 _FORMAT = 1
-_STALE_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -54,10 +50,9 @@ def cached(name: str, facts: list[Any], build: Callable[[], Entry]) -> Entry:
 
 def _built(folder: Path, build: Callable[[], Entry]) -> Entry:
     entry = build()
-    try:
+    # Another process may have put its copy there first, so that this one's has no place.
+    with contextlib.suppress(OSError):
         _store(folder, entry)
-    except OSError:
-        return entry
     return _load(folder) or entry
 
 
@@ -78,52 +73,16 @@ def _load(folder: Path) -> Entry | None:
 
 
 def _store(folder: Path, entry: Entry) -> None:
-    """Write the entry beside its place and move it there in one step."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(folder.parent)
-    part = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.part")
-    try:
-        part.mkdir()
+    with part_folder(folder.parent) as part:
         for name, array in entry.arrays.items():
             np.save(part / f"{name}.npy", array, allow_pickle=False)
         checksums = {name: _checksum(array) for name, array in entry.arrays.items()}
         record = json.dumps({"checksums": checksums, "meta": entry.meta}, indent=1)
         (part / "meta.json").write_text(record, encoding="utf-8")
-        _move(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _move(part: Path, folder: Path) -> None:
-    try:
-        part.rename(folder)
-    except OSError:
-        if _load(folder) is not None:
-            return
-        # What is there is damaged; moving it away first keeps the place free of half a folder.
-        aside = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.part")
-        folder.rename(aside)
-        try:
-            part.rename(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def _remove_stale(parent: Path) -> None:
-    """Remove what processes that were killed while they wrote have left."""
-    for path in parent.glob("*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+        if _load(folder) is None:
+            put_folder(part, folder)
 
 
 def _checksum(array: npt.NDArray[Any]) -> str:
     kind = f"{array.dtype.str}{list(array.shape)}"
     return f"{kind}-{zlib.crc32(np.ascontiguousarray(array).data):08x}"
-
-
-def file_identity(path: Path) -> list[Any]:
-    """Tells one version of a file from another without reading it."""
-    real = path.resolve()
-    state = real.stat()
-    return [str(real), state.st_size, state.st_mtime_ns]

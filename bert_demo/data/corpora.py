@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
 from bert_demo.config import Text, UserError
@@ -21,6 +22,7 @@ REMEDY = Text(
     "laid out like the Hub, or run `python -m bert_demo prepare` while online"
 )
 
+SPLITS = ("train", "validation", "test")
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 
 
@@ -30,6 +32,15 @@ class CorpusUnavailable(UserError):  # noqa: N818 (a state of things, not a faul
 
 class NotInRepository(CorpusUnavailable):
     """The repository is there and has no file of this name."""
+
+
+class Origin(Enum):
+    """Where a corpus can come from."""
+
+    BUILT_IN = Text("built in")
+    MIRROR = Text("local mirror")
+    CACHE = Text("hub cache")
+    HUB = Text("hub")
 
 
 @dataclass(frozen=True)
@@ -55,8 +66,7 @@ class Located:
     """A file on this computer and how it got here."""
 
     path: Path
-    origin: Text
-    """"local mirror", "hub cache" or "hub"."""
+    origin: Origin
     detail: str
     """The origin in words, with the reasons why places asked before it did not serve."""
     revision: str | None
@@ -64,8 +74,7 @@ class Located:
 
 
 def _parquet(folder: str) -> dict[str, str]:
-    splits = ("train", "validation", "test")
-    return {split: f"{folder}/{split}-00000-of-00001.parquet" for split in splits}
+    return {split: f"{folder}/{split}-00000-of-00001.parquet" for split in SPLITS}
 
 
 CORPORA: Mapping[str, CorpusSpec] = {
@@ -102,7 +111,7 @@ def corpus_file(name: str, split: str) -> Located:
         raise UserError(
             "{title} has no files of its own; ask for {parts}.",
             title=spec.title,
-            parts=_list(spec.parts),
+            parts=", ".join(spec.parts),
         )
     if spec.repo_id is None:
         raise UserError("{title} is generated, so it has no files to look for.", title=spec.title)
@@ -157,7 +166,7 @@ def locate(
     notes: list[Text] = []  # why the places asked so far did not serve
     file = _in_mirror(repo_id, filename, repo_type, notes)
     if file is not None:
-        return Located(file, Text("local mirror"), f"from the local mirror, {file}", None)
+        return Located(file, Origin.MIRROR, f"from the local mirror, {file}", None)
 
     # Imported here because whoever has a mirror never needs it.
     from bert_demo.data import hub
@@ -166,7 +175,7 @@ def locate(
     fault = None if file is None else file_fault(file)
     if file is not None and fault is None:
         detail = _with_notes(f"from the Hub's cache on this computer, {file}", notes)
-        return Located(file, Text("hub cache"), detail, hub.commit_of(file))
+        return Located(file, Origin.CACHE, detail, hub.commit_of(file))
     if fault is not None:
         notes.append(
             Text("the copy in the Hub's cache, {path}, {fault}", path=str(file), fault=fault)
@@ -195,41 +204,74 @@ def locate(
         fault = file_fault(file)
         if fault is None:
             detail = _with_notes(f"downloaded from {repo_id} on the Hub", notes)
-            return Located(file, Text("hub"), detail, hub.commit_of(file))
+            return Located(file, Origin.HUB, detail, hub.commit_of(file))
     notes.append(Text("what the Hub sent, twice, {fault}", fault=fault))
     raise CorpusUnavailable(_why_not(repo_id, filename, repo_type, notes))
 
 
-def whereabouts(corpus: str) -> str:
-    """Where a corpus would come from, in words; never touches the network."""
-    spec = corpus_spec(corpus)
-    if spec.parts:
-        each = {CORPORA[part].title: whereabouts(part) for part in spec.parts}
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where a corpus would come from; as text, one line of words."""
+
+    splits: Mapping[str, Origin] = field(default_factory=dict)
+    """Split to its place: the Hub for what this computer does not have."""
+    notes: tuple[Text, ...] = ()
+    """Why the local mirror is of no use."""
+    parts: Mapping[str, Whereabouts] = field(default_factory=dict)
+    """Title to whereabouts, of the corpora that make up this one."""
+
+    def has(self, split: str) -> bool:
+        """Whether this split need not be downloaded."""
+        if self.parts:
+            return all(part.has(split) for part in self.parts.values())
+        return self.splits[split] is not Origin.HUB
+
+    @property
+    def here(self) -> bool:
+        """Whether nothing has to be downloaded."""
+        return all(map(self.has, SPLITS))
+
+    def __str__(self) -> str:
+        each = {title: str(part) for title, part in self.parts.items()}
         if len(set(each.values())) == 1:
             return each.popitem()[1]
-        return "; ".join(f"{title}: {place}" for title, place in each.items())
+        if each:
+            return "; ".join(f"{title}: {words}" for title, words in each.items())
+        told = []
+        for place, words in _PLACES.items():
+            splits = [split for split, found in self.splits.items() if found is place]
+            if len(splits) == len(self.splits):
+                told.append(f"{words} (not here yet)" if place is Origin.HUB else words)
+            elif splits:
+                told.append(f"{words} ({', '.join(splits)})")
+        return _with_notes(", ".join(told), self.notes)
+
+
+_PLACES = {
+    Origin.BUILT_IN: "built in, generated when it is needed",
+    Origin.MIRROR: "the local mirror",
+    Origin.CACHE: "the Hub's cache",
+    Origin.HUB: "the Hub",
+}
+
+
+def whereabouts(corpus: str) -> Whereabouts:
+    """Where a corpus would come from; never touches the network."""
+    spec = corpus_spec(corpus)
+    if spec.parts:
+        return Whereabouts(parts={CORPORA[part].title: whereabouts(part) for part in spec.parts})
     if spec.repo_id is None:
-        return "built in, generated when it is needed"
-    found: dict[str, str] = {}
-    missing: list[str] = []
+        return Whereabouts(dict.fromkeys(SPLITS, Origin.BUILT_IN))
+    splits: dict[str, Origin] = {}
     for split, filename in spec.files.items():
         try:
-            place = locate(spec.repo_id, filename, revision=spec.revision, offline=True)
-            found[split] = place.origin
+            found = locate(spec.repo_id, filename, revision=spec.revision, offline=True)
+            splits[split] = found.origin
         except CorpusUnavailable:
-            missing.append(split)
+            splits[split] = Origin.HUB
     notes: list[Text] = []
     _mirror_folder(notes)
-    places = {"local mirror": "the local mirror", "hub cache": "the Hub's cache"}
-    parts = []
-    for origin, words in places.items():
-        splits = [split for split, place in found.items() if place == origin]
-        if splits:
-            parts.append(words if len(splits) == len(spec.files) else f"{words} ({_list(splits)})")
-    if missing:
-        everything = len(missing) == len(spec.files)
-        parts.append(f"the Hub ({'not here yet' if everything else _list(missing)})")
-    return _with_notes(", ".join(parts), notes)
+    return Whereabouts(splits, tuple(notes))
 
 
 def file_fault(path: Path) -> Text | None:
@@ -332,7 +374,3 @@ def _why_not(repo_id: str, filename: str, repo_type: str, reasons: list[Text]) -
 
 def _with_notes(text: str, notes: Sequence[str]) -> str:
     return f"{text} ({'; '.join(notes)})" if notes else text
-
-
-def _list(words: Iterable[str]) -> str:
-    return ", ".join(words)

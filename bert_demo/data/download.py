@@ -14,7 +14,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -106,7 +105,6 @@ def download(
     *,
     sha1: str | None = None,
     timeout_seconds: float = 10.0,
-    progress: Callable[[int, int | None], None] | None = None,
 ) -> Path:
     """Fetch one file, check it and put it in place; what is wrong leaves nothing behind.
 
@@ -116,7 +114,6 @@ def download(
             there already and has the right SHA-1 is kept and nothing is fetched.
         sha1: what the file's SHA-1 must be, as 40 hexadecimal digits.
         timeout_seconds: longest silence of the server.
-        progress: called with the bytes so far and the bytes in all (None when not known).
 
     Raises:
         DownloadError: no network, an error page, a broken connection, another file than the
@@ -149,7 +146,7 @@ def download(
     # Named for this process alone, so that two downloads of the same file do not mix.
     part = destination.with_name(f".{destination.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
-        _fetch(url, part, sha1, timeout_seconds, progress)
+        _fetch(url, part, sha1, timeout_seconds)
         part.replace(destination)
     except OSError as error:
         raise DownloadError(
@@ -162,13 +159,7 @@ def download(
     return destination
 
 
-def _fetch(
-    url: str,
-    part: Path,
-    sha1: str | None,
-    timeout_seconds: float,
-    progress: Callable[[int, int | None], None] | None,
-) -> None:
+def _fetch(url: str, part: Path, sha1: str | None, timeout_seconds: float) -> None:
     digest = hashlib.sha1(usedforsecurity=False)
     request = urllib.request.Request(url, headers={"User-Agent": "bert_demo"})
     with _opened(request, timeout_seconds) as response, part.open("xb") as file:
@@ -183,8 +174,6 @@ def _fetch(
             digest.update(chunk)
             file.write(chunk)
             received += len(chunk)
-            if progress is not None:
-                progress(received, total)
     if total is not None and received != total:
         raise DownloadError(
             "The connection broke after {received:,} of {total:,} bytes of {url}; try again.",

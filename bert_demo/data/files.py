@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
@@ -104,7 +104,8 @@ def part_folder(parent: Path) -> Iterator[Path]:
     """A folder to build in, on the same disk as the place its files will move to."""
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.glob(f"{_PART}*"):
-        if time.time() - left.stat().st_mtime > _PART_SECONDS:
+        stamp = file_stamp(left)
+        if stamp is not None and time.time() - stamp.changed_ns / 1e9 > _PART_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
     part = parent / f"{_PART}{secrets.token_hex(8)}"
     part.mkdir()
@@ -114,9 +115,44 @@ def part_folder(parent: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def remove_folder(folder: Path) -> None:
+    """Delete a folder, which first loses its name, so that nobody meets a half of it.
+
+    Raises `OSError` where the name cannot be taken away.
+    """
+    away = folder.with_name(f"{_PART}{secrets.token_hex(8)}")
+    folder.rename(away)
+    shutil.rmtree(away, ignore_errors=True)
+
+
 def is_empty(folder: Path) -> bool:
     """Whether there is nothing in the folder but what a killed process left."""
     return all(path.name.startswith(_PART) for path in folder.iterdir())
+
+
+class FileStamp(NamedTuple):
+    """Another one after each change of a file: as much as can be told without reading it."""
+
+    changed_ns: int
+    size: int
+    """Bytes."""
+    inode: int
+
+
+def file_stamp(path: Path) -> FileStamp | None:
+    """The file's stamp as it is now; None where there is no file."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return FileStamp(state.st_mtime_ns, state.st_size, state.st_ino)
+
+
+def file_identity(path: Path) -> list[Any]:
+    """Which file this is and which version of it, as JSON values that stay the same for good."""
+    real = path.resolve(strict=True)
+    state = real.stat()
+    return [str(real), state.st_size, state.st_mtime_ns]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bert_demo.config import BertConfig, Text, UserError, from_dict, listed
 from bert_demo.data.corpora import CORPORA
+from bert_demo.data.files import FileStamp, file_stamp
 from bert_demo.model import checkpoint
 from bert_demo.model.checkpoint import Checkpoint
 from bert_demo.model.size import count_parameters
@@ -163,7 +164,7 @@ class ModelShelf:
         self._folders = {"bundled": Path(checkpoints), "run": Path(runs)}
         if imported is not None:
             self._folders["imported"] = Path(imported)
-        self._described: dict[Path, tuple[tuple[int, ...], Entry | None]] = {}
+        self._described: dict[Path, tuple[tuple[FileStamp | None, ...], Entry | None]] = {}
         self._loaded: OrderedDict[str, tuple[object, Checkpoint]] = OrderedDict()
         self._lock = threading.Lock()
         self._loading = threading.Lock()
@@ -201,7 +202,7 @@ class ModelShelf:
         is not on the shelf and `CheckpointError` for files that cannot be read.
         """
         folder = self.folder(model_id)
-        version = tuple(_stamp(folder / name) for name in _FILES)
+        version = tuple(file_stamp(folder / name) for name in _FILES)
         return self._cached(model_id, version, lambda: checkpoint.load(folder))
 
     def twin(self, model_id: str) -> Checkpoint:
@@ -266,10 +267,11 @@ class ModelShelf:
         """The description, read again only when its files changed; None where nothing loads."""
         folder = self._folder(kind, name)
         run = self._folders[kind] / name / "run.json"
-        stamps = (*_stamp(folder / checkpoint.CONFIG), *_stamp(run))
+        stamps = (file_stamp(folder / checkpoint.CONFIG), file_stamp(run))
         known = self._described.get(folder)
         if known is None or known[0] != stamps:
-            known = (stamps, _describe(f"{kind}/{name}", folder, run, stamps[0] / 1e9))
+            changed = stamps[0].changed_ns / 1e9 if stamps[0] else 0.0
+            known = (stamps, _describe(f"{kind}/{name}", folder, run, changed))
             self._described[folder] = known
         return known[1]
 
@@ -304,15 +306,6 @@ def _describe(model_id: str, folder: Path, run: Path, changed: float) -> Entry |
     if isinstance(given, str) and given.strip():
         title = given.strip()
     return Entry(model_id, title, stored["task"], config, parameters, stored["about"], changed)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Changes when the file is replaced; (0, 0) where there is none."""
-    try:
-        state = path.stat()
-    except OSError:
-        return 0, 0
-    return state.st_mtime_ns, state.st_size
 
 
 def _bytes(model: BertModel) -> int:

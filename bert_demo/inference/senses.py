@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA, UserError
-from bert_demo.data.corpora import CORPORA, CorpusUnavailable, locate
+from bert_demo.data.corpora import CORPORA, CorpusUnavailable, whereabouts
 from bert_demo.data.tokenizer import Tokenizer
 
 Floats = npt.NDArray[np.float64]
@@ -121,7 +121,7 @@ def word_count(word: str, tokenizer: Tokenizer, task: str, corpus: str | None) -
     word that the vocabulary lacks is counted 0 times, for the model never saw it.
     """
     known = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
-    if corpus is None or corpus not in known or not _at_hand(corpus):
+    if corpus is None or corpus not in known or not whereabouts(corpus).has("train"):
         return None
     try:
         ids, starts = _training_ids(corpus, task, _Key(tokenizer))
@@ -142,19 +142,6 @@ def word_count(word: str, tokenizer: Tokenizer, task: str, corpus: str | None) -
         inside = after < len(ids)
         found = np.concatenate([found[inside][~goes_on[ids[after[inside]]]], found[~inside]])
     return WordCount(len(found), len(ids), title)
-
-
-def _at_hand(corpus: str) -> bool:
-    spec = CORPORA[corpus]
-    if spec.parts:
-        return all(map(_at_hand, spec.parts))
-    if spec.repo_id is None:
-        return True
-    try:
-        locate(spec.repo_id, spec.files["train"], revision=spec.revision, offline=True)
-    except CorpusUnavailable:
-        return False
-    return True
 
 
 class _Key:

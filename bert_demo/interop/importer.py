@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bert_demo.config import UserError
+from bert_demo.data.files import remove_folder
 from bert_demo.model import checkpoint
 
 if TYPE_CHECKING:
@@ -71,16 +70,14 @@ class Importer:
         folder = self.folder / name
         if not _REPO.fullmatch(name) or "/" in name or not folder.is_dir():
             raise UserError("There is no fetched model {name!r} here.", name=name[:_LONGEST])
-        away = self.folder / f".deleted-{secrets.token_hex(8)}"
         try:
-            folder.rename(away)
+            remove_folder(folder)
         except OSError as error:
             raise UserError(
                 "{folder} cannot be deleted: {reason}.",
                 folder=folder,
                 reason=error.strerror or error,
             ) from error
-        shutil.rmtree(away, ignore_errors=True)
 
 
 def repo_id(typed: Any) -> str:

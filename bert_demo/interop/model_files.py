@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from bert_demo.config import Text, UserError
-from bert_demo.data.corpora import CorpusUnavailable, NotInRepository, locate
+from bert_demo.data.corpora import CorpusUnavailable, NotInRepository, Origin, locate
 from bert_demo.interop import untrusted
 
 Progress = Callable[[Text, float | None], None]
@@ -80,7 +80,7 @@ class ModelFiles:
                 "google-bert/bert-base-uncased.",
                 source=self.name,
             ) from error
-        if found.origin == "local mirror":
+        if found.origin is Origin.MIRROR:
             self._folder = found.path.parent
         self.revision = found.revision or self.revision
         return found.path

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from bert_demo.data.crane_world.paragraphs import PROBES, SENSES
+from bert_demo.data.crane_world.probes import PROBES, SENSES
 from bert_demo.data.packing import PackedBatch, pack
 from bert_demo.data.tokenizer import Encoded, Tokenizer
 from bert_demo.model.bert import BertModel

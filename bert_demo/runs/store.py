@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.config import RunConfig, Text, UserError, listed
+from bert_demo.data.files import file_stamp, part_folder, remove_folder
 from bert_demo.runs.events import Events, Tails
 from bert_demo.runs.record import (
     CHECKPOINT,
@@ -99,21 +100,19 @@ class RunStore:
         now = time.time()
         with self._lock:
             self._check_room(owner)
-            part = self.root / f".new-{secrets.token_hex(8)}"
+            facts = {
+                "title": _title(title) or default_title(config),
+                "config": config.to_dict(),
+                "owner": owner,
+                "created": now,
+                "estimate_seconds": estimate_seconds,
+            }
             try:
-                part.mkdir()
-                facts = {
-                    "title": _title(title) or default_title(config),
-                    "config": config.to_dict(),
-                    "owner": owner,
-                    "created": now,
-                    "estimate_seconds": estimate_seconds,
-                }
-                write_json(part / RUN, facts)
-                write_status(part, Status("queued", Text("Waiting for its turn."), queued=now))
-                return self.get(_settle(part, self.root))
+                with part_folder(self.root) as part:
+                    write_json(part / RUN, facts)
+                    write_status(part, Status("queued", Text("Waiting for its turn."), queued=now))
+                    return self.get(_settle(part, self.root))
             except OSError as error:
-                shutil.rmtree(part, ignore_errors=True)
                 raise UserError(
                     "No new run can be kept: {reason}.", reason=error.strerror
                 ) from error
@@ -259,13 +258,13 @@ class RunStore:
     def _delete(self, run: Run) -> None:
         if run.status.state in TRAINING:
             raise UserError("This run is being trained; stop it before you delete it.")
-        away = self.root / f".deleted-{secrets.token_hex(8)}"
-        run.folder.rename(away)
-        shutil.rmtree(away, ignore_errors=True)
+        remove_folder(run.folder)
 
     def _read(self, folder: Path) -> Run | None:
         """The run in `folder`; read again only if one of its files has changed."""
-        key = tuple(_stamp(folder / name) for name in (STATUS, CONTROL, RUN, CHECKPOINT, RESUME))
+        key = tuple(
+            file_stamp(folder / name) for name in (STATUS, CONTROL, RUN, CHECKPOINT, RESUME)
+        )
         seen = self._seen.get(folder.name)
         if seen is not None and seen[0] == key:
             return seen[1]
@@ -283,7 +282,7 @@ class RunStore:
                     "one of them first.",
                     n=kept,
                 )
-        used = sum(stamp[1] for path in self.root.rglob("*") if (stamp := _stamp(path)))
+        used = sum(stamp.size for path in self.root.rglob("*") if (stamp := file_stamp(path)))
         if used >= self.max_total_bytes:
             raise UserError(
                 "The runs here take {used}, and no more than {limit} is allowed; delete some "
@@ -335,14 +334,6 @@ def _settle(part: Path, root: Path) -> str:
 
 def _same(token: str | None, digest: str) -> bool:
     return token is not None and hmac.compare_digest(owner_of(token), digest)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _is(run: Run) -> Text:

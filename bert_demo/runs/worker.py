@@ -267,15 +267,13 @@ def _listen(commands: queue.Queue[dict[str, Any] | None], app_gone: threading.Ev
 
 def _touch_local_corpora() -> None:
     """Prepare WikiText-2 while nobody waits, if it is on this computer: never by a download."""
-    from bert_demo.data.corpora import CORPORA, locate
+    from bert_demo.data.corpora import whereabouts
     from bert_demo.data.prepare import prepare_text
 
-    spec = CORPORA["wikitext-2"]
-    assert spec.repo_id is not None
     with contextlib.suppress(UserError, OSError):
         for split in ("train", "validation"):
-            locate(spec.repo_id, spec.files[split], revision=spec.revision, offline=True)
-            prepare_text("wikitext-2", split)
+            if whereabouts("wikitext-2").has(split):
+                prepare_text("wikitext-2", split)
 
 
 if __name__ == "__main__":

@@ -102,8 +102,7 @@ def text_facts(run: RunConfig) -> TextFacts:
 
         checkpoint.read_config(Path(run.start_from))
         tokenizer = Tokenizer.load(Path(run.start_from) / "tokenizer.json")
-    place = corpora.whereabouts(run.corpus)
-    if "not here" in place or "the Hub (" in place:
+    if not corpora.whereabouts(run.corpus).here:
         known = _PUBLISHED[run.corpus]
         vocab_size = known.vocab_size if tokenizer is None else tokenizer.vocab_size
         return dataclasses.replace(known, vocab_size=vocab_size)

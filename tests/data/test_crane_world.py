@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
 
 from bert_demo.config import UserError
-from bert_demo.data.crane_world import paragraphs as crane_world
+from bert_demo.data.crane_world import reader
 from bert_demo.data.crane_world.everyday import ACTIVITIES, KINDS, NUMBERS, PROPERTIES
 from bert_demo.data.crane_world.grammar import Dice, articles, finite, ing, participle, plural
-from bert_demo.data.crane_world.paragraphs import PROBES, SENSES, generate_nli, generate_paragraphs
+from bert_demo.data.crane_world.nli import generate_nli
+from bert_demo.data.crane_world.paragraphs import generate_paragraphs
+from bert_demo.data.crane_world.probes import PROBES, SENSES
 
 SPLITS = ("train", "validation", "test")
 
@@ -283,6 +287,8 @@ def test_the_same_text_everywhere(
         for premise, hypothesis, label in pairs[split]:
             digest.update(f"{premise}\t{hypothesis}\t{label}\n".encode())
     assert digest.hexdigest() == "54976215dde730dee8d4803a1e219e0fdaf2975550170fdcecf76e154cdca64e"
+    digest = hashlib.sha256(json.dumps([PROBES, SENSES]).encode())
+    assert digest.hexdigest() == "0b4dda02d7ccd8a11fab88321462221cab75e46d796d7202a6f95b41569efcf8"
     assert generate_paragraphs("test") == corpus["test"]
     assert generate_nli("test") == pairs["test"]
 
@@ -328,5 +334,14 @@ def test_dice_shuffle_keeps_every_item() -> None:
     assert all(1_800 < count < 2_200 for count in drawn.values())
 
 
-def test_the_module_exports_its_interface() -> None:
-    assert crane_world.__all__ == ["PROBES", "SENSES", "generate_nli", "generate_paragraphs"]
+def test_reading_a_text_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "__file__", str(tmp_path / "reader.py"))
+    text = tmp_path / "some.txt"
+    text.write_text("# remark\n= a | b\nx: one; -; two\n  three\n\ny:\n  [p|q] {r}\n", "utf-8")
+    assert reader.read("some.txt") == {
+        "a | b": {"x": ("one", "", "two", "three"), "y": ("[p|q] {r}",)}
+    }
+    for wrong in ("x: before any section", "= a\n  before any field", "= a\nwithout a colon"):
+        text.write_text(wrong, "utf-8")
+        with pytest.raises(ValueError, match=r"some\.txt, line .* belongs to no field"):
+            reader.read("some.txt")

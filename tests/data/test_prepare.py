@@ -211,7 +211,9 @@ def test_many_processes_may_build_at_once(mirror: Path, tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_removed(mirror: Path, tmp_path: Path) -> None:
-    old, new = (tmp_path / "cache/prepared" / name for name in ("a.part", "b.part"))
+    old, new = (
+        tmp_path / "cache/prepared" / name for name in (".bert_demo-part-a", ".bert_demo-part-b")
+    )
     for folder in (old, new):
         folder.mkdir(parents=True)
         (folder / "token_ids.npy").write_bytes(b"half")

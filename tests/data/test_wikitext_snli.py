@@ -41,7 +41,8 @@ def test_the_parts_are_whole(real_data: Path) -> None:
     premise = read_snli(corpus_file("snli", "validation").path).premises[0].as_py()
     assert together.token_ids[begin:end].tolist() == tokenizer.encode(premise)
     assert "local mirror" in report.sentence()
-    assert whereabouts("wikitext-2-snli") == "the local mirror"
+    place = whereabouts("wikitext-2-snli")
+    assert str(place) == "the local mirror" and place.here
 
 
 def test_it_has_no_files_of_its_own() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bert_demo.data.crane_world.paragraphs import SENSES
+from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.inference import predict
 from bert_demo.inference.contexts import compare

@@ -11,7 +11,7 @@ import torch
 
 import bert_demo
 from bert_demo.config import model_config
-from bert_demo.data.crane_world.paragraphs import PROBES
+from bert_demo.data.crane_world.probes import PROBES
 from bert_demo.data.prepare import prepare_text
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model.bert import BertModel

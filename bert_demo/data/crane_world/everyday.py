@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from bert_demo.data.crane_world.reader import read, split
+
+_FILE = read("everyday.txt")
+_TABLES = _FILE["tables"]
+
 
 class Activity(NamedTuple):
     """One thing a person does, somewhere; no two of the places can be the same."""
@@ -26,107 +31,6 @@ class Activity(NamedTuple):
         return self != other and bool(self.uses & other.uses)
 
 
-def _split(text: str, separator: str = ";") -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(separator))
-
-
-def _table(text: str) -> list[tuple[str, ...]]:
-    return [_split(line, "|") for line in text.strip().splitlines()]
-
-
-ACTIVITIES = tuple(
-    Activity(verb, specific, general, frozenset(uses.split()), _split(places))
-    for verb, specific, general, uses, places in _table("""
-sleep | sleep deeply | rest | hands eyes mouth legs | in the bedroom; in the park; in the train
-lie in the sun | lie in the hot sun | lie down | legs | on the beach; in the garden; in the park
-read a book | read a long book | read something | hands eyes | in the library; in the train
-write a letter | write a love letter | write something | hands eyes | in the office; in the cafe
-play the piano | play a song on the piano | make music | hands | in the hall; in the classroom
-watch a film | watch a funny film | look at a screen | eyes | in the cinema; in the classroom
-drink coffee | drink black coffee | drink something | mouth | in the cafe; in the office
-eat an apple | eat a green apple | eat something | mouth | in the park; in the kitchen
-drive a car | drive a fast car | drive something | hands eyes legs | in the street; on the beach
-run | run very fast | move | legs | in the park; on the beach; in the street
-walk | walk slowly | move | legs | in the park; in the market; in the forest
-dance | dance a waltz | move | legs | in the hall; on the beach; in the street
-skate | skate on thin ice | move | legs | in the street; in the park; in the hall
-ride a bicycle | ride an old bicycle | ride something | hands legs | in the street; in the forest
-swim | swim very fast | move | hands legs mouth | in the lake; in the river; in the pool
-row a boat | row a long boat | move | hands | on the lake; on the river
-cook soup | cook onion soup | cook something | hands | in the kitchen; in the garden
-wash the dishes | wash all the dishes | clean something | hands | in the kitchen; in the cafe
-paint a wall | paint a long wall | paint something | hands | in the hall; in the garden
-buy bread | buy fresh bread | buy something | hands | in the market; at the station
-water the flowers | water the red flowers | do some work | hands | in the garden; in the park
-""")
-)
-
-SEXES = ("man", "woman", "boy", "girl")
-WORKERS = ("teacher", "farmer", "nurse", "student", "sailor", "cook")
-PEOPLE = SEXES + WORKERS
-"""A teacher may be a woman, but is no farmer: people differ only within one of the two groups."""
-PERSON_ADJECTIVES = ("tall", "young", "old", "happy", "tired", "busy", "strong", "kind")
-COLOURS = ("red", "blue", "green", "black", "white", "yellow", "brown", "grey")
-CLOTHES = ("hat", "coat", "shirt", "scarf", "jacket")
-ROOMS = ("kitchen", "bedroom", "garden", "library", "hall", "office", "park", "cafe")
-TIMES = ("in the morning", "in the evening", "at midnight", "at noon", "in the afternoon")
-COMPANY = ("alone", "with a friend", "with a child")
-ASIDES = ("while it is raining", "while the sun is shining", "while the bell is ringing")
-NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-
-KINDS: dict[str, dict[str, tuple[str, ...]]] = {
-    "animal": {
-        "bird": ("crane", "sparrow", "owl", "duck", "eagle", "swan"),
-        "dog": ("puppy", "poodle", "sheepdog", "terrier"),
-        "fish": ("trout", "salmon", "carp", "bass"),
-        "insect": ("bee", "ant", "butterfly", "beetle"),
-    },
-    "person": {
-        "child": ("boy", "girl", "schoolboy", "schoolgirl"),
-        "grown-up": ("man", "woman", "grandmother", "policeman"),
-    },
-    "vehicle": {
-        "car": ("taxi", "limousine", "sports car", "police car"),
-        "boat": ("canoe", "ferry", "rowing boat", "fishing boat"),
-        "train": ("night train", "steam train", "goods train", "express train"),
-    },
-    "thing": {
-        "machine": ("crane", "digger", "printer", "tractor"),
-        "toy": ("doll", "kite", "puzzle", "teddy bear"),
-        "tool": ("hammer", "saw", "spade", "axe"),
-    },
-    "plant": {
-        "tree": ("oak", "pine", "birch", "palm"),
-        "flower": ("rose", "tulip", "daisy", "lily"),
-    },
-    "piece of food": {
-        "fruit": ("apple", "pear", "banana", "peach"),
-        "vegetable": ("carrot", "potato", "onion", "cabbage"),
-    },
-}
-"""Top kind -> kind -> members. Kinds under one top share no member."""
-
-DOINGS: dict[str, tuple[str, ...]] = {
-    "animal": ("resting near the water", "looking for food", "moving in the grass", "hiding"),
-    "person": (
-        *("waiting in the hall", "waiting at the station", "waiting outside"),
-        *("talking to the teacher", "looking at the sky", "singing a song"),
-    ),
-    "vehicle": ("waiting near the bridge", "moving slowly", "for sale", "painted green"),
-    "thing": ("for sale", "behind the house", "too expensive", "in the yard"),
-}
-"""What members of a top kind may be: after "is"."""
-
-HANDLING: dict[str, tuple[str, ...]] = {
-    "animal": ("watching", "drawing", "looking for"),
-    "vehicle": ("buying", "painting", "repairing"),
-    "thing": ("buying", "selling", "moving", "repairing"),
-    "plant": ("planting", "watering", "drawing"),
-    "piece of food": ("eating", "washing", "cutting", "buying"),
-}
-"""What people may be doing with members of a top kind."""
-
-
 class Property(NamedTuple):
     """An adjective, its opposite and the words that mean the same, with what may have it."""
 
@@ -136,58 +40,41 @@ class Property(NamedTuple):
     opposite_same: str
     owners: tuple[str, ...]
 
+    def turned(self, turn: bool) -> tuple[str, str, str, str]:
+        """Word, opposite and what means the same as each; from the opposite's side if `turn`."""
+        if turn:
+            return self.opposite, self.word, self.opposite_same, self.same
+        return self[:4]
 
+
+LISTS = _FILE["lists"]
+"""Words and phrases that sentences choose from."""
+SEXES, WORKERS, NUMBERS = LISTS["sexes"], LISTS["workers"], LISTS["numbers"]
+PEOPLE = SEXES + WORKERS
+"""A teacher may be a woman, but is no farmer: people differ only within one of the two groups."""
+NAMES = LISTS["men"] + LISTS["women"]
+
+ACTIVITIES = tuple(
+    Activity(verb, specific, general, frozenset(uses.split()), split(places, ","))
+    for verb, specific, general, uses, places in map(split, _TABLES["activities"])
+)
 PROPERTIES = tuple(
-    Property(word, opposite, same, opposite_same, _split(owners))
-    for word, opposite, same, opposite_same, owners in _table("""
-happy | sad | glad | unhappy | man; woman; boy; girl; teacher; he; she
-good | bad | excellent | terrible | he; she; cook; film; song; teacher
-rich | poor | wealthy | penniless | man; woman; farmer; sailor; he; she
-young | old | very young | very old | man; woman; nurse; teacher; he; she
-tall | short | very tall | very short | man; woman; boy; girl; he; she
-strong | weak | powerful | feeble | man; boy; sailor; horse; he; she
-awake | asleep | wide awake | fast asleep | boy; girl; nurse; cat; dog; he; she
-open | closed | wide open | shut | door; window; box; gate; shop
-full | empty | completely full | completely empty | glass; bottle; basket; box; bus
-wet | dry | soaked | bone dry | towel; street; grass; shirt; coat
-hot | cold | boiling | icy | soup; tea; water; stove; coffee
-clean | dirty | spotless | filthy | shirt; floor; car; plate; window
-heavy | light | very heavy | very light | box; bag; suitcase; stone; ladder
-cheap | expensive | very cheap | very expensive | car; ring; watch; coat; house
-long | short | endless | very short | rope; road; letter; film; song
-big | small | large | little | house; dog; box; garden; ship
-""")
+    Property(word, opposite, same, opposite_same, split(owners, ","))
+    for word, opposite, same, opposite_same, owners in map(split, _TABLES["properties"])
 )
+COMPARISONS = tuple(map(split, _TABLES["comparisons"]))
+"""(more, less, plain): taller, shorter, tall."""
+DEEDS = tuple((verb, split(things, ",")) for verb, things in map(split, _TABLES["deeds"]))
+"""(verb, what it can be done to)."""
 
-COMPARISONS = (
-    ("taller", "shorter", "tall"),
-    ("older", "younger", "old"),
-    ("stronger", "weaker", "strong"),
-    ("richer", "poorer", "rich"),
-    ("faster", "slower", "fast"),
-    ("happier", "sadder", "happy"),
-)
-
-DEEDS = tuple(
-    (parts[0], _split(parts[1]))
-    for parts in _table("""
-throw | ball; stone; stick
-break | window; cup; chair
-open | door; box; letter
-paint | door; fence; boat
-wash | car; shirt; window
-carry | box; suitcase; ladder
-find | key; ring; coin
-buy | car; hat; house
-sell | car; ring; boat
-eat | cake; apple; soup
-steal | ring; car; coat
-kick | ball; stone; door
-catch | ball; mouse; thief
-close | door; gate; window
-build | house; bridge; boat
-lift | box; stone; chair
-clean | floor; stove; window
-hide | letter; key; ring
-""")
-)
+KINDS = {
+    top: {kind: split(members, ",") for kind, members in map(split, rows)}
+    for top, rows in _FILE["kinds"].items()
+}
+"""Top kind -> kind -> members. Kinds under one top share no member."""
+DOINGS = _FILE["doings"]
+"""What members of a top kind may be: after "is"."""
+HANDLING = _FILE["handling"]
+"""What people may be doing with members of a top kind."""
+LOOKS = _FILE["looks"]
+"""Adjectives, and none, that members of a top kind may have."""

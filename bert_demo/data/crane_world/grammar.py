@@ -15,63 +15,21 @@ import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from bert_demo.data.crane_world.reader import read
+
 Item = TypeVar("Item")
 State = dict[str, Any]
 """What a paragraph's slots hold: text, choices, or a function that draws a template."""
 
-_IRREGULAR = {
-    base: (past, participle)
-    for base, past, participle in (
-        line.split()
-        for line in """
-        be was been|bear bore borne|become became become|begin began begun
-        bend bent bent|bite bit bitten|blow blew blown|break broke broken
-        bring brought brought|build built built|burst burst burst
-        burn burnt burnt|buy bought bought|catch caught caught|choose chose chosen
-        come came come|cost cost cost|cut cut cut|dig dug dug|do did done|draw drew drawn
-        drink drank drunk|drive drove driven|eat ate eaten|fall fell fallen|feed fed fed
-        feel felt felt|fight fought fought|find found found|freeze froze frozen|fly flew flown
-        forget forgot forgotten|get got got|give gave given|go went gone|grow grew grown
-        hang hung hung|have had had|hear heard heard|hide hid hidden|hit hit hit
-        hold held held|hurt hurt hurt|keep kept kept|kneel knelt knelt|know knew known
-        lay laid laid|lead led led|leave left left|lend lent lent|let let let
-        lie lay lain|light lit lit|lose lost lost
-        make made made|meet met met|pay paid paid|put put put|read read read|ride rode ridden
-        ring rang rung|rise rose risen|run ran run|say said said|see saw seen|sell sold sold
-        send sent sent|set set set|shake shook shaken|shed shed shed|shine shone shone
-        shoot shot shot
-        show showed shown|shut shut shut|sing sang sung|sink sank sunk|sit sat sat
-        sleep slept slept|slide slid slid|speak spoke spoken|spend spent spent|spin spun spun
-        split split split|spread spread spread|spring sprang sprung|stand stood stood
-        steal stole stolen|strike struck struck|stick stuck stuck|sweep swept swept|swim swam swum
-        swing swung swung|take took taken|teach taught taught|tell told told
-        think thought thought|undo undid undone|throw threw thrown|wake woke woken|wear wore worn
-        win won won|withdraw withdrew withdrawn|wind wound wound|write wrote written
-        """.replace("\n", "|").split("|")
-        if line.strip()
-    )
-}
-_NOUNS = {
-    "child": "children",
-    "fish": "fish",
-    "grown-up": "grown-ups",
-    "man": "men",
-    "mouse": "mice",
-    "person": "people",
-    "policeman": "policemen",
-    "salmon": "salmon",
-    "sheep": "sheep",
-    "trout": "trout",
-    "woman": "women",
-}
-STATIVE = {
-    *("bear", "belong", "contain", "cost", "fit", "have", "hurt", "know", "last", "live", "look"),
-    *("lose", "match", "need", "prove", "protect", "smell", "stop", "suit", "taste", "weigh"),
-}
+_FORMS = read("grammar.txt")
+_VERBS = _FORMS["verbs"]
+_IRREGULAR = {base: forms for base, *forms in map(str.split, _VERBS["irregular"])}
+_PLURALS = dict(entry.split() for entry in _FORMS["nouns"]["irregular"])
+_DOUBLING = _VERBS["doubling"]
+STATIVE = _VERBS["without -ing"]
 """Verbs of states, which take no -ing form: nobody says "it was belonging to the coach"."""
 
 _SHORT = re.compile(r"(?:[^aeiou]*|qu)[aeiou][^aeiouwxy]")
-_DOUBLING = ("begin", "forget", "label", "travel")
 _HISS = re.compile(r"(?:s|x|z|ch|sh|o)$")
 _CONSONANT_Y = re.compile(r"[^aeiou]y$")
 _ARTICLE = re.compile(r"\ba(?= [aeiou])")
@@ -108,8 +66,8 @@ def articles(text: str) -> str:
 
 def plural(noun: str) -> str:
     """The plural of a noun."""
-    if noun in _NOUNS:
-        return _NOUNS[noun]
+    if noun in _PLURALS:
+        return _PLURALS[noun]
     if _CONSONANT_Y.search(noun):
         return noun[:-1] + "ies"
     return noun + ("es" if _HISS.search(noun) else "s")

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from bert_demo.data.crane_world.everyday import (
-    ACTIVITIES,
-    COMPARISONS,
-    DOINGS,
-    KINDS,
-    NUMBERS,
-    PEOPLE,
-    PROPERTIES,
-)
+from bert_demo.data.crane_world import everyday
 from bert_demo.data.crane_world.grammar import Dice, gerund, plural
 from bert_demo.data.crane_world.pairs import (
     CONTRADICTION,
@@ -22,24 +14,16 @@ from bert_demo.data.crane_world.pairs import (
     other,
 )
 
-_GROUPS = ("boy", "girl", "man", "woman", "student", "teacher", "farmer", "sailor")
-_LOOKS = ("here", "near the station", "behind the house", "in front of us")
-_COMMENTS = ("", " , of course", " , as usual", " , as everybody can see", " again", " today")
-
 
 def _count(number: int, noun: str) -> str:
-    return (
-        f"{NUMBERS[number - 1]} {noun} is"
-        if number == 1
-        else (f"{NUMBERS[number - 1]} {plural(noun)} are")
-    )
+    return f"one {noun} is" if number == 1 else f"{everyday.NUMBERS[number - 1]} {plural(noun)} are"
 
 
 def numbers_pair(dice: Dice) -> Draft:
     """Counting: exactly, at least, more than, fewer than."""
     top = dice.choice(("animal", "person", "vehicle"))
-    kind = dice.choice(tuple(KINDS[top]))
-    doing = dice.choice(DOINGS[top])
+    kind = dice.choice(tuple(everyday.KINDS[top]))
+    doing = dice.choice(everyday.DOINGS[top])
     number = 3 + int(dice.random() * 6)
     phrase = dice.choice(("", "at least ", "more than ", "fewer than "))
     right = {
@@ -55,20 +39,18 @@ def numbers_pair(dice: Dice) -> Draft:
             if phrase in ("", "at least "):
                 start = dice.choice((start, _count(number, top)))
         else:
-            start = _count(
-                dice.choice([n for n in range(1, 11) if (n in right) == (label == ENTAILMENT)]),
-                kind,
-            )
+            fitting = [n for n in range(1, 11) if (n in right) == (label == ENTAILMENT)]
+            start = _count(dice.choice(fitting), kind)
         return f"{start} {doing}{aside(dice)}"
 
-    return f"{phrase}{NUMBERS[number - 1]} {plural(kind)} are {doing}", premise
+    return f"{phrase}{everyday.NUMBERS[number - 1]} {plural(kind)} are {doing}", premise
 
 
 def quantity_pair(dice: Dice) -> Draft:
     """All, most, some and none."""
-    one = dice.choice(_GROUPS)
+    one = dice.choice(everyday.LISTS["groups"])
     many = plural(one)
-    activity = dice.choice(ACTIVITIES)
+    activity = dice.choice(everyday.ACTIVITIES)
     doing = gerund(activity.verb)
     quantity = dice.choice(("all", "most of", "some of", "none of"))
     every = (f"every {one} is {doing}", f"all of the {many} are {doing}")
@@ -101,49 +83,46 @@ def quantity_pair(dice: Dice) -> Draft:
 
 def property_pair(dice: Dice) -> Draft:
     """Adjectives, their synonyms, opposites and negations."""
-    item = dice.choice(PROPERTIES)
+    item = dice.choice(everyday.PROPERTIES)
     owner = dice.choice(item.owners)
-    flipped = dice.random() < 0.5
-    word, opposite = (item.word, item.opposite)[:: -1 if flipped else 1]
-    same, opposite_same = (item.same, item.opposite_same)[:: -1 if flipped else 1]
+    word, opposite, same, opposite_same = item.turned(dice.random() < 0.5)
     negated = dice.random() < 0.3
     pronoun = owner in ("he", "she")
     subject = owner if pronoun else f"the {owner}"
 
     def premise(label: int) -> str:
         if label == NEUTRAL:
-            others = [p.word for p in PROPERTIES if owner in p.owners and p is not item]
-            state = dice.choice((*others, *_LOOKS))
+            others = [p.word for p in everyday.PROPERTIES if owner in p.owners and p is not item]
+            state = dice.choice((*others, *everyday.LISTS["positions"]))
         elif (label == ENTAILMENT) != negated:
             state = dice.choice((word, same, f"really {word}", f"still {word}"))
         else:
             state = dice.choice((opposite, opposite_same, f"not {word}", f"really {opposite}"))
         attributive = not pronoun and word not in ("awake", "asleep")
         if attributive and state in (word, opposite) and dice.random() < 0.3:
-            return f"the {state} {owner} is {dice.choice(_LOOKS)}{aside(dice)}"
-        return f"{subject} is {state}{dice.choice(_COMMENTS)}"
+            return f"the {state} {owner} is {dice.choice(everyday.LISTS['positions'])}{aside(dice)}"
+        return f"{subject} is {state} {dice.choice(everyday.LISTS['comments'])}".rstrip()
 
     return f"{subject} is {'not ' if negated else ''}{word}", premise
 
 
 def comparison_pair(dice: Dice) -> Draft:
     """Taller than, shorter than."""
-    comparison = dice.choice(COMPARISONS)
+    comparison = dice.choice(everyday.COMPARISONS)
     more, less = comparison[:2] if dice.random() < 0.5 else comparison[1::-1]
-    first = dice.choice(PEOPLE)
-    second = other(dice, PEOPLE, first)
+    first = dice.choice(everyday.PEOPLE)
+    second = other(dice, everyday.PEOPLE, first)
 
     def premise(label: int) -> str:
         much = dice.choice(("", "much ", "a little "))
         if label == NEUTRAL:
-            unrelated = dice.choice([c for c in COMPARISONS if c is not comparison])
-            return dice.choice(
-                (
-                    f"the {first} and the {second} are {comparison[2]}",
-                    f"the {first} is {much}{unrelated[0]} than the {second}",
-                    f"the {second} is {much}{unrelated[1]} than the {first}",
-                )
+            unrelated = dice.choice([c for c in everyday.COMPARISONS if c is not comparison])
+            premises = (
+                f"the {first} and the {second} are {comparison[2]}",
+                f"the {first} is {much}{unrelated[0]} than the {second}",
+                f"the {second} is {much}{unrelated[1]} than the {first}",
             )
+            return dice.choice(premises)
         one, two, word = dice.choice(((first, second, more), (second, first, less)))
         if label == CONTRADICTION:
             word = less if word == more else more

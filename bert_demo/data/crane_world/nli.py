@@ -7,44 +7,27 @@ three away (Gururangan et al. 2018).
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 
-from bert_demo.config import UserError
+from bert_demo.data.crane_world import logic, pairs
 from bert_demo.data.crane_world.grammar import Dice, articles
-from bert_demo.data.crane_world.logic import (
-    comparison_pair,
-    numbers_pair,
-    property_pair,
-    quantity_pair,
-)
-from bert_demo.data.crane_world.pairs import (
-    Draft,
-    activity_pair,
-    detail_pair,
-    generality_pair,
-    handled_kind_pair,
-    kind_pair,
-    presence_pair,
-    voice_pair,
-)
+from bert_demo.data.crane_world.splits import belongs, check_split
 
 _SIZES = {"train": 20_000, "validation": 2_000, "test": 2_000}
 _SEEDS = {"train": 11, "validation": 12, "test": 13}
-_SHARES = {"train": range(16), "validation": range(16, 18), "test": range(18, 20)}
 
-_FAMILIES: dict[Callable[[Dice], Draft], int] = {
-    kind_pair: 5,
-    handled_kind_pair: 4,
-    activity_pair: 6,
-    generality_pair: 3,
-    presence_pair: 3,
-    numbers_pair: 4,
-    quantity_pair: 4,
-    detail_pair: 6,
-    voice_pair: 4,
-    property_pair: 6,
-    comparison_pair: 1,
+_FAMILIES: dict[Callable[[Dice], pairs.Draft], int] = {
+    pairs.kind_pair: 5,
+    pairs.handled_kind_pair: 4,
+    pairs.activity_pair: 6,
+    pairs.generality_pair: 3,
+    pairs.presence_pair: 3,
+    logic.numbers_pair: 4,
+    logic.quantity_pair: 4,
+    pairs.detail_pair: 6,
+    pairs.voice_pair: 4,
+    logic.property_pair: 6,
+    logic.comparison_pair: 1,
 }
 """Every kind of pair, with its share."""
 
@@ -58,30 +41,23 @@ def generate_nli(split: str) -> list[tuple[str, str, int]]:
 
     Raises `UserError` for any other split.
     """
-    if split not in _SIZES:
-        raise UserError(
-            "split is {value!r}; it must be one of: {choices}.",
-            value=split,
-            choices=", ".join(_SIZES),
-        )
+    check_split(split)
     dice = Dice(_SEEDS[split])
     families = [family for family, weight in _FAMILIES.items() for _ in range(weight)]
-    share = _SHARES[split]
     seen: set[tuple[str, str]] = set()
-    pairs: list[tuple[str, str, int]] = []
-    size = _SIZES[split]
-    while len(pairs) < size:
+    found: list[tuple[str, str, int]] = []
+    while len(found) < _SIZES[split]:
         hypothesis, draw = dice.choice(families)(dice)
         hypothesis = articles(hypothesis) + " ."
-        label = len(pairs) % 3
+        label = len(found) % 3
         # Drawing the premise anew, not the hypothesis, keeps the hypothesis free of the label.
         for _ in range(60):
             premise = articles(draw(label)) + " ."
             if premise == hypothesis:
                 continue
             pair = (premise, hypothesis)
-            if zlib.crc32(premise.encode()) % 20 in share and pair not in seen:
+            if belongs(premise, split) and pair not in seen:
                 seen.add(pair)
-                pairs.append((premise, hypothesis, label))
+                found.append((*pair, label))
                 break
-    return dice.shuffled(pairs)
+    return dice.shuffled(found)

@@ -9,38 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bert_demo.data.crane_world.everyday import (
-    ACTIVITIES,
-    ASIDES,
-    CLOTHES,
-    COLOURS,
-    COMPANY,
-    DEEDS,
-    DOINGS,
-    HANDLING,
-    KINDS,
-    PEOPLE,
-    PERSON_ADJECTIVES,
-    ROOMS,
-    SEXES,
-    TIMES,
-    WORKERS,
-    Activity,
-)
+from bert_demo.data.crane_world import everyday
 from bert_demo.data.crane_world.grammar import Dice, finite, gerund, participle
 
 ENTAILMENT, NEUTRAL, CONTRADICTION = 0, 1, 2
 
 Draft = tuple[str, Callable[[int], str]]
 """A hypothesis, and a function that draws a premise for a label."""
-
-_WHERE = ("in the street", "in the garden", "at the station", "in the market", "near the house")
-_SIZES_OF = {
-    "animal": ("", "big ", "small ", "young ", "beautiful "),
-    "person": ("", "tall ", "small ", "happy ", "beautiful "),
-    "vehicle": ("", "big ", "small ", "new ", "beautiful "),
-    "thing": ("", "big ", "small ", "new ", "beautiful "),
-}
 
 
 def other(dice: Dice, items: tuple[str, ...], *taken: str) -> str:
@@ -50,7 +25,7 @@ def other(dice: Dice, items: tuple[str, ...], *taken: str) -> str:
 
 def person_phrase(dice: Dice, person: str) -> str:
     """A noun phrase for a person: some have an adjective, so that premises vary."""
-    adjective = dice.choice(PERSON_ADJECTIVES) + " " if dice.random() < 0.4 else ""
+    adjective = dice.choice(everyday.LISTS["person looks"]) + " " if dice.random() < 0.4 else ""
     return f"{dice.choice(('a', 'the'))} {adjective}{person}"
 
 
@@ -58,48 +33,54 @@ def aside(dice: Dice) -> str:
     """An addition that changes no label, after about a third of the premises."""
     draw = dice.random()
     if draw < 0.2:
-        return " " + dice.choice(TIMES)
-    return " " + dice.choice(ASIDES) if draw < 0.35 else ""
+        return " " + dice.choice(everyday.LISTS["times"])
+    return " " + dice.choice(everyday.LISTS["asides"]) if draw < 0.35 else ""
 
 
-def incompatible(dice: Dice, activity: Activity) -> Activity:
+def incompatible(dice: Dice, activity: everyday.Activity) -> everyday.Activity:
     """Something that nobody does while doing the activity."""
-    return dice.choice([item for item in ACTIVITIES if item.excludes(activity)])
+    return dice.choice([item for item in everyday.ACTIVITIES if item.excludes(activity)])
+
+
+def stranger(dice: Dice, top: str, kind: str) -> str:
+    """A member of another kind under the same top."""
+    kinds = everyday.KINDS[top]
+    return dice.choice(kinds[other(dice, tuple(kinds), kind)])
 
 
 def kind_pair(dice: Dice) -> Draft:
     """Hypernyms as subjects: every sparrow is a bird."""
-    top = dice.choice(tuple(DOINGS))
-    kind = dice.choice(tuple(KINDS[top]))
-    doing = dice.choice(DOINGS[top])
+    top = dice.choice(tuple(everyday.DOINGS))
+    kind = dice.choice(tuple(everyday.KINDS[top]))
+    doing = dice.choice(everyday.DOINGS[top])
 
     def premise(label: int) -> str:
         if label == ENTAILMENT:
-            noun = dice.choice(KINDS[top][kind])
+            noun = dice.choice(everyday.KINDS[top][kind])
         elif label == NEUTRAL:
             noun = top
         else:
-            noun = dice.choice(KINDS[top][other(dice, tuple(KINDS[top]), kind)])
-        size = dice.choice(_SIZES_OF[top])
-        return f"{dice.choice(('a', 'the'))} {size}{noun} is {doing}{aside(dice)}"
+            noun = stranger(dice, top, kind)
+        noun = f"{dice.choice(everyday.LOOKS[top])} {noun}".lstrip()
+        return f"{dice.choice(('a', 'the'))} {noun} is {doing}{aside(dice)}"
 
     return f"{dice.choice(('a', 'the'))} {kind} is {doing}", premise
 
 
 def handled_kind_pair(dice: Dice) -> Draft:
     """Hypernyms as objects: who eats an apple eats a fruit."""
-    top = dice.choice(tuple(HANDLING))
-    kind = dice.choice(tuple(KINDS[top]))
-    doing = dice.choice(HANDLING[top])
-    person = dice.choice(PEOPLE)
+    top = dice.choice(tuple(everyday.HANDLING))
+    kind = dice.choice(tuple(everyday.KINDS[top]))
+    doing = dice.choice(everyday.HANDLING[top])
+    person = dice.choice(everyday.PEOPLE)
 
     def premise(label: int) -> str:
         if label == ENTAILMENT:
-            noun = "a " + dice.choice(KINDS[top][kind])
+            noun = "a " + dice.choice(everyday.KINDS[top][kind])
         elif label == NEUTRAL:
             noun = dice.choice(("a " + top, "something"))
         else:
-            noun = "a " + dice.choice(KINDS[top][other(dice, tuple(KINDS[top]), kind)])
+            noun = "a " + stranger(dice, top, kind)
         return f"{person_phrase(dice, person)} is {doing} {noun}{aside(dice)}"
 
     return f"the {person} is {doing} a {kind}", premise
@@ -107,17 +88,17 @@ def handled_kind_pair(dice: Dice) -> Draft:
 
 def activity_pair(dice: Dice) -> Draft:
     """What somebody does, and does not do."""
-    activity = dice.choice(ACTIVITIES)
-    person = dice.choice(PEOPLE)
+    activity = dice.choice(everyday.ACTIVITIES)
+    person = dice.choice(everyday.PEOPLE)
     place = dice.choice(activity.places)
     negated = dice.random() < 0.5
 
     def premise(label: int) -> str:
         subject = person_phrase(dice, person)
         if label == NEUTRAL:
-            state = dice.choice(
-                (f"is {place}", f"is wearing a {dice.choice(COLOURS)} {dice.choice(CLOTHES)}")
-            )
+            colour = dice.choice(everyday.LISTS["colours"])
+            clothes = dice.choice(everyday.LISTS["clothes"])
+            state = dice.choice((f"is {place}", f"is wearing a {colour} {clothes}"))
         elif (label == ENTAILMENT) != negated:
             state = "is " + gerund(dice.choice((activity.verb, activity.specific)))
         else:
@@ -130,8 +111,8 @@ def activity_pair(dice: Dice) -> Draft:
 
 def generality_pair(dice: Dice) -> Draft:
     """Who reads a book reads something; who reads something may not read a book."""
-    activity = dice.choice(ACTIVITIES)
-    person = dice.choice(PEOPLE)
+    activity = dice.choice(everyday.ACTIVITIES)
+    person = dice.choice(everyday.PEOPLE)
     general = dice.random() < 0.5
 
     def premise(label: int) -> str:
@@ -153,41 +134,39 @@ def generality_pair(dice: Dice) -> Draft:
 
 def presence_pair(dice: Dice) -> Draft:
     """Somebody or nobody in a room."""
-    room = dice.choice(ROOMS)
-    doing = dice.choice(("sleeping", "singing", "dancing", "talking", "reading"))
+    room = dice.choice(everyday.LISTS["rooms"])
+    doing = dice.choice(everyday.LISTS["pastimes"])
     nobody = dice.random() < 0.5
 
     def premise(label: int) -> str:
-        person = person_phrase(dice, dice.choice(PEOPLE))
+        person = person_phrase(dice, dice.choice(everyday.PEOPLE))
         if label == NEUTRAL:
-            elsewhere = other(dice, ROOMS, room)
-            return dice.choice(
-                (
-                    f"{person} is {doing} in the {elsewhere}",
-                    f"the {room} is {dice.choice(('big', 'small', 'beautiful', 'clean'))}",
-                    f"nobody is {doing} in the {elsewhere}",
-                )
-            ) + aside(dice)
-        if (label == ENTAILMENT) != nobody:
+            elsewhere = f"is {doing} in the {other(dice, everyday.LISTS['rooms'], room)}"
+            look = f"the {room} is {dice.choice(everyday.LISTS['room looks'])}"
+            premises = (f"{person} {elsewhere}", look, f"nobody {elsewhere}")
+        elif (label == ENTAILMENT) != nobody:
             return f"{person} is {doing} in the {room}{aside(dice)}"
-        return dice.choice(
-            (f"the {room} is empty", f"there is no one in the {room}", f"no one is in the {room}")
-        ) + aside(dice)
+        else:
+            premises = (
+                *(f"the {room} is empty", f"there is no one in the {room}"),
+                f"no one is in the {room}",
+            )
+        return dice.choice(premises) + aside(dice)
 
     return f"{'nobody' if nobody else 'someone'} is {doing} in the {room}", premise
 
 
 def detail_pair(dice: Dice) -> Draft:
     """Additions: what the premise says more entails, what it says less does not."""
-    activity = dice.choice(ACTIVITIES)
-    person = dice.choice(PEOPLE)
+    activity = dice.choice(everyday.ACTIVITIES)
+    person = dice.choice(everyday.PEOPLE)
     sort = dice.choice(("place", "place", "clothes", "time", "company"))
-    clothes = dice.choice(CLOTHES)
+    clothes = dice.choice(everyday.LISTS["clothes"])
     details = {
         "place": activity.places,
-        "clothes": tuple(f"in a {colour} {clothes}" for colour in COLOURS),
-        "time": TIMES,
-        "company": COMPANY,
+        "clothes": tuple(f"in a {colour} {clothes}" for colour in everyday.LISTS["colours"]),
+        "time": everyday.LISTS["times"],
+        "company": everyday.LISTS["company"],
     }
     detail = dice.choice(details[sort])
 
@@ -216,10 +195,10 @@ def detail_pair(dice: Dice) -> Draft:
 
 def voice_pair(dice: Dice) -> Draft:
     """Who did it: active and passive say the same."""
-    verb, things = dice.choice(DEEDS)
+    verb, things = dice.choice(everyday.DEEDS)
     thing = dice.choice(things)
-    person = dice.choice(PEOPLE)
-    others = SEXES if person in SEXES else WORKERS
+    person = dice.choice(everyday.PEOPLE)
+    others = everyday.SEXES if person in everyday.SEXES else everyday.WORKERS
     passive = dice.random() < 0.5
 
     def telling(who: str, as_passive: bool) -> str:
@@ -228,7 +207,7 @@ def voice_pair(dice: Dice) -> Draft:
         return f"{who} {finite(verb, past=True, many=False)} the {thing}"
 
     def premise(label: int) -> str:
-        where = " " + dice.choice(_WHERE) if dice.random() < 0.7 else ""
+        where = " " + dice.choice(everyday.LISTS["places"]) if dice.random() < 0.7 else ""
         if label == NEUTRAL:
             seen = f"{person_phrase(dice, person)} saw the {thing}"
             text = dice.choice((telling("someone", dice.random() < 0.5), seen))

@@ -10,95 +10,57 @@ spaces, split on " . "; so only a paragraph's last sentence keeps its final " ."
 
 from __future__ import annotations
 
-import functools
-import zlib
 from collections.abc import Callable, Sequence
 
-from bert_demo.config import UserError
-from bert_demo.data.crane_world import text_crane, text_others
-from bert_demo.data.crane_world.days import EVERYDAY
-from bert_demo.data.crane_world.frames import FEMALE, MALE, MEN, WOMEN
-from bert_demo.data.crane_world.grammar import Dice, Item, State, Template, articles, compiled, fill
-from bert_demo.data.crane_world.nli import generate_nli
-from bert_demo.data.crane_world.probes import PROBES, SENSES
-from bert_demo.data.crane_world.scenes import Telling, read_scenes
-
-__all__ = ["PROBES", "SENSES", "generate_nli", "generate_paragraphs"]
+from bert_demo.data.crane_world.days import days
+from bert_demo.data.crane_world.everyday import LISTS, NAMES
+from bert_demo.data.crane_world.grammar import Dice, Item, State, Template, articles, fill
+from bert_demo.data.crane_world.probes import SENSES
+from bert_demo.data.crane_world.scenes import scenes
+from bert_demo.data.crane_world.splits import belongs, check_split
 
 _SIZES = {"train": 40_000, "validation": 2_000, "test": 2_000}
 _SEEDS = {"train": 1, "validation": 2, "test": 3}
-_SHARES = {"train": range(16), "validation": range(16, 18), "test": range(18, 20)}
 _EVERYDAY_SHARE = 0.3
-_CRANE_WEIGHT = 3
 _HERO_SLOTS = ("does", "doing", "do", "done")
 _PERSON_SLOTS = ("acts", "acting", "act", "acted")
 
-
-@functools.cache
-def _scenes() -> tuple[tuple[Telling, ...], ...]:
-    """Every scene's tellings; the scenes of "crane" several times, as they are drawn more."""
-    scenes = []
-    for text in (text_crane.SCENES, text_others.SCENES):
-        for word, tellings in read_scenes(text):
-            scenes += [tuple(tellings)] * (_CRANE_WEIGHT if word == "crane" else 1)
-    return tuple(scenes)
+Draw = Callable[[], Template]
 
 
-@functools.cache
-def _everyday() -> tuple[tuple[Callable[[Dice], State], tuple[tuple[Template, ...], ...]], ...]:
-    return tuple(
-        (draw, tuple(tuple(compiled(t, past, False) for t in lines) for past in (True, False)))
-        for draw, lines, weight in EVERYDAY
-        for _ in range(weight)
-    )
+def generate_paragraphs(split: str) -> list[list[str]]:
+    """The paragraphs of "train" (about 40,000 sentences), "validation" or "test" (2,000 each).
+
+    No sentence occurs twice, in one split or two, nor among `SENSES`. The same on every
+    platform and every call. Raises `ValueError` for any other split.
+    """
+    check_split(split)
+    dice = Dice(_SEEDS[split])
+    seen = {text for senses in SENSES.values() for texts in senses.values() for text in texts}
+    paragraphs: list[list[str]] = []
+    sentences = 0
+    while sentences < _SIZES[split]:
+        length = 3 + int(dice.random() * 4)
+        everyday = dice.random() < _EVERYDAY_SHARE
+        state, opening, middle, closing = (_day if everyday else _scene)(dice)
+        paragraph: list[str] = []
+        for draw in [opening, *[middle] * (length - 2), closing]:
+            for _ in range(100):
+                sentence = articles(fill(draw(), state, dice))
+                if belongs(sentence, split) and sentence not in seen:
+                    seen.add(sentence)
+                    paragraph.append(sentence)
+                    break
+        if len(paragraph) >= 3:
+            paragraph[-1] += " ."
+            sentences += len(paragraph)
+            paragraphs.append(paragraph)
+    return paragraphs
 
 
-def _without_repeats(items: Sequence[Item], dice: Dice) -> Callable[[], Item]:
-    """A function that goes through the items in random order, and then through them again."""
-    order: list[Item] = []
-
-    def draw() -> Item:
-        if not order:
-            order.extend(dice.shuffled(items))
-        return order.pop()
-
-    return draw
-
-
-def _person(dice: Dice, roles: tuple[str, ...]) -> State:
-    """Somebody beside the hero, with a friend."""
-    role = dice.choice(roles)
-    female = role in FEMALE or (role not in MALE and dice.random() < 0.5)
-    he, him, his = ("she", "her", "her") if female else ("he", "him", "his")
-    if dice.random() < 0.3:
-        first = name = dice.choice(WOMEN if female else MEN)
-    else:
-        first, name = f"a {role}", f"the {role}"
-    friend = dice.choice([n for n in MEN + WOMEN if n != name])
-    return {
-        "ap": first,
-        "p": (name, name, name, name, he),
-        "he": he,
-        "him": him,
-        "his": his,
-        "friend": friend,
-    }
-
-
-def _drawn(draw: Callable[[], tuple[Template, ...]], form: int) -> Callable[[], Template]:
-    """A function that draws a form of a verb phrase, of one that has the form."""
-
-    def drawn() -> Template:
-        while not (template := draw()[form])[0]:
-            pass
-        return template
-
-    return drawn
-
-
-def _scene_drafts(dice: Dice) -> tuple[State, list[Callable[[], Template]]]:
+def _scene(dice: Dice) -> tuple[State, Draw, Draw, Draw]:
     """A scene's state, and what draws templates for its opening, its middle and its end."""
-    told = dice.choice(dice.choice(_scenes()))
+    told = dice.choice(dice.choice(scenes()))
     state = told.state | _person(dice, told.who) | {"at": dice.choice(told.places)}
     for forms, slots in ((told.does, _HERO_SLOTS), (told.acts, _PERSON_SLOTS)):
         draw = _without_repeats(forms, dice)
@@ -115,48 +77,49 @@ def _scene_drafts(dice: Dice) -> tuple[State, list[Callable[[], Template]]]:
     def closing() -> Template:
         return dice.choice(told.closings) if dice.random() < 0.4 else middle()
 
-    return state, [opening, middle, closing]
+    return state, opening, middle, closing
 
 
-def _everyday_drafts(dice: Dice) -> tuple[State, list[Callable[[], Template]]]:
-    """As `_scene_drafts`, for an ordinary paragraph."""
-    draw, tenses = dice.choice(_everyday())
-    state = draw(dice)
-    return state, [_without_repeats(dice.choice(tenses), dice)] * 3
+def _day(dice: Dice) -> tuple[State, Draw, Draw, Draw]:
+    """As `_scene`, for an ordinary paragraph."""
+    day = dice.choice(days())
+    state = day.slots | day.draw(dice)
+    draw = _without_repeats(dice.choice(day.tenses), dice)
+    return state, draw, draw, draw
 
 
-def generate_paragraphs(split: str) -> list[list[str]]:
-    """The paragraphs of "train" (about 40,000 sentences), "validation" or "test" (2,000 each).
+def _person(dice: Dice, roles: tuple[str, ...]) -> State:
+    """Somebody beside the hero, with a friend."""
+    role = dice.choice(roles)
+    female = role in LISTS["always she"] or (role not in LISTS["always he"] and dice.random() < 0.5)
+    he, him, his = ("she", "her", "her") if female else ("he", "him", "his")
+    if dice.random() < 0.3:
+        first = name = dice.choice(LISTS["women" if female else "men"])
+    else:
+        first, name = f"a {role}", f"the {role}"
+    friend = dice.choice([n for n in NAMES if n != name])
+    people = {"ap": first, "p": (name, name, name, name, he), "friend": friend}
+    return people | {"he": he, "him": him, "his": his}
 
-    No sentence occurs twice, in one split or two, nor among `SENSES`. The same on every
-    platform and every call. Raises `UserError` for any other split.
-    """
-    if split not in _SIZES:
-        raise UserError(
-            "split is {value!r}; it must be one of: {choices}.",
-            value=split,
-            choices=", ".join(_SIZES),
-        )
-    dice = Dice(_SEEDS[split])
-    share = _SHARES[split]
-    seen = {text for senses in SENSES.values() for texts in senses.values() for text in texts}
-    paragraphs: list[list[str]] = []
-    sentences = 0
-    while sentences < _SIZES[split]:
-        length = 3 + int(dice.random() * 4)
-        everyday = dice.random() < _EVERYDAY_SHARE
-        state, (opening, middle, closing) = (_everyday_drafts if everyday else _scene_drafts)(dice)
-        paragraph: list[str] = []
-        for draw in [opening, *[middle] * (length - 2), closing]:
-            # A sentence's checksum decides its split, so that splits share none.
-            for _ in range(100):
-                sentence = articles(fill(draw(), state, dice))
-                if zlib.crc32(sentence.encode()) % 20 in share and sentence not in seen:
-                    seen.add(sentence)
-                    paragraph.append(sentence)
-                    break
-        if len(paragraph) >= 3:
-            paragraph[-1] += " ."
-            sentences += len(paragraph)
-            paragraphs.append(paragraph)
-    return paragraphs
+
+def _without_repeats(items: Sequence[Item], dice: Dice) -> Callable[[], Item]:
+    """A function that goes through the items in random order, and then through them again."""
+    order: list[Item] = []
+
+    def draw() -> Item:
+        if not order:
+            order.extend(dice.shuffled(items))
+        return order.pop()
+
+    return draw
+
+
+def _drawn(draw: Callable[[], tuple[Template, ...]], form: int) -> Draw:
+    """A function that draws a form of a verb phrase, of one that has the form."""
+
+    def drawn() -> Template:
+        while not (template := draw()[form])[0]:
+            pass
+        return template
+
+    return drawn

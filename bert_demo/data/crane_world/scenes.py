@@ -1,20 +1,11 @@
-"""Crane World's scenes, read from the lexicons and made ready to be told."""
+"""Crane World's scenes, made ready to be told: one for each sense of a word."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bert_demo.data.crane_world.frames import (
-    CLOSINGS,
-    LIVING_MIDDLES,
-    MIDDLES,
-    OPENINGS,
-    PAST_TIMES,
-    PRESENT_TIMES,
-    THING_OPENINGS,
-)
 from bert_demo.data.crane_world.grammar import (
     STATIVE,
     State,
@@ -25,10 +16,13 @@ from bert_demo.data.crane_world.grammar import (
     participle,
     plural,
 )
+from bert_demo.data.crane_world.reader import Section, read, split
 
+_CRANE_WEIGHT = 3
 _PRONOUNS = {"it": ("it", "its"), "he": ("him", "his"), "she": ("her", "her")}
 _COUNTS = ("two", "three", "four", "five", "several", "some", "many")
-_SPACES = re.compile(r"\s+")
+_STYLES = ("hero", "name", "mass")
+_FIELDS = {"adj", "do", "at", "is", "who", "acts", "own"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +40,64 @@ class Telling:
     places: tuple[str, ...]
 
 
+@functools.cache
+def scenes() -> tuple[tuple[Telling, ...], ...]:
+    """Every scene's tellings: with each hero, in both tenses, with one hero and several.
+
+    The scenes of "crane" come several times, as they are told more often. Raises `ValueError` for
+    a scene with a field too many or too few.
+    """
+    frames = read("frames.txt")
+    found: list[tuple[Telling, ...]] = []
+    for heading, scene in read("scenes.txt").items():
+        word, _, kind = split(heading)
+        heroes = [(s, split(entry)) for s in _STYLES for entry in scene.get(s, ())]
+        if not heroes or scene.keys() - _STYLES != _FIELDS:
+            wanted = ", ".join(sorted(_FIELDS))
+            raise ValueError(f"scenes.txt: {heading} needs {wanted} and a hero, no other fields.")
+        tellings = (
+            _telling(scene, frames, style, names, kind, past, many)
+            for past in (True, False)
+            for style, names in heroes
+            for many in ((False, True) if style == "hero" else (False,))
+        )
+        found += [tuple(tellings)] * (_CRANE_WEIGHT if word == "crane" else 1)
+    return tuple(found)
+
+
+def _telling(
+    scene: Section,
+    frames: dict[str, Section],
+    style: str,
+    names: tuple[str, ...],
+    kind: str,
+    past: bool,
+    many: bool,
+) -> Telling:
+    def prepared(templates: Iterable[str]) -> tuple[Template, ...]:
+        return tuple(compiled(template, past, many) for template in templates)
+
+    frame = frames["frames"]
+    state = _naming(style, names, scene["adj"], many)
+    state |= {"neck": "necks" if many else "neck", "is": scene["is"]}
+    state["when"] = frames["times"]["past" if past else "present"]
+    return Telling(
+        state=state,
+        does=tuple(_verb_forms(verb, past, many) for verb in scene["do"]),
+        acts=tuple(_verb_forms(verb, past, False) for verb in scene["acts"]),
+        openings=prepared(
+            frame["openings"] + (frame["openings with a thing"] if style != "name" else ())
+        ),
+        middles=prepared(
+            frame["middles"] + (frame["middles with a living hero"] if kind != "thing" else ())
+        ),
+        own=prepared(scene["own"]),
+        closings=prepared(frame["closings"]),
+        who=scene["who"],
+        places=scene["at"],
+    )
+
+
 def _verb_forms(verb_phrase: str, past: bool, many: bool) -> tuple[Template, ...]:
     """Finite, -ing (empty where there is none), base and participle of a verb phrase."""
     verb, _, rest = verb_phrase.partition(" ")
@@ -56,20 +108,19 @@ def _verb_forms(verb_phrase: str, past: bool, many: bool) -> tuple[Template, ...
     return tuple(result)
 
 
-def _naming(style: str, names: list[str], adjectives: list[str], many: bool) -> State:
+def _naming(style: str, names: tuple[str, ...], adjectives: tuple[str, ...], many: bool) -> State:
     """How the hero is named: first, later, as an object, by pronoun."""
     first: tuple[str, ...]
     later: tuple[str, ...]
     name, *several, it, other = names
     them, its = _PRONOUNS[it]
     if style == "name":
-        first, later, called = (name,), (name, name, name, it), name
+        called = name
+        first, later = (name,), (name, name, name, it)
     elif style == "mass":
         called = f"the {name}"
-        first, later = (
-            tuple(f"some {word} {name}" for word in adjectives),
-            (called, called, called, it),
-        )
+        first = tuple(f"some {word} {name}" for word in adjectives)
+        later = (called, called, called, it)
     elif many:
         it, them, its = "they", "them", "their"
         called = f"the {several[0]}"
@@ -82,57 +133,3 @@ def _naming(style: str, names: list[str], adjectives: list[str], many: bool) -> 
         later = (*[called] * 7, it, it, f"the {other}", f"the {adjectives[0]} {name}")
     as_object = (called,) if style == "name" else (called, called, called, them)
     return {"a": first, "the": later, "x": as_object, "n": called, "it": it, "its": its}
-
-
-def _tellings(scene: dict[str, list[str]], heroes: list[list[str]], kind: str) -> list[Telling]:
-    """The scene with each hero, in both tenses, with one hero and several."""
-    return [
-        _telling(scene, hero, kind, past, many)
-        for past in (True, False)
-        for hero in heroes
-        for many in ((False, True) if hero[0] == "hero" else (False,))
-    ]
-
-
-def _telling(
-    scene: dict[str, list[str]], hero: list[str], kind: str, past: bool, many: bool
-) -> Telling:
-    def prepared(templates: Iterable[str]) -> tuple[Template, ...]:
-        return tuple(compiled(template, past, many) for template in templates)
-
-    style, *names = hero
-    return Telling(
-        state=_naming(style, names, scene["adj"], many)
-        | {
-            "neck": "necks" if many else "neck",
-            "is": tuple(scene["is"]),
-            "when": PAST_TIMES if past else PRESENT_TIMES,
-        },
-        does=tuple(_verb_forms(verb, past, many) for verb in scene["do"]),
-        acts=tuple(_verb_forms(verb, past, False) for verb in scene["acts"]),
-        openings=prepared(OPENINGS + (THING_OPENINGS if style != "name" else ())),
-        middles=prepared(MIDDLES + (LIVING_MIDDLES if kind != "thing" else ())),
-        own=prepared(scene["own"]),
-        closings=prepared(CLOSINGS),
-        who=tuple(scene["who"]),
-        places=tuple(scene["at"]),
-    )
-
-
-def read_scenes(text: str) -> Iterator[tuple[str, list[Telling]]]:
-    """Read the scenes of a lexicon: (word, its tellings)."""
-    for block in text.strip().split("\n\n"):
-        heroes: list[list[str]] = []
-        scene: dict[str, list[str]] = {}
-        word = kind = ""
-        for line in re.sub(r"\n +", " ", block).splitlines():
-            field, _, content = line.partition(": ")
-            if field == "scene":
-                word, _, kind = content.split(" / ")
-            elif field in ("hero", "name", "mass"):
-                names, *rest = content.split(" / ")
-                heroes += [[field, name.strip(), *rest] for name in names.split(",")]
-            else:
-                items = [_SPACES.sub(" ", item).strip() for item in content.split(";")]
-                scene[field] = [item for item in items if item]
-        yield word, _tellings(scene, heroes, kind)

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bert_demo.data.files import file_identity
 from bert_demo.ui.parts import language
 
 _FOLDER = Path(__file__).parents[1] / "static"
@@ -77,8 +78,8 @@ def _compressed(name: str, code: str) -> bytes:
 def address(name: str) -> str:
     """Where the page finds the file: relative, so that it holds under any root path."""
     # Dates and sizes tell as much as contents, and plotly.js is large to read at every start.
-    states = [_path(part).stat() for part in (_PARTS if name == _BUNDLE else (name,))]
-    versions = " ".join(f"{state.st_size} {state.st_mtime_ns}" for state in states)
+    parts = _PARTS if name == _BUNDLE else (name,)
+    versions = json.dumps([file_identity(_path(part)) for part in parts])
     versions += str(language.catalogue(language.current()))
     digest = hashlib.sha256(versions.encode()).hexdigest()[:10]
     return f"{_PREFIX}/{digest}/{name}"

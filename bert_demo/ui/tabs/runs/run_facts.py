@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.data.corpora import CORPORA
+from bert_demo.data.files import FileStamp, file_stamp
 from bert_demo.interop.sharing import model_name
 from bert_demo.runs.record import CHECKPOINT, Run, read_json
 from bert_demo.ui.parts.language import later, say
@@ -91,15 +92,12 @@ def settings_of(run: Run) -> dict[str, Any]:
 
 def _stored(run: Run) -> dict[str, Any] | None:
     path = run.model / CHECKPOINT
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return _read(path, state.st_mtime_ns, state.st_size)
+    stamp = file_stamp(path)
+    return None if stamp is None else _read(path, stamp)
 
 
 @functools.lru_cache(maxsize=512)
-def _read(path: Path, changed: int, size: int) -> dict[str, Any] | None:
+def _read(path: Path, stamp: FileStamp) -> dict[str, Any] | None:
     return read_json(path)
 
 
