@@ -293,6 +293,14 @@ class TrainingConfig:
                 f"more than batch_size, {self.batch_size}."
             )
 
+    def check_length(self, model: BertConfig) -> None:
+        """Raise `ValueError` if the model reads no sequences of `max_length`."""
+        limit = model.max_position_embeddings
+        if self.max_length > limit:
+            raise ValueError(
+                f"max_length is {self.max_length}; this model reads at most {limit} tokens."
+            )
+
 
 NEW_MODEL_SETTINGS = (
     "size",

@@ -10,14 +10,10 @@ import time
 import unicodedata
 from typing import Any, TextIO
 
-_BAR_SECONDS = 0.1
+from bert_demo.model.metrics import BASELINES, METRICS
+from bert_demo.training.events import EndEvent, Event, StartEvent, StepEvent, ValidationEvent
 
-_BASELINES = {
-    "uniform": "every guess as likely as another",
-    "unigram": "guessing by word frequency",
-    "coin": "tossing a coin for the next sentence",
-    "chance": "the share that guessing gets right",
-}
+_BAR_SECONDS = 0.1
 
 
 def say(text: str) -> None:
@@ -77,16 +73,19 @@ class TrainingReport:
         self._bar = sys.stderr.isatty()
         self._drawn = 0.0
 
-    def show(self, event: dict[str, Any]) -> None:
+    def show(self, event: Event) -> None:
         """One event of `train`."""
         if self._json:
-            emit(event)
+            emit(dict(event))
         elif event["event"] == "step":
             self._draw(event)
-        elif event["event"] in ("start", "validation", "end"):
+        elif event["event"] == "start" or event["event"] == "validation":
             self.clear()
-            if event.get("reason") != "failed":
-                say(_sentence(event))
+            say(_start(event) if event["event"] == "start" else _validation(event))
+        elif event["event"] == "end":
+            self.clear()
+            if event["reason"] != "failed":
+                say(_end(event))
 
     def clear(self) -> None:
         """Take the bar away, so that what follows has a line of its own."""
@@ -95,51 +94,45 @@ class TrainingReport:
             print("\r" + " " * width + "\r", end="", file=sys.stderr, flush=True)
             self._drawn = 0.0
 
-    def _draw(self, event: dict[str, Any]) -> None:
+    def _draw(self, event: StepEvent) -> None:
         if not self._bar or time.monotonic() - self._drawn < _BAR_SECONDS:
             return
-        left = event.get("seconds_left")
-        done = event["seconds"] / (event["seconds"] + left) if left is not None else 0.0
+        left = event["seconds_left"]
+        done = event["seconds"] / (event["seconds"] + left)
         line = (
             f"[{'#' * round(20 * done):20}] step {event['step']}  loss {event['loss']:.3f}  "
-            f"{event['examples_per_second']:,.0f} pairs/s"
+            f"{event['examples_per_second']:,.0f} pairs/s  "
+            f"{round(left) // 60}:{round(left) % 60:02} left"
         )
-        if left is not None:
-            line += f"  {round(left) // 60}:{round(left) % 60:02} left"
         width = shutil.get_terminal_size().columns - 1
         print("\r" + line[:width].ljust(width), end="", file=sys.stderr, flush=True)
         self._drawn = time.monotonic()
 
 
-def _sentence(event: dict[str, Any]) -> str:
-    if event["event"] == "start":
-        return _start(event)
-    if event["event"] == "validation":
-        names = ("mlm_loss", "nsp_loss", "nsp_accuracy", "loss", "accuracy")
-        scores = (f"{_words(name)} {event[name]:.3f}" for name in names if name in event)
-        return f"step {event['step']}, {event['seconds']:.0f} s: validation {', '.join(scores)}"
-    test = event.get("scores", {}).get("test")
+def _validation(event: ValidationEvent) -> str:
+    scores = [
+        f"{METRICS[name].title} {value:.3f}" for name, value in event.items() if name in METRICS
+    ]
+    return f"step {event['step']}, {event['seconds']:.0f} s: validation {', '.join(scores)}"
+
+
+def _end(event: EndEvent) -> str:
+    test = event["scores"].get("test")
     if test is None:
-        return str(event["message"])
+        return event["message"]
     return f"{event['message']}\nTest accuracy {test['accuracy']:.4f} on {test['n']:,} pairs."
 
 
-def _start(event: dict[str, Any]) -> str:
+def _start(event: StartEvent) -> str:
     many = f"{event['processes']} processes on " if event["processes"] > 1 else ""
     lines = [
-        str(event["source"]),
+        event["source"],
         f"{event['parameters']:,} parameters, {event['vocab_size']:,} different tokens, "
         f"{event['train_examples']:,} pairs to learn from and {event['validation_examples']:,} to "
         f"validate on; {many}{event['device']}, {event['precision']}.",
     ]
-    if event.get("truncated"):
+    if event["truncated"]:
         lines.append(f"{event['truncated']:,} pairs are too long and are cut.")
-    baselines = event.get("baselines") or {}
-    if baselines:
-        named = (f"{value:.3f} ({_BASELINES[name]})" for name, value in baselines.items())
-        lines.append(f"To beat: {', '.join(named)}.")
+    named = (f"{value:.3f} ({BASELINES[name]})" for name, value in event["baselines"].items())
+    lines.append(f"To beat: {', '.join(named)}.")
     return "\n".join(lines)
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ").replace("mlm", "masked-LM").replace("nsp", "next-sentence")

@@ -18,6 +18,7 @@ from statistics import median
 from bert_demo.config import BertConfig, RunConfig, from_dict
 from bert_demo.model.device import total_memory_bytes
 from bert_demo.model.size import count_parameters, training_memory_bytes
+from bert_demo.training.schedule import budget_steps
 
 SMALL, MIDDLE, WIDE = 128, 256, 768
 """The widths at which a computer is measured."""
@@ -206,11 +207,7 @@ def estimate(
     facts = text_facts(run)
     model = model_of(run, facts)
     training = run.training
-    if training.max_length > model.max_position_embeddings:
-        raise ValueError(
-            f"max_length is {training.max_length}; this model reads at most "
-            f"{model.max_position_embeddings} tokens."
-        )
+    training.check_length(model)
     precision = training.precision
     if precision == "auto":
         precision = "fp32" if speed is None else speed.precision
@@ -227,7 +224,7 @@ def estimate(
         muon=run.task == "pretraining" and training.recipe == "recommended",
     )
     machine = total_memory_bytes() if on_cpu or speed is None else speed.memory_bytes
-    steps, seconds, rate = _steps(run, facts), training.budget_seconds, None
+    steps, seconds, rate = budget_steps(training, facts.pairs), training.budget_seconds, None
     if speed is not None:
         one = step_seconds(run, model, facts, speed) / _correction(observations, speed)
         rate = training.batch_size / one
@@ -253,15 +250,6 @@ def _correction(observations: Iterable[Observation], speed: Speed) -> float:
         for o in observations
     ]
     return min(max(median(ratios), 0.1), 10.0) if ratios else 1.0
-
-
-def _steps(run: RunConfig, facts: TextFacts) -> int | None:
-    training, limits = run.training, []
-    if training.steps is not None:
-        limits.append(training.steps)
-    if training.epochs is not None:
-        limits.append(max(1, math.ceil(training.epochs * facts.pairs / training.batch_size)))
-    return min(limits, default=None)
 
 
 def _refusal(run: RunConfig, model: BertConfig, memory: int, machine: int) -> str:

@@ -18,11 +18,12 @@ from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.inference.predict import evaluate
 from bert_demo.model.checkpoint import read_config
-from bert_demo.training import loop, losses, recorder, setup, step
+from bert_demo.training import losses, readings, recorder, setup, step
 from bert_demo.training.distributed import World
 from bert_demo.training.loop import resumable, train
 from bert_demo.training.optimizers import recipe, schedule
 from bert_demo.training.recorder import read_metrics
+from bert_demo.training.validation import validate
 
 SMALL: dict[str, Any] = {
     "corpus": "crane-world",
@@ -69,9 +70,9 @@ def test_a_run_tells_its_story_and_leaves_a_checkpoint(pretrained: Path) -> None
 @pytest.mark.parametrize(("recipe", "knows"), [("d2l", "uniform"), ("recommended", "unigram")])
 def test_a_new_model_guesses(recipe: str, knows: str) -> None:
     ready = setup.prepare_run(a_run(recipe=recipe), World())
-    scores = losses.validate(ready, 512)
+    scores = validate(ready, 512)
     # PyTorch's own initialisation, the book's, is a little further from equal guesses.
-    assert scores["mlm_loss"] == pytest.approx(ready.description["baselines"][knows], abs=0.2)
+    assert scores["mlm_loss"] == pytest.approx(ready.facts["baselines"][knows], abs=0.2)
     assert scores["nsp_loss"] == pytest.approx(math.log(2), abs=0.1)
 
 
@@ -124,8 +125,8 @@ def test_accumulation_gives_the_same_curve() -> None:
 
 
 def test_one_batch_overfits(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = setup.PretrainingBatches.draw
-    monkeypatch.setattr(setup.PretrainingBatches, "draw", lambda self, step: draw(self, 0))
+    plan = setup.PretrainingBatches.plan
+    monkeypatch.setattr(setup.PretrainingBatches, "plan", lambda self, step: plan(self, 0))
     run = replace(a_run(steps=150, batch_size=8, recipe="d2l", learning_rate=0.01), dropout=0.0)
     curve = losses_of(list(train(run)))
     assert curve[-1] < 0.3 < 5 < curve[0]
@@ -200,7 +201,7 @@ def test_losses_read_some_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch
         return [{k: v for k, v in e.items() if k not in times} for e in found]
 
     at_once = events()
-    monkeypatch.setattr(loop._Readings, "due", lambda _: False)
+    monkeypatch.setattr(readings.Readings, "due", lambda _: False)
     assert events() == at_once
     assert [e["step"] for e in at_once if e["event"] == "step"] == list(range(1, 8))
 
