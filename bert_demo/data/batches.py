@@ -108,13 +108,13 @@ class Batches:
 
         A batch of few tokens may have no masks at all: each is chosen by itself.
         """
-        row, at = _places(plan)
+        at = _places(plan)
         ids, types, words = lay_out(
             at, self.first_ids, self.second_ids, self.tokenizer.cls_id, self.tokenizer.sep_id
         )
         positions = originals = None
         if self.masks:
-            draw = uniform(plan.offsets[row] + at.place, plan.key)
+            draw = uniform(plan.token_places, plan.key)
             size, mask_id = self.tokenizer.vocab_size, self.tokenizer.mask_id
             ids, chosen = mask_tokens(ids, words, size, mask_id, draw)
             places = np.flatnonzero(chosen >= 0)
@@ -129,8 +129,7 @@ class Batches:
         """How many positions of a plan are to be guessed."""
         if not self.masks:
             return 0
-        row, at = _places(plan)
-        draw = uniform(plan.offsets[row] + at.place, plan.key)
+        at, draw = _places(plan), uniform(plan.token_places, plan.key)
         return int(((at.in_first | at.in_second) & (draw < CHOSEN)).sum())
 
     def _permutation(self, epoch: int) -> IntArray:
@@ -151,12 +150,12 @@ class Batches:
             yield self.at(indices[start : start + self.batch_size], number)
 
 
-def _places(plan: Plan) -> tuple[IntArray, Place]:
-    """Each token's pair in the plan, (T,), and its place there."""
+def _places(plan: Plan) -> Place:
+    """Where each token of the plan is in its pair."""
     _, row, place = segments(plan.lengths)
     first, second = plan.first, plan.second
     columns = (first.starts, second.starts, first.lengths, second.lengths)
-    return row, Place(place, *(column[row] for column in columns))
+    return Place(place, *(column[row] for column in columns))
 
 
 class PretrainingBatches(Batches):

@@ -71,8 +71,10 @@ class Gradients:
         own = self._parts * lanes
         first = self._world.rank * own
         for shard in range(first + lane, first + own, lanes):
-            dropout.seed_noise(self._run.training.seed, step, shard)
-            batch = self._setup.batches.lay_out(plan.shard(shard, self._world.size * own))
+            part = plan.shard(shard, self._world.size * own)
+            dropout.seed_noise(self._run.training.seed, step)
+            dropout.number_rows(part.token_places)
+            batch = self._setup.batches.lay_out(part)
             yield self._of_batch(batch.to(self._setup.device), masks)
 
     def _parts_on_device(self, resident: Resident, plan: Plan, step: int) -> Iterator[Share]:

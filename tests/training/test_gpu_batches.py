@@ -79,6 +79,29 @@ def test_the_device_lays_out_what_the_host_does(batches: Batches, count: int) ->
             assert resident.count_masks(resident.sent(plan), resident.size_of(plan)) == masked
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_masks_are_the_same_in_the_smallest_batches(size: int) -> None:
+    text, tokenizer, _ = prepare_text("crane-world")
+    settings = SETTINGS | {"batch_size": size, "truncation": "longest_first"}
+    batches = PretrainingBatches(text, tokenizer, **settings)
+    resident = Resident(batches, CPU)
+    counts = []
+    for seed in range(400):
+        batches.seed = seed
+        plan = batches.plan(seed)
+        host = batches.lay_out(plan)
+        batch = resident.lay_out(resident.sent(plan), resident.size_of(plan))
+        assert batch.mlm_labels is not None and batch.mlm_positions is not None
+        here = batch.mlm_labels >= 0
+        assert torch.equal(batch.mlm_positions[here], host.mlm_positions)
+        assert torch.equal(batch.mlm_labels[here], host.mlm_labels)
+        tokens = len(host.packed.input_ids)
+        assert torch.equal(batch.packed.input_ids[:tokens], host.packed.input_ids)
+        counts.append(batches.count_masks(plan))
+        assert counts[-1] == host.count_masks() == batch.count_masks()
+    assert (0 in counts) or size > 1
+
+
 def test_what_fills_a_batch_up_are_sequences_too(batches: Batches) -> None:
     """So that attention has an answer for every token, and none that is not a number."""
     resident = Resident(batches, CPU)

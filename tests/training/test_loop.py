@@ -18,6 +18,7 @@ from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.inference.predict import evaluate
 from bert_demo.model.checkpoint import read_config
+from bert_demo.model.compiled import library
 from bert_demo.training import losses, readings, recorder, setup, step
 from bert_demo.training.distributed import World
 from bert_demo.training.loop import resumable, train
@@ -115,13 +116,30 @@ def test_a_listener_that_leaves_loses_nothing(tmp_path: Path) -> None:
     assert losses_of(seen) + losses_of(rest) == losses_of(list(train(run)))
 
 
-def test_accumulation_gives_the_same_curve() -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_lanes_and_accumulation_give_the_same_curve(
+    monkeypatch: pytest.MonkeyPatch, dropout: float, compiled: bool
+) -> None:
+    if not compiled:
+        monkeypatch.setattr(library, "serves", lambda _: False)
     # Adam, since Muon orthogonalises in bf16, which makes visible in which order sums were made.
-    run = replace(a_run(recipe="d2l"), dropout=0.0)
-    whole = losses_of(list(train(run)))
-    split = replace(run.training, gradient_accumulation_steps=3)
-    parts = losses_of(list(train(replace(run, training=split))))
-    assert parts == pytest.approx(whole, abs=1e-5)
+    run = replace(a_run(recipe="d2l", batch_size=17), dropout=dropout)
+    threads = torch.get_num_threads()
+    curves = []
+    for lanes, parts in ((1, 1), (3, 1), (1, 4), (2, 2)):
+        torch.set_num_threads(lanes)
+        split = replace(run.training, gradient_accumulation_steps=parts)
+        curves.append(losses_of(list(train(replace(run, training=split)))))
+    torch.set_num_threads(threads)
+    for curve in curves[1:]:
+        assert curve == pytest.approx(curves[0], abs=1e-5)
+
+
+def test_a_batch_with_no_masks_has_no_masked_lm_loss() -> None:
+    steps = [e for e in train(a_run(steps=40, batch_size=1)) if e["event"] == "step"]
+    assert 0.0 in [step["mlm_loss"] for step in steps]
+    assert all(math.isfinite(step["loss"]) and step["nsp_loss"] > 0 for step in steps)
 
 
 def test_one_batch_overfits(monkeypatch: pytest.MonkeyPatch) -> None:
