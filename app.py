@@ -8,6 +8,7 @@ import sys
 
 def main() -> int:
     """Read the flags, then serve the page until it is stopped."""
+    from bert_demo import UserError
     from bert_demo.ui.serving.hosting import claim_gpus
     from bert_demo.ui.serving.settings import from_args
 
@@ -17,7 +18,7 @@ def main() -> int:
         from bert_demo.ui.serving.launch import launch
 
         launch(settings)
-    except ValueError as error:
+    except UserError as error:
         print(error, file=sys.stderr)
         return 2
     return 0

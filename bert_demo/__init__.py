@@ -13,8 +13,10 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from bert_demo.config import VERSION
+
 if TYPE_CHECKING:
-    from bert_demo.config import BertConfig, RunConfig, TrainingConfig
+    from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
     from bert_demo.data.tokenizer import Tokenizer
     from bert_demo.inference.contexts import compare
     from bert_demo.inference.predict import classify, encode, evaluate, fill_mask
@@ -25,13 +27,13 @@ if TYPE_CHECKING:
     from bert_demo.model.checkpoint import load, save
     from bert_demo.training.loop import train
 
+__version__ = VERSION
+
 # PyTorch's threads wait for their next work by counting, here for a quarter of a millisecond; by
 # default it is milliseconds, in which they keep the lanes of `model/threads.py` off their cores. It
 # is read when torch is imported, so it stands before that.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BertConfig",
@@ -39,6 +41,7 @@ __all__ = [
     "RunConfig",
     "Tokenizer",
     "TrainingConfig",
+    "UserError",
     "__version__",
     "classify",
     "compare",
@@ -59,6 +62,7 @@ _HOME = {
     "BertConfig": "config",
     "RunConfig": "config",
     "TrainingConfig": "config",
+    "UserError": "config",
     "import_d2l": "interop.d2l",
     "export_hf": "interop.export",
     "import_hf": "interop.hugging_face",

@@ -2,17 +2,20 @@
 
 The command line's flags and the page's forms are made from these dataclasses (see
 `settings_of`), so a setting's name, range and hint have one home. All are frozen; a wrong
-value raises `ValueError` with one sentence that names the value and what would be right.
+value raises `UserError`: one sentence that names the value and what would be right.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+VERSION = "0.1.0"
 
 LABELS = ("entailment", "neutral", "contradiction")
 """The one order of natural language inference labels: 0, 1, 2, as SNLI has it on the Hub."""
@@ -24,6 +27,38 @@ MODEL_SIZES = ("tiny", "small", "base", "large")
 RECIPES = ("d2l", "recommended")
 PRETRAINING_CORPORA = ("wikitext-2", "wikitext-2-snli", "crane-world")
 NLI_CORPORA = ("snli", "crane-world")
+
+
+class Text(str):
+    """English words that can still be said in another language.
+
+    `Text("{n:,} words", n=1000)` is "1,000 words", and keeps the template and the values that it
+    was made of. A value that is to be translated too is a `Text` or a `UserError` itself.
+    """
+
+    template: str
+    values: Mapping[str, Any]
+
+    def __new__(cls, template: str, /, **values: Any) -> Text:
+        text = super().__new__(cls, template.format(**values) if values else template)
+        text.template, text.values = template, values
+        return text
+
+
+def listed(texts: Iterable[Text]) -> Text:
+    """One after the other: "a, b, c"."""
+    return functools.reduce(lambda some, one: Text("{some}, {one}", some=some, one=one), texts)
+
+
+class UserError(ValueError):
+    """What people did wrong or can put right, in one sentence; anything else raised is a bug.
+
+    Made of a template and its values, as a `Text` is, or of a `Text` that is there already.
+    """
+
+    def __init__(self, template: str, /, **values: Any) -> None:
+        self.text = template if isinstance(template, Text) else Text(template, **values)
+        super().__init__(self.text)
 
 
 def setting(
@@ -81,42 +116,60 @@ def _check(config: Any) -> None:
 
 
 def _checked(item: Setting, value: Any) -> Any:
-    """`value` in the setting's type, or `ValueError` with one sentence."""
+    """`value` in the setting's type, or `UserError`."""
     if item.choices is not None:
         if value not in item.choices:
-            wanted = ", ".join(item.choices)
-            raise ValueError(f"{item.name} is {value!r}; it must be one of: {wanted}.")
+            raise UserError(
+                "{name} is {value!r}; it must be one of: {choices}.",
+                name=item.name,
+                value=value,
+                choices=", ".join(item.choices),
+            )
         return value
     if item.type is str:
         if not isinstance(value, str):
-            raise ValueError(f"{item.name} is {value!r}; it must be text.")
+            raise UserError("{name} is {value!r}; it must be text.", name=item.name, value=value)
         return value
     if item.type is bool:
         if not isinstance(value, bool):
-            raise ValueError(f"{item.name} is {value!r}; it must be true or false.")
+            raise UserError(
+                "{name} is {value!r}; it must be true or false.", name=item.name, value=value
+            )
         return value
-    kind = "a whole number" if item.type is int else "a number"
-    wanted = kind + _range_words(item)
     try:
         number = item.type(value)
         exact = not isinstance(value, bool) and number == float(value) and math.isfinite(number)
     except (TypeError, ValueError, OverflowError):
         exact = False
-    if not exact:
-        raise ValueError(f"{item.name} is {value!r}; it must be {wanted}.")
-    if (item.low is not None and number < item.low) or (
-        item.high is not None and number > item.high
+    if (
+        not exact
+        or (item.low is not None and number < item.low)
+        or (item.high is not None and number > item.high)
     ):
-        raise ValueError(f"{item.name} is {value!r}; it must be {wanted}.")
+        raise UserError(
+            "{name} is {value!r}; it must be {wanted}.",
+            name=item.name,
+            value=value,
+            wanted=_wanted(item),
+        )
     return number
 
 
-def _range_words(item: Setting) -> str:
-    if item.low is not None and item.high is not None:
-        return f" from {item.low:,} to {item.high:,}"
-    if item.low is not None:
-        return f" of at least {item.low:,}"
-    return ""
+def _wanted(item: Setting) -> Text:
+    """The numbers that a setting can have, in words."""
+    whole = item.type is int
+    if item.low is None:
+        return Text("a whole number" if whole else "a number")
+    if item.high is None:
+        return Text(
+            "a whole number of at least {low:,}" if whole else "a number of at least {low:,}",
+            low=item.low,
+        )
+    return Text(
+        "a whole number from {low:,} to {high:,}" if whole else "a number from {low:,} to {high:,}",
+        low=item.low,
+        high=item.high,
+    )
 
 
 def from_dict(config: type, values: Mapping[str, Any]) -> Any:
@@ -124,7 +177,9 @@ def from_dict(config: type, values: Mapping[str, Any]) -> Any:
     known = {field.name for field in dataclasses.fields(config)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ValueError(f"{config.__name__} has no setting {unknown[0]!r}.")
+        raise UserError(
+            "{config} has no setting {name!r}.", config=config.__name__, name=unknown[0]
+        )
     try:
         return config(**values)
     except TypeError as error:
@@ -133,7 +188,9 @@ def from_dict(config: type, values: Mapping[str, Any]) -> Any:
             for f in dataclasses.fields(config)
             if f.name not in values and f.default is dataclasses.MISSING
         )
-        raise ValueError(f"{config.__name__} needs {', '.join(missing)}.") from error
+        raise UserError(
+            "{config} needs {missing}.", config=config.__name__, missing=", ".join(missing)
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -171,9 +228,11 @@ class BertConfig:
     def __post_init__(self) -> None:
         _check(self)
         if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} does not divide by num_attention_heads "
-                f"{self.num_attention_heads}; each head needs the same whole share."
+            raise UserError(
+                "hidden_size {hidden_size} does not divide by num_attention_heads "
+                "{num_attention_heads}; each head needs the same whole share.",
+                hidden_size=self.hidden_size,
+                num_attention_heads=self.num_attention_heads,
             )
 
     @property
@@ -198,9 +257,17 @@ def model_config(size: str, recipe: str, vocab_size: int, **overrides: Any) -> B
     embeddings (Press and Wolf 2017), which a short run learns from much faster.
     """
     if size not in _SIZES:
-        raise ValueError(f"model is {size!r}; it must be one of: {', '.join(MODEL_SIZES)}.")
+        raise UserError(
+            "model is {value!r}; it must be one of: {choices}.",
+            value=size,
+            choices=", ".join(MODEL_SIZES),
+        )
     if recipe not in RECIPES:
-        raise ValueError(f"recipe is {recipe!r}; it must be one of: {', '.join(RECIPES)}.")
+        raise UserError(
+            "recipe is {value!r}; it must be one of: {choices}.",
+            value=recipe,
+            choices=", ".join(RECIPES),
+        )
     layers, hidden, heads, intermediate = _SIZES[size]
     values: dict[str, Any] = {
         "vocab_size": vocab_size,
@@ -286,19 +353,23 @@ class TrainingConfig:
             object.__setattr__(self, "batch_size", _BATCH_SIZES.get(self.recipe, 256))
         _check(self)
         if self.steps is None and self.epochs is None and self.budget_seconds is None:
-            raise ValueError("A run needs a budget: steps, epochs or budget_seconds.")
+            raise UserError("A run needs a budget: steps, epochs or budget_seconds.")
         if self.gradient_accumulation_steps > self.batch_size:
-            raise ValueError(
-                f"gradient_accumulation_steps is {self.gradient_accumulation_steps}; it cannot be "
-                f"more than batch_size, {self.batch_size}."
+            raise UserError(
+                "gradient_accumulation_steps is {value}; it cannot be more than batch_size, "
+                "{batch_size}.",
+                value=self.gradient_accumulation_steps,
+                batch_size=self.batch_size,
             )
 
     def check_length(self, model: BertConfig) -> None:
-        """Raise `ValueError` if the model reads no sequences of `max_length`."""
+        """Raise `UserError` if the model reads no sequences of `max_length`."""
         limit = model.max_position_embeddings
         if self.max_length > limit:
-            raise ValueError(
-                f"max_length is {self.max_length}; this model reads at most {limit} tokens."
+            raise UserError(
+                "max_length is {value}; this model reads at most {limit} tokens.",
+                value=self.max_length,
+                limit=limit,
             )
 
 
@@ -354,23 +425,25 @@ class RunConfig:
         _check(self)
         corpora = PRETRAINING_CORPORA if self.task == "pretraining" else NLI_CORPORA
         if self.corpus not in corpora:
-            raise ValueError(
-                f"corpus is {self.corpus!r}; for {self.task} it must be one of: "
-                f"{', '.join(corpora)}."
+            raise UserError(
+                "corpus is {value!r}; for {task} it must be one of: {choices}.",
+                value=self.corpus,
+                task=Text(self.task),
+                choices=", ".join(corpora),
             )
         if self.task == "nli" and self.training.truncation == "drop":
-            raise ValueError(
+            raise UserError(
                 "truncation is 'drop'; fine-tuning keeps every pair, so it must be longest_first "
                 "or ratio."
             )
         if self.task == "nli" and self.start_from is None:
-            raise ValueError("Fine-tuning needs a checkpoint to start from.")
+            raise UserError("Fine-tuning needs a checkpoint to start from.")
         if self.task != "nli" and self.teacher is not None:
-            raise ValueError("Only fine-tuning has a teacher; pretraining learns from text.")
+            raise UserError("Only fine-tuning has a teacher; pretraining learns from text.")
         if self.new_pairs and self.teacher is None:
-            raise ValueError(
-                f"new_pairs is {self.new_pairs}; without a teacher, who would judge them, it must "
-                f"be 0."
+            raise UserError(
+                "new_pairs is {value}; without a teacher, who would judge them, it must be 0.",
+                value=self.new_pairs,
             )
 
     def model_config(self, vocab_size: int) -> BertConfig:
@@ -394,7 +467,7 @@ class RunConfig:
 
 
 def run_config(values: Mapping[str, Any]) -> RunConfig:
-    """A `RunConfig` from JSON; raises `ValueError` for names and values that it cannot have."""
+    """A `RunConfig` from JSON; raises `UserError` for names and values that it cannot have."""
     values = dict(values)
     training = from_dict(TrainingConfig, values.pop("training", {"steps": 50}))
     config: RunConfig = from_dict(RunConfig, {**values, "training": training})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,43 @@ import bert_demo
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("torch", "numpy", "pyarrow", "tokenizers", "huggingface_hub", "gradio", "plotly")
 PAGE = ("gradio", "plotly")
+PACKAGE = ROOT / "bert_demo"
+ROOMS = ("config", "data", "model", "inference", "training", "interop", "runs", "ui", "cli")
+"""Each may import from itself and from those before it; ui and cli not from each other."""
+
+
+def imported_rooms(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and room of everything of this package that a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            assert node.level == 0, f"{path} imports relatively at line {node.lineno}"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package == "bert_demo":
+                yield node.lineno, rest.partition(".")[0]
+
+
+def test_imports_go_one_way() -> None:
+    wrong = []
+    for room in ROOMS:
+        allowed = {*ROOMS[: ROOMS.index(room) + 1]}
+        allowed -= {"ui"} if room == "cli" else set()
+        for path in [PACKAGE / f"{room}.py", *sorted((PACKAGE / room).rglob("*.py"))]:
+            if path.exists():
+                places = [(line, to) for line, to in imported_rooms(path) if to not in allowed]
+                wrong += [f"{path.relative_to(ROOT)}:{line} imports {to}" for line, to in places]
+    assert not wrong
+
+
+def test_the_root_holds_three_files_and_rooms() -> None:
+    found = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    rooms = {room for room in ROOMS if room != "config"}
+    assert found == {"__init__.py", "__main__.py", "config.py", *rooms}
 
 
 def imported_after(code: str) -> set[str]:

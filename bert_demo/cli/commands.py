@@ -17,6 +17,7 @@ from bert_demo.config import (
     PRETRAINING_CORPORA,
     RunConfig,
     TrainingConfig,
+    UserError,
     run_config,
     settings_of,
 )
@@ -76,7 +77,11 @@ def _train(flags: Namespace, task: str) -> int:
     base = resumable(out) if flags.resume else None
     if base is not None and base.task != task:
         other = "pretrain" if base.task == "pretraining" else "finetune"
-        raise ValueError(f"The run in {out} was started with {other}; resume it with {other}.")
+        raise UserError(
+            "The run in {out} was started with {other}; resume it with {other}.",
+            out=out,
+            other=other,
+        )
     run = _run_config(flags, task, base)
     report, reason, message = TrainingReport(flags.json), "", ""
     leads = distributed.world().leads  # under torchrun one process speaks for all

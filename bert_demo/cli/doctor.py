@@ -9,6 +9,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from bert_demo.config import VERSION
 from bert_demo.data.corpora import CORPORA, whereabouts
 from bert_demo.data.files import cache_dir
 from bert_demo.model import device as hardware
@@ -149,9 +150,7 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         if package == "bert_demo":  # run from its folder without being installed
-            from bert_demo import __version__
-
-            return __version__
+            return VERSION
         return None
 
 

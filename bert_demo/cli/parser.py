@@ -10,17 +10,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Collection, Sequence
 from typing import NoReturn
 
-from bert_demo import __version__
 from bert_demo.config import (
     NEW_MODEL_SETTINGS,
     NLI_CORPORA,
     PRETRAINING_CORPORA,
     TEACHING_SETTINGS,
+    VERSION,
     RunConfig,
     TrainingConfig,
+    UserError,
     settings_of,
 )
 from bert_demo.interop.known import KNOWN_MODELS
@@ -30,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One sentence instead of the usage and a line."""
         sentence = message[:1].upper() + message[1:]
-        raise ValueError(f"{sentence} (see {self.prog} --help).")
+        raise UserError("{sentence} (see {prog} --help).", sentence=sentence, prog=self.prog)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,12 +66,16 @@ def _run(argv: Sequence[str] | None) -> int:
         # Python flushes stdout once more on its way out, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except ValueError as error:
+    except UserError as error:
         output.note(str(error))
         return 2
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         output.note(f"The system refused: {error.strerror or error}{where}.")
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        output.note(f"This is a fault of bert_demo's own ({type(error).__name__}); see above.")
         return 1
 
 
@@ -80,7 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Pretrain a BERT, look inside it, fine-tune it and ask it, from a shell.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"bert_demo {__version__}")
+    parser.add_argument("--version", action="version", version=f"bert_demo {VERSION}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bert_demo.config import UserError
 from bert_demo.data.layout import Place, Plan, Side, lay_out, plan_pairs
 from bert_demo.data.masking import CHOSEN, mask_tokens, uniform
 from bert_demo.data.packing import PackedBatch, packed_batch, segments
@@ -187,7 +188,7 @@ class PretrainingBatches(Batches):
         last[paragraphs[1:] - 1] = True
         self._first = np.flatnonzero(~last)
         if len(lengths) < 2 or not len(self._first):
-            raise ValueError(
+            raise UserError(
                 "The text is too short: it needs two paragraphs of two sentences or more."
             )
         self._offsets = np.asarray(text.sentence_offsets)
@@ -201,7 +202,9 @@ class PretrainingBatches(Batches):
             self.truncated, self.dropped = 0, self.truncated
             self._first = self._first[~too_long]
             if not len(self._first):
-                raise ValueError(f"No pair of sentences has at most {max_length} tokens.")
+                raise UserError(
+                    "No pair of sentences has at most {max_length} tokens.", max_length=max_length
+                )
 
     def __len__(self) -> int:
         return len(self._first)
@@ -251,7 +254,7 @@ class NliBatches(Batches):
         self.batch_size, self.max_length, self.truncation = batch_size, max_length, truncation
         self.seed = seed
         if not len(data.labels):
-            raise ValueError("There are no labelled pairs to learn from.")
+            raise UserError("There are no labelled pairs to learn from.")
         self._labels = np.asarray(data.labels, dtype=np.int64)
         self.targets = data.targets
         self.first_ids, self.second_ids = data.premise_ids, data.hypothesis_ids

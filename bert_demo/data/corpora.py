@@ -6,15 +6,17 @@ network means a sentence within about two seconds, not a page that hangs.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bert_demo.config import Text, UserError
 from bert_demo.data.download import is_web_page
 
-REMEDY = (
+REMEDY = Text(
     "choose --corpus crane-world, which needs no download, or set BERT_DEMO_DATA to a folder "
     "laid out like the Hub, or run `python -m bert_demo prepare` while online"
 )
@@ -22,7 +24,7 @@ REMEDY = (
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 
 
-class CorpusUnavailable(ValueError):  # noqa: N818 (a state of things, not a fault)
+class CorpusUnavailable(UserError):  # noqa: N818 (a state of things, not a fault)
     """A file is nowhere to be had; the message is one sentence that ends with what to do."""
 
 
@@ -53,7 +55,7 @@ class Located:
     """A file on this computer and how it got here."""
 
     path: Path
-    origin: str
+    origin: Text
     """"local mirror", "hub cache" or "hub"."""
     detail: str
     """The origin in words, with the reasons why places asked before it did not serve."""
@@ -92,24 +94,36 @@ def corpus_file(name: str, split: str) -> Located:
     """One split of a corpus from the Hub as a readable parquet file on this computer.
 
     Raises:
-        ValueError: no such corpus or split, or a corpus that has no files.
+        UserError: no such corpus or split, or a corpus that has no files.
         CorpusUnavailable: the file is nowhere to be had.
     """
     spec = corpus_spec(name)
     if spec.parts:
-        raise ValueError(f"{spec.title} has no files of its own; ask for {_list(spec.parts)}.")
+        raise UserError(
+            "{title} has no files of its own; ask for {parts}.",
+            title=spec.title,
+            parts=_list(spec.parts),
+        )
     if spec.repo_id is None:
-        raise ValueError(f"{spec.title} is generated, so it has no files to look for.")
+        raise UserError("{title} is generated, so it has no files to look for.", title=spec.title)
     if split not in spec.files:
-        wanted = ", ".join(spec.files)
-        raise ValueError(f"{spec.title} has no split {split!r}; it must be one of: {wanted}.")
+        raise UserError(
+            "{title} has no split {split!r}; it must be one of: {choices}.",
+            title=spec.title,
+            split=split,
+            choices=", ".join(spec.files),
+        )
     return locate(spec.repo_id, spec.files[split], revision=spec.revision)
 
 
 def corpus_spec(name: str) -> CorpusSpec:
-    """The corpus of this name; ValueError with the known names when there is none."""
+    """The corpus of this name; `UserError` with the known names when there is none."""
     if name not in CORPORA:
-        raise ValueError(f"corpus is {name!r}; it must be one of: {', '.join(CORPORA)}.")
+        raise UserError(
+            "corpus is {value!r}; it must be one of: {choices}.",
+            value=name,
+            choices=", ".join(CORPORA),
+        )
     return CORPORA[name]
 
 
@@ -135,15 +149,15 @@ def locate(
         progress: told the bytes that are here, and of how many, while one is downloaded.
 
     Raises:
-        ValueError: a name that no repository or file can have.
+        UserError: a name that no repository or file can have.
         NotInRepository: the repository has no such file.
         CorpusUnavailable: none of the places has a whole file.
     """
     _check_names(repo_id, filename, repo_type)
-    notes: list[str] = []  # why the places asked so far did not serve
+    notes: list[Text] = []  # why the places asked so far did not serve
     file = _in_mirror(repo_id, filename, repo_type, notes)
     if file is not None:
-        return Located(file, "local mirror", f"from the local mirror, {file}", None)
+        return Located(file, Text("local mirror"), f"from the local mirror, {file}", None)
 
     # Imported here because whoever has a mirror never needs it.
     from bert_demo.data import hub
@@ -152,12 +166,14 @@ def locate(
     fault = None if file is None else file_fault(file)
     if file is not None and fault is None:
         detail = _with_notes(f"from the Hub's cache on this computer, {file}", notes)
-        return Located(file, "hub cache", detail, hub.commit_of(file))
+        return Located(file, Text("hub cache"), detail, hub.commit_of(file))
     if fault is not None:
-        notes.append(f"the copy in the Hub's cache, {file}, {fault}")
+        notes.append(
+            Text("the copy in the Hub's cache, {path}, {fault}", path=str(file), fault=fault)
+        )
 
     if offline or hub.is_offline():
-        why = "offline was asked for" if offline else "HF_HUB_OFFLINE is set"
+        why = Text("offline was asked for" if offline else "HF_HUB_OFFLINE is set")
         raise CorpusUnavailable(_why_not(repo_id, filename, repo_type, [*notes, why]))
     for attempt in (1, 2):
         try:
@@ -174,13 +190,13 @@ def locate(
             if failure.again and attempt == 1:
                 continue
             kind = NotInRepository if failure.missing else CorpusUnavailable
-            reasons = [*notes, str(failure)]
+            reasons = [*notes, failure.text]
             raise kind(_why_not(repo_id, filename, repo_type, reasons)) from failure
         fault = file_fault(file)
         if fault is None:
             detail = _with_notes(f"downloaded from {repo_id} on the Hub", notes)
-            return Located(file, "hub", detail, hub.commit_of(file))
-    notes.append(f"what the Hub sent, twice, {fault}")
+            return Located(file, Text("hub"), detail, hub.commit_of(file))
+    notes.append(Text("what the Hub sent, twice, {fault}", fault=fault))
     raise CorpusUnavailable(_why_not(repo_id, filename, repo_type, notes))
 
 
@@ -202,7 +218,7 @@ def whereabouts(corpus: str) -> str:
             found[split] = place.origin
         except CorpusUnavailable:
             missing.append(split)
-    notes: list[str] = []
+    notes: list[Text] = []
     _mirror_folder(notes)
     places = {"local mirror": "the local mirror", "hub cache": "the Hub's cache"}
     parts = []
@@ -216,7 +232,7 @@ def whereabouts(corpus: str) -> str:
     return _with_notes(", ".join(parts), notes)
 
 
-def file_fault(path: Path) -> str | None:
+def file_fault(path: Path) -> Text | None:
     """What is wrong with a downloaded file, as the end of a sentence, or None.
 
     Parquet files must have a readable footer, which a file cut short never has.
@@ -225,34 +241,41 @@ def file_fault(path: Path) -> str | None:
         with path.open("rb") as file:
             start = file.read(64)
         if not start:
-            return "is empty"
+            return Text("is empty")
         if is_web_page(start):
-            return "is a web page, perhaps an error message, instead of the data"
+            return Text("is a web page, perhaps an error message, instead of the data")
         if path.suffix == ".parquet":
             if not start.startswith(b"PAR1"):
-                return "is not a parquet file"
+                return Text("is not a parquet file")
             import pyarrow.parquet
 
             with pyarrow.parquet.ParquetFile(path) as parquet:
                 if parquet.metadata.num_rows == 0:
-                    return "has no rows"
+                    return Text("has no rows")
     except (OSError, ValueError) as error:  # pyarrow's errors derive from these two
         if isinstance(error, OSError) and error.strerror and error.errno is not None:
-            return f"cannot be read ({error.strerror.lower()})"
-        return "is not a whole parquet file (cut short or damaged)"
+            return Text("cannot be read ({reason})", reason=error.strerror.lower())
+        return Text("is not a whole parquet file (cut short or damaged)")
     return None
 
 
 def _check_names(repo_id: str, filename: str, repo_type: str) -> None:
     if repo_type not in ("dataset", "model"):
-        raise ValueError(f"repo_type is {repo_type!r}; it must be one of: dataset, model.")
+        raise UserError(
+            "repo_type is {value!r}; it must be one of: dataset, model.", value=repo_type
+        )
     if not _NAME.fullmatch(repo_id) or ".." in repo_id or "--" in repo_id or len(repo_id) > 96:
-        raise ValueError(f"{repo_id!r} is not a repository's name; it must look like owner/name.")
+        raise UserError(
+            "{name!r} is not a repository's name; it must look like owner/name.", name=repo_id
+        )
     if not filename or any(part in ("", ".", "..") for part in re.split(r"[/\\]", filename)):
-        raise ValueError(f"{filename!r} is not a path inside a repository, such as a/b.parquet.")
+        raise UserError(
+            "{filename!r} is not a path inside a repository, such as a/b.parquet.",
+            filename=filename,
+        )
 
 
-def _mirror_folder(notes: list[str]) -> Path | None:
+def _mirror_folder(notes: list[Text]) -> Path | None:
     """The folder BERT_DEMO_DATA names, or None with a note when it is of no use."""
     value = os.environ.get("BERT_DEMO_DATA")
     if not value:
@@ -260,42 +283,54 @@ def _mirror_folder(notes: list[str]) -> Path | None:
     folder = Path(value).expanduser()
     try:
         if not folder.is_dir():
-            notes.append(f"BERT_DEMO_DATA is {value!r}, which is not a folder")
+            notes.append(Text("BERT_DEMO_DATA is {value!r}, which is not a folder", value=value))
         elif not any((folder / kind).is_dir() for kind in ("datasets", "models")):
-            notes.append(f"BERT_DEMO_DATA is {value!r}, which has no folder named datasets")
+            notes.append(
+                Text("BERT_DEMO_DATA is {value!r}, which has no folder named datasets", value=value)
+            )
         else:
             return folder.resolve()
     except (OSError, ValueError):
-        notes.append(f"BERT_DEMO_DATA is {value!r}, which cannot be read")
+        notes.append(Text("BERT_DEMO_DATA is {value!r}, which cannot be read", value=value))
     return None
 
 
-def _in_mirror(repo_id: str, filename: str, repo_type: str, notes: list[str]) -> Path | None:
+def _in_mirror(repo_id: str, filename: str, repo_type: str, notes: list[Text]) -> Path | None:
     folder = _mirror_folder(notes)
     if folder is None:
         return None
     inside = f"{repo_type}s/{repo_id}/{filename}"
     file = folder / inside
     if not file.is_file():
-        notes.append(f"the local mirror {folder} has no {inside}")
+        notes.append(
+            Text("the local mirror {folder} has no {file}", folder=str(folder), file=inside)
+        )
         return None
     fault = file_fault(file)
     if fault is not None:
-        notes.append(f"the local mirror's {file} {fault}")
+        notes.append(Text("the local mirror's {path} {fault}", path=str(file), fault=fault))
         return None
     return file
 
 
-def _why_not(repo_id: str, filename: str, repo_type: str, reasons: list[str]) -> str:
+def _why_not(repo_id: str, filename: str, repo_type: str, reasons: list[Text]) -> Text:
     titles = {spec.repo_id: spec.title for spec in CORPORA.values()}
     what = f"{titles[repo_id]} ({repo_id})" if repo_id in titles else repo_id
     remedy = REMEDY
     if repo_type == "model":
-        remedy = "try again while online, or set BERT_DEMO_DATA to a folder laid out like the Hub"
-    return f"The file {filename} of {what} cannot be had: {', and '.join(reasons)}; {remedy}."
+        remedy = Text(
+            "try again while online, or set BERT_DEMO_DATA to a folder laid out like the Hub"
+        )
+    return Text(
+        "The file {file} of {what} cannot be had: {reasons}; {remedy}.",
+        file=filename,
+        what=what,
+        reasons=functools.reduce(lambda a, b: Text("{a}, and {b}", a=a, b=b), reasons),
+        remedy=remedy,
+    )
 
 
-def _with_notes(text: str, notes: list[str]) -> str:
+def _with_notes(text: str, notes: Sequence[str]) -> str:
     return f"{text} ({'; '.join(notes)})" if notes else text
 
 

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bert_demo.config import UserError
+
 PROBE_SECONDS = 2.0
 """Longest wait for a host to accept a connection."""
 
@@ -30,7 +32,7 @@ _HTML_STARTS = (b"<!doctype html", b"<html")
 _remembered: dict[tuple[str, int], tuple[float, bool]] = {}
 
 
-class DownloadError(ValueError):
+class DownloadError(UserError):
     """A file could not be fetched; the message is one sentence with the reason."""
 
 
@@ -121,19 +123,28 @@ def download(
             SHA-1 says, a disk that cannot be written.
     """
     if urlsplit(url).scheme not in ("http", "https"):
-        raise DownloadError(f"{url!r} cannot be downloaded; it must begin with https://.")
+        raise DownloadError("{url!r} cannot be downloaded; it must begin with https://.", url=url)
     if destination.is_dir():
-        raise DownloadError(f"{destination} is a folder; name a file to download to.")
+        raise DownloadError(
+            "{destination} is a folder; name a file to download to.", destination=destination
+        )
     try:
         if sha1 is not None and destination.is_file() and _sha1_of(destination) == sha1.lower():
             return destination
         destination.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DownloadError(f"{destination} cannot be used ({_reason(error)}).") from error
+        raise DownloadError(
+            "{destination} cannot be used ({reason}).",
+            destination=destination,
+            reason=_reason(error),
+        ) from error
     if not reachable(url):
         raise DownloadError(
-            f"{urlsplit(url).hostname} cannot be reached to download {destination.name}; "
-            f"check the network, or fetch {url} elsewhere and bring the file along."
+            "{host} cannot be reached to download {name}; check the network, or fetch {url} "
+            "elsewhere and bring the file along.",
+            host=urlsplit(url).hostname,
+            name=destination.name,
+            url=url,
         )
     # Named for this process alone, so that two downloads of the same file do not mix.
     part = destination.with_name(f".{destination.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
@@ -141,7 +152,11 @@ def download(
         _fetch(url, part, sha1, timeout_seconds, progress)
         part.replace(destination)
     except OSError as error:
-        raise DownloadError(f"{destination} cannot be written ({_reason(error)}).") from error
+        raise DownloadError(
+            "{destination} cannot be written ({reason}).",
+            destination=destination,
+            reason=_reason(error),
+        ) from error
     finally:
         part.unlink(missing_ok=True)
     return destination
@@ -162,7 +177,9 @@ def _fetch(
         received = 0
         while chunk := _read(response, url):
             if received == 0 and is_web_page(chunk):
-                raise DownloadError(f"{url} gave a web page instead of the file; nothing is kept.")
+                raise DownloadError(
+                    "{url} gave a web page instead of the file; nothing is kept.", url=url
+                )
             digest.update(chunk)
             file.write(chunk)
             received += len(chunk)
@@ -170,12 +187,18 @@ def _fetch(
                 progress(received, total)
     if total is not None and received != total:
         raise DownloadError(
-            f"The connection broke after {received:,} of {total:,} bytes of {url}; try again."
+            "The connection broke after {received:,} of {total:,} bytes of {url}; try again.",
+            received=received,
+            total=total,
+            url=url,
         )
     if sha1 is not None and digest.hexdigest() != sha1.lower():
         raise DownloadError(
-            f"{url} gave a file with SHA-1 {digest.hexdigest()} where {sha1.lower()} was expected; "
-            "it is damaged or another file, and nothing is kept."
+            "{url} gave a file with SHA-1 {found} where {expected} was expected; it is damaged "
+            "or another file, and nothing is kept.",
+            url=url,
+            found=digest.hexdigest(),
+            expected=sha1.lower(),
         )
 
 
@@ -187,9 +210,13 @@ def _opened(request: urllib.request.Request, timeout_seconds: float) -> http.cli
         )
     except urllib.error.HTTPError as error:
         error.close()
-        raise DownloadError(f"{url} answered {error.code} ({error.reason}).") from error
+        raise DownloadError(
+            "{url} answered {code} ({reason}).", url=url, code=error.code, reason=error.reason
+        ) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise DownloadError(f"{url} cannot be opened ({_reason(error)}).") from error
+        raise DownloadError(
+            "{url} cannot be opened ({reason}).", url=url, reason=_reason(error)
+        ) from error
     return response
 
 
@@ -198,7 +225,9 @@ def _read(response: http.client.HTTPResponse, url: str) -> bytes:
         return response.read(_CHUNK)
     except (OSError, http.client.HTTPException) as error:
         raise DownloadError(
-            f"The connection broke while downloading {url} ({_reason(error)}); try again."
+            "The connection broke while downloading {url} ({reason}); try again.",
+            url=url,
+            reason=_reason(error),
         ) from error
 
 

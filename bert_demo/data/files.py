@@ -16,9 +16,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from safetensors import SafetensorError, safe_open
+
+from bert_demo.config import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +29,7 @@ _PART = ".bert_demo-part-"
 _PART_SECONDS = 3600.0  # older parts were left by a process that died
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A checkpoint cannot be read or written; the message is one sentence with the reason."""
 
 
@@ -50,7 +52,7 @@ def cache_dir() -> Path:
 
 
 @contextmanager
-def explained(path: Path, verb: str) -> Iterator[None]:
+def explained(path: Path, verb: Literal["read", "written"]) -> Iterator[None]:
     """Turn what the system says into a `CheckpointError`: "... cannot be written: ..."."""
     try:
         yield
@@ -58,7 +60,13 @@ def explained(path: Path, verb: str) -> Iterator[None]:
         number = re.search(r"os error (\d+)", str(error))  # how safetensors reports it
         code = error.errno if isinstance(error, OSError) else int(number[1]) if number else None
         reason = str(error) if code is None else os.strerror(code).lower()
-        raise CheckpointError(f"{path} cannot be {verb}: {reason}.") from error
+        raise CheckpointError(
+            "{path} cannot be read: {reason}."
+            if verb == "read"
+            else "{path} cannot be written: {reason}.",
+            path=path,
+            reason=reason,
+        ) from error
 
 
 def writers_path(folder: str | Path) -> Path:
@@ -135,19 +143,24 @@ def read_tensors(
     """Tensors, on the CPU, and metadata of a safetensors file, which must have `expected`."""
     with explained(path, "read"):
         if not path.is_file():
-            raise CheckpointError(f"The checkpoint {path.parent} has no {path.name}.")
+            raise CheckpointError(
+                "The checkpoint {folder} has no {name}.", folder=path.parent, name=path.name
+            )
         try:
             with safe_open(path, "pt") as file:
                 metadata: dict[str, str] = file.metadata() or {}
                 if expected.items() - metadata.items():
                     raise CheckpointError(
-                        f"{path} does not belong to the files beside it; it was changed or comes "
-                        f"from another checkpoint."
+                        "{path} does not belong to the files beside it; it was changed or "
+                        "comes from another checkpoint.",
+                        path=path,
                     )
                 # Copies, because the file's own pages must not be tied to the model's life.
                 tensors = {name: file.get_tensor(name).clone() for name in list(file.keys())}
         except SafetensorError as error:
-            raise CheckpointError(f"{path} is damaged or incomplete ({error}).") from error
+            raise CheckpointError(
+                "{path} is damaged or incomplete ({error}).", path=path, error=error
+            ) from error
     return tensors, metadata
 
 
@@ -155,7 +168,9 @@ def _absolute(folder: str | Path) -> Path:
     try:
         return Path(folder).expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, no home, a null byte
-        raise CheckpointError(f"{str(folder)!r} is not a usable folder name.") from error
+        raise CheckpointError(
+            "{folder!r} is not a usable folder name.", folder=str(folder)
+        ) from error
 
 
 def _previous(folder: Path) -> Path:

@@ -29,6 +29,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils.tqdm import tqdm
 
+from bert_demo.config import UserError
 from bert_demo.data.download import reachable, remember_silent
 
 ANSWER_SECONDS = 4.0
@@ -39,14 +40,16 @@ _NETWORK_ERRORS = (OSError, httpx2.HTTPError)
 _DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
 
 
-class HubError(Exception):
+class HubError(UserError):
     """The Hub did not give the file; the message is a clause, without capital or full stop.
 
     `again` says whether a second try may help, `missing` that the repository has no such file.
     """
 
-    def __init__(self, reason: str, *, again: bool = False, missing: bool = False) -> None:
-        super().__init__(reason)
+    def __init__(
+        self, template: str, /, *, again: bool = False, missing: bool = False, **values: Any
+    ) -> None:
+        super().__init__(template, **values)
         self.again, self.missing = again, missing
 
 
@@ -112,10 +115,10 @@ def fetch(
     url = hf_hub_url(repo_id, filename, repo_type=repo_type, revision=revision)
     host = urlsplit(url).hostname
     if not reachable(url):
-        raise HubError(f"the Hub ({host}) cannot be reached")
+        raise HubError("the Hub ({host}) cannot be reached", host=host)
     size = _ask(url, repo_id, filename, revision)
     if max_bytes is not None and size > max_bytes:
-        raise HubError(f"it is larger than {max_bytes:,} bytes ({size:,})")
+        raise HubError("it is larger than {limit:,} bytes ({size:,})", limit=max_bytes, size=size)
     told = {"told": None if progress is None else staticmethod(progress)}
     try:
         if damaged is not None:
@@ -136,12 +139,17 @@ def fetch(
         number = getattr(error, "errno", None)
         if number in _DISK_ERRORS:
             words = str(getattr(error, "strerror", error)).lower()
-            reason = f"the Hub's cache {constants.HF_HUB_CACHE} cannot be written ({words})"
-            raise HubError(reason) from error
+            raise HubError(
+                "the Hub's cache {folder} cannot be written ({reason})",
+                folder=constants.HF_HUB_CACHE,
+                reason=words,
+            ) from error
         line = (str(error) or type(error).__name__).splitlines()[0]
         # The client's check of the size, the one failure that a second try often cures.
         again = type(error) is OSError and number is None
-        raise HubError(f"the download from the Hub failed ({line})", again=again) from error
+        raise HubError(
+            "the download from the Hub failed ({line})", line=line, again=again
+        ) from error
     return Path(path)
 
 
@@ -151,19 +159,27 @@ def _ask(url: str, repo_id: str, filename: str, revision: str | None) -> int:
     try:
         metadata: Any = get_hf_file_metadata(url, timeout=ANSWER_SECONDS)
     except EntryNotFoundError:
-        raise HubError(f"{repo_id} on the Hub has no file {filename}", missing=True) from None
+        raise HubError(
+            "{repo} on the Hub has no file {filename}",
+            repo=repo_id,
+            filename=filename,
+            missing=True,
+        ) from None
     except RevisionNotFoundError:
-        raise HubError(f"{repo_id} on the Hub has no revision {revision}") from None
+        raise HubError(
+            "{repo} on the Hub has no revision {revision}", repo=repo_id, revision=revision
+        ) from None
     except GatedRepoError:
-        raise HubError(f"{repo_id} on the Hub asks for its owner's permission") from None
+        raise HubError("{repo} on the Hub asks for its owner's permission", repo=repo_id) from None
     except RepositoryNotFoundError:
-        raise HubError(f"the Hub has no {repo_id}, or it is private") from None
+        raise HubError("the Hub has no {repo}, or it is private", repo=repo_id) from None
     except HfHubHTTPError as error:
-        raise HubError(f"the Hub answered {error.response.status_code}") from None
+        raise HubError("the Hub answered {status}", status=error.response.status_code) from None
     except _NETWORK_ERRORS:
         remember_silent(url)
-        raise HubError(f"the Hub ({host}) does not answer") from None
+        raise HubError("the Hub ({host}) does not answer", host=host) from None
     if metadata.commit_hash is None or metadata.etag is None:
-        reason = f"what answered at {host} is not the Hub (perhaps the network's login page)"
-        raise HubError(reason)
+        raise HubError(
+            "what answered at {host} is not the Hub (perhaps the network's login page)", host=host
+        )
     return int(metadata.size or 0)

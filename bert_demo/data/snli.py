@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.config import LABELS
+from bert_demo.config import LABELS, UserError
 from bert_demo.data.words import SPLIT_NOT, split_words
 
 _COLUMNS = ("premise", "hypothesis", "label")
@@ -44,7 +44,7 @@ def read_snli(path: str | Path) -> NliTexts:
     """Read one split of SNLI (Bowman et al. 2015) from its parquet file on the Hub.
 
     Raises:
-        ValueError: the file is not readable or has not SNLI's columns and labels.
+        UserError: the file is not readable or has not SNLI's columns and labels.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -55,12 +55,16 @@ def read_snli(path: str | Path) -> NliTexts:
         premises, hypotheses = (table[name].cast(pa.string()) for name in _COLUMNS[:2])
         labels = table["label"].cast(pa.int8()).fill_null(-1)
     except (OSError, KeyError, pa.ArrowException) as error:
-        raise ValueError(
-            f"{path} is not a parquet file with the columns {', '.join(_COLUMNS)}."
+        raise UserError(
+            "{path} is not a parquet file with the columns {columns}.",
+            path=path,
+            columns=", ".join(_COLUMNS),
         ) from error
     wrong = pc.filter(labels, pc.or_(pc.less(labels, -1), pc.greater(labels, 2)))
     if len(wrong):
-        raise ValueError(f"{path} has the label {wrong[0]}; labels are -1, 0, 1 and 2.")
+        raise UserError(
+            "{path} has the label {label}; labels are -1, 0, 1 and 2.", path=path, label=wrong[0]
+        )
     keep = pc.greater_equal(labels, 0)
     for texts in (premises, hypotheses):
         keep = pc.and_(keep, pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0))
@@ -108,21 +112,29 @@ def read_pairs_file(path: str | Path) -> NliTexts:
     none: such pairs are left out and counted.
 
     Raises:
-        ValueError: naming the file, the line and the value that is wrong.
+        UserError: naming the file, the line and the value that is wrong.
     """
     path = Path(path)
     kind = path.suffix.lower()
     readers = {".tsv": _tsv, ".csv": _csv, ".jsonl": _json_lines, ".json": _json_lines}
     if kind not in readers:
-        raise ValueError(f"{path} must end in one of {', '.join(readers)} to be read as pairs.")
+        raise UserError(
+            "{path} must end in one of {endings} to be read as pairs.",
+            path=path,
+            endings=", ".join(readers),
+        )
     try:
         # Spreadsheets put a byte order mark before UTF-8.
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+        raise UserError(
+            "{path} cannot be read: {reason}.", path=path, reason=error.strerror
+        ) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}, line {line}: the file must be text in UTF-8.") from error
+        raise UserError(
+            "{path}, line {line}: the file must be text in UTF-8.", path=path, line=line
+        ) from error
     rows, left_out = [], 0
     for line, row in readers[kind](path, text):
         label = _label(path, line, row["label"])
@@ -132,7 +144,9 @@ def read_pairs_file(path: str | Path) -> NliTexts:
         premise, hypothesis = (_words(path, line, name, row[name]) for name in _COLUMNS[:2])
         rows.append((premise, hypothesis, label))
     if not rows:
-        raise ValueError(f"{path} has no labelled pair; it needs at least one line of data.")
+        raise UserError(
+            "{path} has no labelled pair; it needs at least one line of data.", path=path
+        )
     return pairs(rows, left_out)
 
 
@@ -174,17 +188,34 @@ def _label(path: Path, line: int, value: Any) -> int | None:
         return None
     if text not in _LABELS_BY_TEXT or isinstance(value, (bool, float)):
         names = ", ".join(f"{name} ({i})" for i, name in enumerate(LABELS))
-        raise ValueError(f"{path}, line {line}: the label is {value!r}; it must be {names} or -.")
+        raise UserError(
+            "{path}, line {line}: the label is {value!r}; it must be {labels} or -.",
+            path=path,
+            line=line,
+            value=value,
+            labels=names,
+        )
     return _LABELS_BY_TEXT[text]
 
 
 def _words(path: Path, line: int, name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{path}, line {line}: the {name} is {value!r}; it must be text.")
+        raise UserError(
+            "{path}, line {line}: the {name} is {value!r}; it must be text.",
+            path=path,
+            line=line,
+            name=name,
+            value=value,
+        )
     # JSON can spell half of a surrogate pair, which is no character.
     words = str(value).encode("utf-8", "ignore").decode("utf-8")
     if not words.strip():
-        raise ValueError(f"{path}, line {line}: the {name} is empty; write at least one word.")
+        raise UserError(
+            "{path}, line {line}: the {name} is empty; write at least one word.",
+            path=path,
+            line=line,
+            name=name,
+        )
     return words
 
 
@@ -197,7 +228,9 @@ def _csv(path: Path, text: str) -> Rows:
         # A quoted field may span lines: the reader knows on which one a row ends.
         yield from _columns(path, ((reader.line_num, row) for row in reader))
     except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}.") from error
+        raise UserError(
+            "{path}, line {line}: {error}.", path=path, line=reader.line_num, error=error
+        ) from error
 
 
 def _tsv(path: Path, text: str) -> Rows:
@@ -216,8 +249,12 @@ def _columns(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Rows:
             _need(path, number, header)
             continue
         if len(fields) != len(header):
-            raise ValueError(
-                f"{path}, line {number}: {len(fields)} columns; the first line has {len(header)}."
+            raise UserError(
+                "{path}, line {number}: {found} columns; the first line has {expected}.",
+                path=path,
+                number=number,
+                found=len(fields),
+                expected=len(header),
             )
         yield number, dict(zip(header, map(_unquoted, fields), strict=True))
 
@@ -237,11 +274,19 @@ def _json_lines(path: Path, text: str) -> Rows:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}, line {number}: it is not JSON: {line[:40]!r}.") from error
+            raise UserError(
+                "{path}, line {number}: it is not JSON: {text!r}.",
+                path=path,
+                number=number,
+                text=line[:40],
+            ) from error
         if not isinstance(row, dict):
-            raise ValueError(
-                f"{path}, line {number}: {line[:40]!r}; it must be an object with the names "
-                f"{', '.join(_COLUMNS)}."
+            raise UserError(
+                "{path}, line {number}: {text!r}; it must be an object with the names {columns}.",
+                path=path,
+                number=number,
+                text=line[:40],
+                columns=", ".join(_COLUMNS),
             )
         _need(path, number, list(row))
         yield number, row
@@ -250,7 +295,10 @@ def _json_lines(path: Path, text: str) -> Rows:
 def _need(path: Path, line: int, names: list[str]) -> None:
     for name in _COLUMNS:
         if name not in names:
-            raise ValueError(
-                f"{path}, line {line}: there is no column {name!r}; there must be "
-                f"{', '.join(_COLUMNS)}."
+            raise UserError(
+                "{path}, line {line}: there is no column {name!r}; there must be {columns}.",
+                path=path,
+                line=line,
+                name=name,
+                columns=", ".join(_COLUMNS),
             )

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bert_demo.config import Text, UserError
 from bert_demo.data import wordpiece
 from bert_demo.data.words import MASK, SPLIT_NOT, UNK, split_words
 
@@ -67,7 +68,7 @@ class Tokenizer:
         self._ids = {token: i for i, token in enumerate(self._tokens)}
         if len(self._ids) != len(self._tokens):
             twice = next(t for i, t in enumerate(self._tokens) if self._ids[t] != i)
-            raise ValueError(f"The vocabulary has the word {twice!r} more than once.")
+            raise UserError("The vocabulary has the word {word!r} more than once.", word=twice)
         names = next(
             (
                 names
@@ -77,9 +78,10 @@ class Tokenizer:
             None,
         )
         if names is None:
-            raise ValueError(
-                f"The vocabulary needs the special tokens {' '.join(SPECIAL_TOKENS)} or "
-                f"{' '.join(_HUGGING_FACE_SPECIAL_TOKENS)}."
+            raise UserError(
+                "The vocabulary needs the special tokens {ours} or {theirs}.",
+                ours=" ".join(SPECIAL_TOKENS),
+                theirs=" ".join(_HUGGING_FACE_SPECIAL_TOKENS),
             )
         self.kind = "word" if backend is None else "wordpiece"
         self.vocab_size = len(self._tokens)
@@ -99,7 +101,9 @@ class Tokenizer:
     def train_wordpiece(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
         """WordPiece vocabulary (Devlin et al. 2019) learnt from texts tokenised as WikiText is."""
         if vocab_size < 100:
-            raise ValueError(f"vocab_size is {vocab_size}; WordPiece needs at least 100 pieces.")
+            raise UserError(
+                "vocab_size is {value}; WordPiece needs at least 100 pieces.", value=vocab_size
+            )
         plain = [_INSIDE_MARK.sub(r"\1", text.replace(UNK, " ")) for text in texts]
         return cls._from_backend(wordpiece.train(plain, vocab_size, SPECIAL_TOKENS))
 
@@ -116,14 +120,18 @@ class Tokenizer:
     def load(cls, path: str | Path) -> Tokenizer:
         """Read a `tokenizer.json`, this project's or Hugging Face's.
 
-        Raises `ValueError` when it is missing, damaged or of another kind.
+        Raises `UserError` when it is missing, damaged or of another kind.
         """
         try:
             text = Path(path).read_text(encoding="utf-8")
         except OSError as error:
-            raise ValueError(f"The tokenizer {path} cannot be read: {error.strerror}.") from error
+            raise UserError(
+                "The tokenizer {path} cannot be read: {reason}.", path=path, reason=error.strerror
+            ) from error
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not a tokenizer.json; it may be damaged.") from error
+            raise UserError(
+                "{path} is not a tokenizer.json; it may be damaged.", path=path
+            ) from error
         return cls.from_json(text, str(path))
 
     @classmethod
@@ -133,10 +141,14 @@ class Tokenizer:
             model = json.loads(text)["model"]
             kind, vocabulary = model.get("type"), model["vocab"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{name} is not a tokenizer.json; it may be damaged.") from error
+            raise UserError(
+                "{name} is not a tokenizer.json; it may be damaged.", name=name
+            ) from error
         if kind not in ("WordLevel", "WordPiece"):
-            raise ValueError(
-                f"{name} holds a tokenizer of type {kind}; it must be WordLevel or WordPiece."
+            raise UserError(
+                "{name} holds a tokenizer of type {kind}; it must be WordLevel or WordPiece.",
+                name=name,
+                kind=kind,
             )
         try:
             if kind == "WordPiece":
@@ -145,7 +157,9 @@ class Tokenizer:
                 return cls._from_backend(Backend.from_str(text))
             return cls.from_words(_in_id_order(vocabulary))
         except Exception as error:  # `tokenizers` raises bare Exception for a damaged file
-            raise ValueError(f"The tokenizer {name} cannot be used: {error}") from error
+            raise UserError(
+                "The tokenizer {name} cannot be used: {error}", name=name, error=error
+            ) from error
 
     def save(self, path: str | Path) -> None:
         """Write `tokenizer.json`, which Hugging Face's `tokenizers` reads too."""
@@ -207,14 +221,16 @@ class Tokenizer:
     ) -> Encoded:
         """One text or a pair with its special tokens, at most `max_length` tokens long.
 
-        Raises `ValueError` for a text with no token in it and for an impossible `max_length`.
+        Raises `UserError` for a text with no token in it and for an impossible `max_length`.
         """
-        first = self._not_empty(text, "text" if pair is None else "first text", allow_mask)
-        second = [] if pair is None else self._not_empty(pair, "second text", allow_mask)
+        first = self._not_empty(text, Text("text" if pair is None else "first text"), allow_mask)
+        second = [] if pair is None else self._not_empty(pair, Text("second text"), allow_mask)
         specials = 2 if pair is None else 3
         least = specials + (1 if pair is None else 2)
         if max_length < least:
-            raise ValueError(f"max_length is {max_length}; it must be at least {least}.")
+            raise UserError(
+                "max_length is {value}; it must be at least {least}.", value=max_length, least=least
+            )
         room, whole = max_length - specials, len(first) + len(second)
         if pair is None:
             first = first[:room]
@@ -250,12 +266,12 @@ class Tokenizer:
         bounds -= bounds[0]  # a slice of a longer array starts later
         return _gather(table, which, bounds)
 
-    def _not_empty(self, text: str, name: str, allow_mask: bool) -> list[int]:
+    def _not_empty(self, text: str, name: Text, allow_mask: bool) -> list[int]:
         if not isinstance(text, str):
-            raise ValueError(f"The {name} is {text!r}; it must be text.")
+            raise UserError("The {name} is {value!r}; it must be text.", name=name, value=text)
         ids = self.encode(text, allow_mask=allow_mask)
         if not ids:
-            raise ValueError(f"The {name} is empty; write at least one word.")
+            raise UserError("The {name} is empty; write at least one word.", name=name)
         return ids
 
     def _raw_chunks(self, chunks: list[str], allow_mask: bool) -> list[list[int]]:
@@ -297,7 +313,7 @@ class Tokenizer:
 def _in_id_order(ids: dict[str, int]) -> list[str]:
     words = sorted(ids, key=ids.__getitem__)
     if [ids[word] for word in words] != list(range(len(words))):
-        raise ValueError("The vocabulary's ids have gaps; they must be 0, 1, 2 and so on.")
+        raise UserError("The vocabulary's ids have gaps; they must be 0, 1, 2 and so on.")
     return words
 
 
@@ -340,7 +356,7 @@ def truncate_pair_lengths(a: Any, b: Any, room: int, rule: str) -> tuple[Any, An
     section's exercise).
     """
     if room < 2:
-        raise ValueError(f"There is room for {room} tokens of the pair; it takes at least 2.")
+        raise UserError("There is room for {n} tokens of the pair; it takes at least 2.", n=room)
     a, b = np.asarray(a, np.int64), np.asarray(b, np.int64)
     total = a + b
     if rule == "longest_first":
@@ -350,6 +366,8 @@ def truncate_pair_lengths(a: Any, b: Any, room: int, rule: str) -> tuple[Any, An
         kept = (2 * a * room + total) // np.maximum(2 * total, 1)
         kept = np.clip(kept, np.minimum(a, 1), room - np.minimum(b, 1))
     else:
-        raise ValueError(f"truncation is {rule!r}; it must be one of: longest_first, ratio.")
+        raise UserError(
+            "truncation is {value!r}; it must be one of: longest_first, ratio.", value=rule
+        )
     fits = total <= room
     return np.where(fits, a, kept), np.where(fits, b, room - kept)

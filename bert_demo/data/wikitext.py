@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bert_demo.config import UserError
+
 
 @dataclass(frozen=True)
 class Paragraphs:
@@ -29,7 +31,7 @@ def read_wikitext(path: str | Path) -> Paragraphs:
     sentence, which makes no pair but counts for the vocabulary.
 
     Raises:
-        ValueError: the file is not readable or has no column "text".
+        UserError: the file is not readable or has no column "text".
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -37,7 +39,7 @@ def read_wikitext(path: str | Path) -> Paragraphs:
     try:
         lines = pq.read_table(path, columns=["text"])["text"].to_pylist()
     except (OSError, pa.ArrowException) as error:
-        raise ValueError(f"{path} is not a parquet file with a column 'text'.") from error
+        raise UserError("{path} is not a parquet file with a column 'text'.", path=path) from error
     return as_paragraphs(
         [line.strip().lower().split(" . ") for line in lines if line and " . " in line]
     )

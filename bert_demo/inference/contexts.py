@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bert_demo.config import UserError
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.predict import encode_all, encode_ids
 from bert_demo.model.bert import BertModel
@@ -43,15 +44,19 @@ def compare(
 
     A "<sep>" inside a text begins the second text of a pair. Where a text has the word more than
     once, its first occurrence counts; a word that falls apart into pieces has their mean. Layer 0
-    is the embeddings, -1 the last layer. Raises `ValueError` naming the text without the word.
+    is the embeddings, -1 the last layer. Raises `UserError` naming the text without the word.
     """
     if len(texts) < 2:
-        raise ValueError(f"Comparing takes two or more texts, not {len(texts)}.")
+        raise UserError("Comparing takes two or more texts, not {n}.", n=len(texts))
     if not word.strip() or len(word.split()) != 1:
-        raise ValueError(f"The word is {word!r}; it must be one word.")
+        raise UserError("The word is {word!r}; it must be one word.", word=word)
     last = model.config.num_hidden_layers
     if not -last - 1 <= layer <= last:
-        raise ValueError(f"layer is {layer}; it must be from 0 (the embeddings) to {last}.")
+        raise UserError(
+            "layer is {value}; it must be from 0 (the embeddings) to {last}.",
+            value=layer,
+            last=last,
+        )
     word = word.strip()
     spans = []
     pairs: list[tuple[str, str | None]] = []
@@ -84,7 +89,9 @@ def _cosines(vectors: Tensor) -> Tensor:
 def _split_pair(text: str) -> tuple[str, bool, str]:
     parts = _PAIR_MARK.split(text)
     if len(parts) > 2:
-        raise ValueError(f"The text {_short(text)!r} has more than one <sep>; a pair has one.")
+        raise UserError(
+            "The text {text!r} has more than one <sep>; a pair has one.", text=_short(text)
+        )
     return parts[0], len(parts) == 2, parts[-1]
 
 
@@ -98,12 +105,17 @@ def _find(
         span = _span(tokenizer, word, part or "")
         if span is not None:
             if start + span[1] > stop:
-                raise ValueError(
-                    f"The word {word!r} lies beyond the {len(kept)} tokens that this model reads "
-                    f"of {_short(text)!r}."
+                raise UserError(
+                    "The word {word!r} lies beyond the {limit} tokens that this model reads of "
+                    "{text!r}.",
+                    word=word,
+                    limit=len(kept),
+                    text=_short(text),
                 )
             return start + span[0], start + span[1]
-    raise ValueError(f"The text {_short(text)!r} does not have the word {word!r}.")
+    raise UserError(
+        "The text {text!r} does not have the word {word!r}.", text=_short(text), word=word
+    )
 
 
 def _span(tokenizer: Tokenizer, word: str, text: str) -> tuple[int, int] | None:

@@ -16,18 +16,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bert_demo.config import BertConfig, from_dict
+from bert_demo.config import BertConfig, Text, UserError, from_dict, listed
 from bert_demo.data.corpora import CORPORA
 from bert_demo.model import checkpoint
 from bert_demo.model.about import About, read_about
-from bert_demo.model.checkpoint import Checkpoint, CheckpointError
+from bert_demo.model.checkpoint import Checkpoint
 from bert_demo.model.metrics import ACCURACY, MLM_LOSS
 from bert_demo.model.size import count_parameters
 
 if TYPE_CHECKING:
     from bert_demo.model.bert import BertModel
 
-TASK_WORDS = {"pretraining": "pretrained", "nli": "fine-tuned", "encoder": "encoder"}
+_KINDS = {
+    "pretraining": Text("pretrained"),
+    "nli": Text("fine-tuned"),
+    "encoder": Text("encoder"),
+}
+_TRAINED = {
+    "pretraining": Text("pretrained on {corpus}, {n:,} steps"),
+    "nli": Text("fine-tuned on {corpus}, {n:,} steps"),
+}
+_UNTRAINED = {
+    "pretraining": Text("pretrained on {corpus}, not trained yet"),
+    "nli": Text("fine-tuned on {corpus}, not trained yet"),
+}
 
 _ID = re.compile(r"([a-z]+)/([A-Za-z0-9][A-Za-z0-9._-]{0,99})", re.ASCII)
 _MOST_MODELS = 6
@@ -55,31 +67,34 @@ class Entry:
         return self.about.corpus if self.about.corpus in CORPORA else None
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Text:
         """Its task in a word: "pretrained"."""
-        return TASK_WORDS[self.task]
+        return _KINDS[self.task]
 
     @property
-    def size(self) -> str:
+    def size(self) -> Text:
         """Its shape in words: "2 layers of 128, 0.7 million parameters"."""
         layers = self.config.num_hidden_layers
-        return (
-            f"{layers} {'layer' if layers == 1 else 'layers'} of {self.config.hidden_size}, "
-            f"{self._millions} million parameters"
+        return Text(
+            "{n} layer of {width}, {millions} million parameters"
+            if layers == 1
+            else "{n} layers of {width}, {millions} million parameters",
+            n=layers,
+            width=self.config.hidden_size,
+            millions=self._millions,
         )
 
     @property
-    def origin(self) -> str:
+    def origin(self) -> Text:
         """What was done to it: "pretrained on Crane World, 84 steps"."""
-        words = self.kind
-        if self.corpus is not None:
-            words += f" on {CORPORA[self.corpus].title}"
-        elif self.about.imported is not None:
-            words += f", imported from {self.about.imported}"
-        step = self.about.step
-        if self.corpus is not None:
-            words += ", not trained yet" if step is None else f", {step:,} steps"
-        return words
+        if self.corpus is not None and self.task in _TRAINED:
+            title, step = CORPORA[self.corpus].title, self.about.step
+            if step is not None:
+                return Text(_TRAINED[self.task], corpus=title, n=step)
+            return Text(_UNTRAINED[self.task], corpus=title)
+        if self.about.imported is not None:
+            return listed([self.kind, Text("imported from {source}", source=self.about.imported)])
+        return self.kind
 
     @property
     def accuracy(self) -> tuple[float, int, str] | None:
@@ -92,26 +107,32 @@ class Entry:
         return None
 
     @property
-    def score(self) -> str:
+    def score(self) -> Text:
         """How good it was when it was last measured, in a sentence; empty where unknown."""
         if self.task == "nli":
             if self.accuracy is None:
-                return ""
+                return Text("")
             accuracy, n, split = self.accuracy
-            return f"{split.capitalize()} accuracy {accuracy:.1%} on {n:,} pairs."
-        loss = self._loss
-        return "" if loss is None else f"Validation masked-LM loss {loss:.2f}."
+            return Text(
+                "{split} accuracy {accuracy:.1%} on {n:,} pairs.",
+                split=Text("Test" if split == "test" else "Validation"),
+                accuracy=accuracy,
+                n=n,
+            )
+        if self._loss is None:
+            return Text("")
+        return Text("Validation masked-LM loss {loss:.2f}.", loss=self._loss)
 
     @property
     def facts(self) -> list[str]:
         """What a menu says of it: "pretrained", "Crane World", "loss 1.34", "0.7 M"."""
-        facts = [self.kind]
+        facts: list[str] = [self.kind]
         if self.corpus is not None:
             facts.append(CORPORA[self.corpus].title)
         if self.accuracy is not None:
             facts.append(f"{self.accuracy[0]:.1%}")
         elif self._loss is not None:
-            facts.append(f"loss {self._loss:.2f}")
+            facts.append(Text("loss {loss:.2f}", loss=self._loss))
         return [*facts, f"{self._millions} M"]
 
     @property
@@ -157,22 +178,24 @@ class ModelShelf:
         return [entry for entry in found if task in (None, entry.task)]
 
     def entry(self, model_id: str) -> Entry:
-        """The description of one model; `ValueError` if there is none of this id."""
+        """The description of one model; `UserError` if there is none of this id."""
         kind, name = self._parts(model_id)
         found = self._entry(kind, name)
         if found is None:
-            raise ValueError(f"There is no model {model_id!r} here; choose one from the list.")
+            raise UserError(
+                "There is no model {model!r} here; choose one from the list.", model=model_id
+            )
         return found
 
     def folder(self, model_id: str) -> Path:
-        """Where the model is; `ValueError` if there is none of this id."""
+        """Where the model is; `UserError` if there is none of this id."""
         self.entry(model_id)
         return self._folder(*self._parts(model_id))
 
     def load(self, model_id: str) -> Checkpoint:
         """The model, its tokenizer and its configuration, on the CPU.
 
-        Everybody gets the same objects: do not change them. Raises `ValueError` for an id that
+        Everybody gets the same objects: do not change them. Raises `UserError` for an id that
         is not on the shelf and `CheckpointError` for files that cannot be read.
         """
         folder = self.folder(model_id)
@@ -227,7 +250,9 @@ class ModelShelf:
     def _parts(self, model_id: str) -> tuple[str, str]:
         match = _ID.fullmatch(model_id) if isinstance(model_id, str) else None
         if match is None or match[1] not in self._folders:
-            raise ValueError(f"{model_id!r} is not a model's name; choose one from the list.")
+            raise UserError(
+                "{model!r} is not a model's name; choose one from the list.", model=model_id
+            )
         return match[1], match[2]
 
     def _folder(self, kind: str, name: str) -> Path:
@@ -264,7 +289,7 @@ def _describe(model_id: str, folder: Path, run: Path, changed: float) -> Entry |
     try:
         stored = checkpoint.read_config(folder)
         config: BertConfig = from_dict(BertConfig, stored["model"])
-    except (CheckpointError, ValueError):
+    except UserError:
         return None
     parameters = count_parameters(config, stored["task"])
     title = model_id.split("/")[1]

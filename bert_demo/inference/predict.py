@@ -1,7 +1,7 @@
 """What a trained model can do: token vectors, blanks, verdicts, scores.
 
 Every function takes a model and its tokenizer as `bert_demo.load` gives them, switches dropout
-off while it works, and raises `ValueError` with one sentence for a text or a model that it
+off while it works, and raises `UserError` with one sentence for a text or a model that it
 cannot use. A text longer than the model reads is cut, and the result says by how many tokens.
 Letters: L tokens of one text, H hidden size.
 """
@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bert_demo.config import LABELS
+from bert_demo.config import LABELS, Text, UserError
 from bert_demo.data.batches import NliBatches
 from bert_demo.data.packing import pack, unpack
 from bert_demo.data.tokenizer import Encoded, Tokenizer
@@ -112,17 +112,20 @@ def fill_mask(
     listed.
     """
     if model.task != "pretraining":
-        why = "was fine-tuned" if model.task == "nli" else "has no masked-LM head"
-        raise ValueError(f"This model {why} and cannot fill blanks; use a pretrained one.")
+        why = Text("was fine-tuned" if model.task == "nli" else "has no masked-LM head")
+        raise UserError("This model {why} and cannot fill blanks; use a pretrained one.", why=why)
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-        raise ValueError(f"top is {top!r}; it must be a whole number of at least 1.")
+        raise UserError("top is {value!r}; it must be a whole number of at least 1.", value=top)
     encoded = encode_ids(model, tokenizer, text, None)
     places = [i for i, token in enumerate(encoded.input_ids) if token == tokenizer.mask_id]
     if not places:
-        cut = f" within the {len(encoded.input_ids) - 2} tokens that this model reads"
-        raise ValueError(
-            f"The text has no blank{cut if encoded.truncated else ''}; write <mask> for each one."
-        )
+        if encoded.truncated:
+            raise UserError(
+                "The text has no blank within the {limit} tokens that this model reads; write "
+                "<mask> for each one.",
+                limit=len(encoded.input_ids) - 2,
+            )
+        raise UserError("The text has no blank; write <mask> for each one.")
     with _inference(model):
         batch = pack([(encoded.input_ids, encoded.token_type_ids)]).to(model.device)
         vectors = model(batch, torch.tensor(places, device=model.device))
@@ -188,7 +191,7 @@ def evaluate(
     """
     _check_classifier(model)
     if not len(data.labels):
-        raise ValueError("There are no labelled pairs to evaluate on.")
+        raise UserError("There are no labelled pairs to evaluate on.")
     begin = time.perf_counter()
     batches = whole_pairs(model, tokenizer, data, truncation=truncation)
     count = len(data.labels)
@@ -265,7 +268,7 @@ def _is_unknown(tokenizer: Tokenizer, word: str) -> bool:
 def encode_ids(model: BertModel, tokenizer: Tokenizer, text: str, pair: str | None) -> Encoded:
     """The ids of a text or pair, cut to what the model reads."""
     if pair is not None and model.config.type_vocab_size < 2:
-        raise ValueError("This model knows one segment only, so it cannot read a pair of texts.")
+        raise UserError("This model knows one segment only, so it cannot read a pair of texts.")
     return tokenizer.encode_pair(text, pair, max_length=model.config.max_position_embeddings)
 
 
@@ -279,7 +282,7 @@ def _without_premise(model: BertModel, tokenizer: Tokenizer, hypothesis: str) ->
 
 def _check_classifier(model: BertModel) -> None:
     if model.task != "nli":
-        raise ValueError("This model has no classifier yet; fine-tune it first.")
+        raise UserError("This model has no classifier yet; fine-tune it first.")
 
 
 def _batches(lengths: Sequence[int] | npt.NDArray[np.int64]) -> Iterator[list[int]]:

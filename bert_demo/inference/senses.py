@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA
+from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA, UserError
 from bert_demo.data.corpora import CORPORA, CorpusUnavailable, locate
 from bert_demo.data.tokenizer import Tokenizer
 
@@ -53,16 +53,18 @@ def sense_separation(vectors: npt.ArrayLike, senses: Sequence[str]) -> Separatio
 
     Without the subtraction all cosines are high, whatever the words mean: contextual vectors
     share a direction (Ethayarajh 2019). `vectors` is (n, H), `senses` has n names. Raises
-    `ValueError` unless there are two senses, one of them with two contexts.
+    `UserError` unless there are two senses, one of them with two contexts.
     """
     x = np.asarray(vectors, dtype=np.float64)
     if x.ndim != 2 or len(x) != len(senses):
-        raise ValueError(f"{len(senses)} senses do not fit vectors of shape {x.shape}.")
+        raise UserError(
+            "{n} senses do not fit vectors of shape {shape}.", n=len(senses), shape=x.shape
+        )
     names = np.asarray(senses)
     same = names[:, None] == names[None, :]
     above = np.triu(np.ones_like(same), 1)
     if not (same & above).any() or not (~same & above).any():
-        raise ValueError(
+        raise UserError(
             "Sense separation needs at least two senses, one of them with two or more contexts."
         )
     centred = x - x.mean(0)

@@ -16,6 +16,7 @@ from bert_demo.config import (
     NEW_MODEL_SETTINGS,
     BertConfig,
     RunConfig,
+    UserError,
     command_line,
     from_dict,
 )
@@ -57,8 +58,10 @@ def model_card(folder: str | Path, *, notes: Sequence[str] = (), usage: str | No
     task, about = stored["task"], read_about(stored)
     try:
         config: BertConfig = from_dict(BertConfig, stored["model"])
-    except ValueError as error:
-        raise checkpoint.CheckpointError(f"{folder} is damaged: {error}") from error
+    except UserError as error:
+        raise checkpoint.CheckpointError(
+            "{folder} is damaged: {error}", folder=folder, error=error
+        ) from error
     run = about.run
     corpora = [] if run is None else _corpora(run.corpus)
     sections = [
@@ -122,7 +125,7 @@ def _vocabulary(path: Path) -> str:
     try:
         kind = json.loads(path.read_text(encoding="utf-8"))["model"]["type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise checkpoint.CheckpointError(f"{path} is missing or damaged.") from error
+        raise checkpoint.CheckpointError("{path} is missing or damaged.", path=path) from error
     return "pieces of words (WordPiece)" if kind == "WordPiece" else "whole words"
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bert_demo.config import BertConfig
+from bert_demo.config import BertConfig, UserError
 from bert_demo.data.download import download, is_web_page
 from bert_demo.data.files import cache_dir
 from bert_demo.data.tokenizer import Tokenizer
@@ -73,7 +73,7 @@ def import_d2l(
         were decided, in words), `parameters`, `vocab_size`, `source`, `out`.
 
     Raises:
-        ValueError: a source that is missing, damaged, dangerous or not the book's; heads that
+        UserError: a source that is missing, damaged, dangerous or not the book's; heads that
             do not divide the hidden size; a folder that cannot be written.
     """
     checkpoint.check_writable(out, overwrite=overwrite)
@@ -86,24 +86,35 @@ def import_d2l(
     heads, reason = _heads(sizes["hidden_size"], [*names, str(source)], num_attention_heads)
     try:
         config = BertConfig(**sizes, num_attention_heads=heads)
-    except ValueError as error:
-        raise ValueError(
-            f"{path.name} cannot be imported: {error} ({heads} heads: {reason}; "
-            f"--num-attention-heads sets another number)"
+    except UserError as error:
+        raise UserError(
+            "{file} cannot be imported: {error} ({heads} heads: {reason}; "
+            "--num-attention-heads sets another number)",
+            file=path.name,
+            error=error,
+            heads=heads,
+            reason=reason,
         ) from error
     tokenizer = Tokenizer.from_words(words)
     if tokenizer.vocab_size != config.vocab_size:
-        raise ValueError(
-            f"{path.name} has {tokenizer.vocab_size:,} words in {VOCABULARY} but weights for "
-            f"{config.vocab_size:,}."
+        raise UserError(
+            "{file} has {n:,} words in {vocabulary} but weights for {rows:,}.",
+            file=path.name,
+            n=tokenizer.vocab_size,
+            vocabulary=VOCABULARY,
+            rows=config.vocab_size,
         )
     model = unfilled_model(config, "pretraining")
     weights = _renamed(state, config.num_hidden_layers, path)
     for name, expected in model.state_dict().items():
         if weights[name].shape != expected.shape:
-            raise ValueError(
-                f"{path.name} is not a BERT of the book: {name} is {tuple(weights[name].shape)}, "
-                f"{tuple(expected.shape)} would fit the rest."
+            raise UserError(
+                "{file} is not a BERT of the book: {name} is {shape}, {expected} would fit the "
+                "rest.",
+                file=path.name,
+                name=name,
+                shape=tuple(weights[name].shape),
+                expected=tuple(expected.shape),
             )
     model.load_state_dict(weights, assign=True)
     report = {
@@ -124,9 +135,10 @@ def _find(source: str | Path) -> Path:
         return path
     book = BOOK_MODELS.get(str(source))
     if book is None:
-        raise ValueError(
-            f"There is no {source}; give the book's zip, its unpacked folder, or one of: "
-            f"{', '.join(BOOK_MODELS)}."
+        raise UserError(
+            "There is no {source}; give the book's zip, its unpacked folder, or one of: {choices}.",
+            source=source,
+            choices=", ".join(BOOK_MODELS),
         )
     kept = cache_dir() / "d2l" / f"{source}.torch.zip"
     return download(book.url(str(source)), kept, sha1=book.sha1)
@@ -139,20 +151,25 @@ def _read(path: Path) -> tuple[list[str], bytes, bytes]:
             return _read_zip(path)
         found = [_only(path.rglob(name), name, path) for name in (VOCABULARY, PARAMETERS)]
         if sum(file.stat().st_size for file in found) > untrusted.MAX_BYTES:
-            raise ValueError(
-                f"{path} is larger than {untrusted.MAX_BYTES >> 30} GB; it is not the book's."
+            raise UserError(
+                "{path} is larger than {limit} GB; it is not the book's.",
+                path=path,
+                limit=untrusted.MAX_BYTES >> 30,
             )
         words, parameters = (file.read_bytes() for file in found)
         return [path.resolve().name, found[1].resolve().parent.name], words, parameters
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise UserError(
+            "{path} cannot be read: {reason}.", path=path, reason=error.strerror or error
+        ) from error
 
 
 def _read_zip(path: Path) -> tuple[list[str], bytes, bytes]:
     with path.open("rb") as file:
         if is_web_page(file.read(512)):
-            raise ValueError(
-                f"{path} is a web page, not a zip; the download went wrong, so fetch it again."
+            raise UserError(
+                "{path} is a web page, not a zip; the download went wrong, so fetch it again.",
+                path=path,
             )
     try:
         with zipfile.ZipFile(path) as archive:
@@ -165,14 +182,21 @@ def _read_zip(path: Path) -> tuple[list[str], bytes, bytes]:
             words, parameters = (archive.read(item) for item in found)
             return [path.name, PurePosixPath(found[1].filename).parent.name], words, parameters
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise ValueError(f"{path} is not a zip file, or it is damaged ({error}).") from error
+        raise UserError(
+            "{path} is not a zip file, or it is damaged ({error}).", path=path, error=error
+        ) from error
 
 
 def _only(found: Iterable[Any], name: str, path: Path) -> Any:
     files = list(found)
     if len(files) != 1:
         number = "no" if not files else "more than one"
-        raise ValueError(f"{path} has {number} {name}; it is not one of the book's checkpoints.")
+        raise UserError(
+            "{path} has {number} {name}; it is not one of the book's checkpoints.",
+            path=path,
+            number=number,
+            name=name,
+        )
     return files[0]
 
 
@@ -180,9 +204,13 @@ def _words(content: bytes, path: Path) -> list[str]:
     try:
         words = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{VOCABULARY} in {path} is damaged: it is not valid JSON.") from error
+        raise UserError(
+            "{file} in {path} is damaged: it is not valid JSON.",
+            file=VOCABULARY,
+            path=path,
+        ) from error
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ValueError(f"{VOCABULARY} in {path} must be a list of words.")
+        raise UserError("{file} in {path} must be a list of words.", file=VOCABULARY, path=path)
     return words
 
 
@@ -201,7 +229,12 @@ def _sizes(state: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
         value = state.get(name)
         if value is None or value.dim() != dimensions:
             problem = "is missing" if value is None else f"has the shape {tuple(value.shape)}"
-            raise ValueError(f"{path} is not a BERT of the book: {name} {problem}.")
+            raise UserError(
+                "{path} is not a BERT of the book: {name} {problem}.",
+                path=path,
+                name=name,
+                problem=problem,
+            )
         return tuple(value.shape)
 
     vocab_size, hidden_size = shape("encoder.token_embedding.weight", 2)
@@ -231,7 +264,9 @@ def _renamed(state: Mapping[str, Tensor], layers: int, path: Path) -> dict[str, 
 
     def take(name: str) -> Tensor:
         if name not in left:
-            raise ValueError(f"{path} is not a BERT of the book: {name} is missing.")
+            raise UserError(
+                "{path} is not a BERT of the book: {name} is missing.", path=path, name=name
+            )
         return left.pop(name)
 
     modules = {
@@ -259,11 +294,17 @@ def _renamed(state: Mapping[str, Tensor], layers: int, path: Path) -> dict[str, 
         for kind in ("weight", "bias"):
             parts = [take(f"{theirs}.attention.W_{letter}.{kind}") for letter in "qkv"]
             if len({part.shape for part in parts}) != 1:
-                raise ValueError(f"{path} is not a BERT of the book: {theirs} has odd shapes.")
+                raise UserError(
+                    "{path} is not a BERT of the book: {theirs} has odd shapes.",
+                    path=path,
+                    theirs=theirs,
+                )
             weights[f"{ours}.qkv.{kind}"] = torch.stack(parts).flatten(0, 1)
     for own, book in modules.items():
         for kind in ("weight", "bias"):
             weights[f"{own}.{kind}"] = take(f"{book}.{kind}")
     if left:
-        raise ValueError(f"{path} is not a BERT of the book: it has an unknown {min(left)}.")
+        raise UserError(
+            "{path} is not a BERT of the book: it has an unknown {part}.", path=path, part=min(left)
+        )
     return weights

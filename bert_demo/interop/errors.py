@@ -11,16 +11,17 @@ from huggingface_hub import constants, get_session, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OIDCError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+from bert_demo.config import Text, UserError
 from bert_demo.data.download import reachable
 from bert_demo.data.hub import is_offline
 
-LOG_IN = "run `hf auth login` with a token that may write, and try again"
+LOG_IN = Text("run `hf auth login` with a token that may write, and try again")
 
 SILENCE_SECONDS = 30.0
 """Longest wait for a server that has accepted and says nothing; the client has no limit itself."""
 
 
-class HubFailure(ValueError):  # noqa: N818 (said to people, who know no other word)
+class HubFailure(UserError):  # noqa: N818 (said to people, who know no other word)
     """Nothing was published or fetched; the message is one sentence with the reason."""
 
 
@@ -30,8 +31,9 @@ def check_name(repo_id: str) -> None:
         validate_repo_id(repo_id)
     except HFValidationError:
         raise HubFailure(
-            f"{repo_id!r} is not a repository's name; it must look like owner/name, of letters "
-            "and digits, with -, _ or . between them."
+            "{name!r} is not a repository's name; it must look like owner/name, of letters and "
+            "digits, with -, _ or . between them.",
+            name=repo_id,
         ) from None
 
 
@@ -48,16 +50,19 @@ def in_words(repo_id: str, token: str | None, *, reading: bool = False) -> Itera
     """Turn what the Hub or its client raises into a `HubFailure`; errors of the disk pass."""
     nothing = _nothing(reading)
     if is_offline():
-        raise HubFailure(f"HF_HUB_OFFLINE is set, so {nothing}; unset it and try again.")
+        raise HubFailure(
+            "HF_HUB_OFFLINE is set, so {nothing}; unset it and try again.", nothing=nothing
+        )
     if not reachable(constants.ENDPOINT):
         raise HubFailure(
-            f"The Hub cannot be reached, so {nothing}; try again when this computer is online."
+            "The Hub cannot be reached, so {nothing}; try again when this computer is online.",
+            nothing=nothing,
         )
     session = get_session()
     before, session.timeout = session.timeout, httpx2.Timeout(SILENCE_SECONDS)
     try:
         yield
-    except HubFailure:
+    except UserError:
         raise
     except (HfHubHTTPError, httpx2.HTTPError, RuntimeError, ValueError) as error:
         # The client wraps what befalls a large file.
@@ -67,54 +72,67 @@ def in_words(repo_id: str, token: str | None, *, reading: bool = False) -> Itera
         session.timeout = before
 
 
-def _sentence(error: BaseException, repo_id: str, token: str | None, reading: bool) -> str:
+def _sentence(error: BaseException, repo_id: str, token: str | None, reading: bool) -> Text:
+    nothing = _nothing(reading)
     if isinstance(error, HfHubHTTPError):
         return _answer(error, repo_id, token, reading)
     if isinstance(error, httpx2.TimeoutException):
-        return f"The Hub does not answer, so {_nothing(reading)}; try again later."
+        return Text("The Hub does not answer, so {nothing}; try again later.", nothing=nothing)
     if isinstance(error, httpx2.HTTPError):
-        return f"The connection to the Hub broke, so {_nothing(reading)}; try again."
+        return Text("The connection to the Hub broke, so {nothing}; try again.", nothing=nothing)
     if isinstance(error, json.JSONDecodeError):
-        return (
-            "What answers is not the Hub (perhaps the network's login page), so "
-            f"{_nothing(reading)}."
+        return Text(
+            "What answers is not the Hub (perhaps the network's login page), so {nothing}.",
+            nothing=nothing,
         )
-    return f"The Hub's client failed ({_safe(str(error), token)}), so {_nothing(reading)}."
+    reason = _safe(str(error), token)
+    return Text("The Hub's client failed ({reason}), so {nothing}.", reason=reason, nothing=nothing)
 
 
-def _answer(error: HfHubHTTPError, repo_id: str, token: str | None, reading: bool) -> str:
+def _answer(error: HfHubHTTPError, repo_id: str, token: str | None, reading: bool) -> Text:
     """What a status means for who reads, or for who publishes."""
-    status, nothing = error.response.status_code, _nothing(reading)
-    owner = repo_id.partition("/")[0]
+    status = error.response.status_code
+    values = {
+        "repo": repo_id,
+        "owner": repo_id.partition("/")[0],
+        "status": status,
+        "nothing": _nothing(reading),
+        "private": Text("your login may not see it" if token else "you are not logged in"),
+        "log_in": LOG_IN,
+        "reason": _safe(error.server_message or "no reason given", token),
+    }
     if reading and status in (401, 404):
-        private = "your login may not see it" if token else "you are not logged in"
-        return f"The Hub has no {repo_id}, or it is private and {private}."
+        return Text("The Hub has no {repo}, or it is private and {private}.", **values)
     if reading and status == 403:
-        return f"The Hub does not let you read {repo_id}; ask its owner."
+        return Text("The Hub does not let you read {repo}; ask its owner.", **values)
     if status == 401:
-        return (
-            f"The Hub does not accept your login, so {nothing}; {LOG_IN} (where HF_TOKEN is set, "
-            "it comes first)."
+        return Text(
+            "The Hub does not accept your login, so {nothing}; {log_in} (where HF_TOKEN is set, "
+            "it comes first).",
+            **values,
         )
     if status == 403:
-        return (
-            f"Your login may not write to {repo_id}, so {nothing}; it needs a token that may "
-            f"write, and {owner!r} must be you or an organisation of yours."
+        return Text(
+            "Your login may not write to {repo}, so {nothing}; it needs a token that may write, "
+            "and {owner!r} must be you or an organisation of yours.",
+            **values,
         )
     if status == 404:
-        return f"The Hub knows no {repo_id} that you could write to, so {nothing}."
+        return Text("The Hub knows no {repo} that you could write to, so {nothing}.", **values)
     if status in (409, 412):
-        return f"{repo_id} is being changed by somebody else, so {nothing}; try again."
+        return Text("{repo} is being changed by somebody else, so {nothing}; try again.", **values)
     if status == 429:
-        return f"The Hub asks for a pause, so {nothing}; try again in some minutes."
+        return Text("The Hub asks for a pause, so {nothing}; try again in some minutes.", **values)
     if status >= 500:
-        return f"The Hub has trouble of its own (it answered {status}), so {nothing}; try later."
-    said = _safe(error.server_message or "no reason given", token)
-    return f"The Hub refuses with {status} ({said}), so {nothing}."
+        return Text(
+            "The Hub has trouble of its own (it answered {status}), so {nothing}; try later.",
+            **values,
+        )
+    return Text("The Hub refuses with {status} ({reason}), so {nothing}.", **values)
 
 
-def _nothing(reading: bool) -> str:
-    return "nothing was fetched" if reading else "nothing was published"
+def _nothing(reading: bool) -> Text:
+    return Text("nothing was fetched" if reading else "nothing was published")
 
 
 def _safe(text: str, token: str | None) -> str:

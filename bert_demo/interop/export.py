@@ -17,8 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bert_demo import __version__
-from bert_demo.config import LABELS, BertConfig
+from bert_demo.config import LABELS, VERSION, BertConfig, UserError
 from bert_demo.data.files import (
     CheckpointError,
     explained,
@@ -97,17 +96,18 @@ def export_hf(folder: str | Path, out: str | Path, *, overwrite: bool = False) -
         (sentences on what is not the same there), `out`.
 
     Raises:
-        ValueError: a model of the book's architecture, which `transformers` does not have.
+        UserError: a model of the book's architecture, which `transformers` does not have.
         CheckpointError: `folder` holds no checkpoint that loads, or `out` cannot be written.
     """
     target = writers_path(out)
     _check_target(target, overwrite)
     model, tokenizer, config = checkpoint.load(folder)
     if not config.embedding_layer_norm:
-        raise ValueError(
-            f"{folder} has the book's architecture, with no LayerNorm after the embeddings, which "
-            f"Hugging Face's BERT cannot do without; only models of the recommended recipe can be "
-            f"exported."
+        raise UserError(
+            "{folder} has the book's architecture, with no LayerNorm after the embeddings, "
+            "which Hugging Face's BERT cannot do without; only models of the recommended "
+            "recipe can be exported.",
+            folder=folder,
         )
     notes = [_WHOLE_WORDS] if tokenizer.kind == "word" else []
     notes += _about_new_parts(read_about(checkpoint.read_config(folder)))
@@ -137,7 +137,7 @@ def _check_target(target: Path, overwrite: bool) -> None:
         if not target.exists():
             return
         if not target.is_dir():
-            raise CheckpointError(f"{target} is a file; an export needs a folder.")
+            raise CheckpointError("{target} is a file; an export needs a folder.", target=target)
         if is_empty(target):
             return
         try:
@@ -146,11 +146,13 @@ def _check_target(target: Path, overwrite: bool) -> None:
             earlier = False
         if not earlier:
             raise CheckpointError(
-                f"{target} exists and is not an export that can be replaced; give a new folder."
+                "{target} exists and is not an export that can be replaced; give a new folder.",
+                target=target,
             )
         if not overwrite:
             raise CheckpointError(
-                f"{target} holds an export already; give another folder, or --overwrite."
+                "{target} holds an export already; give another folder, or --overwrite.",
+                target=target,
             )
 
 
@@ -163,7 +165,7 @@ def _config(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
         "initializer_range": model.config.initializer_range or 0.02,
         "pad_token_id": tokenizer.pad_id,
         "dtype": "float32",
-        _MARK: __version__,
+        _MARK: VERSION,
     }
     if model.task == "nli":
         values["problem_type"] = "single_label_classification"

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bert_demo.config import LABELS, BertConfig
+from bert_demo.config import LABELS, BertConfig, Text, UserError
 from bert_demo.data import wordpiece
 from bert_demo.data.tokenizer import UNK, Tokenizer
 from bert_demo.interop import names
@@ -84,7 +84,7 @@ def import_hf(
         `revision` (the Hub's commit, or None), `out`.
 
     Raises:
-        ValueError: no such source; no network; a model that is not a BERT; files that are
+        UserError: no such source; no network; a model that is not a BERT; files that are
             missing, damaged or dangerous; a folder that cannot be written.
     """
     checkpoint.check_writable(out, overwrite=overwrite)
@@ -94,22 +94,28 @@ def import_hf(
     tokenizer = _tokenizer(files)
     state = names.modern(files.weights())
     if progress is not None:
-        progress("Making the checkpoint", None)
+        progress(Text("Making the checkpoint"), None)
     labels = _label_order(theirs) if "classifier.weight" in state else None
     task = _task(state, labels)
     config = _config(theirs, state, task, files.name)
     if tokenizer.vocab_size > config.vocab_size:
-        raise ValueError(
-            f"{files.name} has {tokenizer.vocab_size:,} tokens but weights for "
-            f"{config.vocab_size:,}."
+        raise UserError(
+            "{source} has {n:,} tokens but weights for {rows:,}.",
+            source=files.name,
+            n=tokenizer.vocab_size,
+            rows=config.vocab_size,
         )
     weights, untrained = _renamed(state, config, task, files.name)
     model = unfilled_model(config, task)
     for name, expected in model.state_dict().items():
         if weights[name].shape != expected.shape:
-            raise ValueError(
-                f"{files.name} does not fit its config.json: {name} is "
-                f"{tuple(weights[name].shape)}, it should be {tuple(expected.shape)}."
+            raise UserError(
+                "{source} does not fit its config.json: {part} is {shape}, it should be "
+                "{expected}.",
+                source=files.name,
+                part=name,
+                shape=tuple(weights[name].shape),
+                expected=tuple(expected.shape),
             )
     if task == "nli":
         for name in ("classifier.weight", "classifier.bias"):
@@ -136,21 +142,29 @@ def import_hf(
 def _check_kind(theirs: Mapping[str, Any], source: str) -> None:
     """Refuse what is not a BERT, or one that computes something else."""
     if checkpoint.is_own(theirs):
-        raise ValueError(f"{source} is a checkpoint of bert_demo already; use it as it is.")
+        raise UserError(
+            "{source} is a checkpoint of bert_demo already; use it as it is.", source=source
+        )
     kind, built = theirs.get("model_type"), theirs.get("architectures")
     first = str(built[0]) if isinstance(built, list) and built else None
     if kind is None and first is not None and not re.match("Bert(Model|For|LMHead)", first):
         kind = first
     if kind not in (None, "bert"):
         title = _TITLES.get(str(kind), str(kind))
-        raise ValueError(f"{source} is a model of the kind {title}, not a BERT.")
+        raise UserError(
+            "{source} is a model of the kind {kind}, not a BERT.", source=source, kind=title
+        )
     if theirs.get("is_decoder") or theirs.get("add_cross_attention"):
-        raise ValueError(f"{source} is a BERT made into a decoder, which reads only to the left.")
+        raise UserError(
+            "{source} is a BERT made into a decoder, which reads only to the left.", source=source
+        )
     positions = theirs.get("position_embedding_type", "absolute")
     if positions != "absolute":
-        raise ValueError(
-            f"{source} has position embeddings of the type {positions!r}; only 'absolute', BERT's "
-            f"own, can be read."
+        raise UserError(
+            "{source} has position embeddings of the type {positions!r}; only 'absolute', "
+            "BERT's own, can be read.",
+            source=source,
+            positions=positions,
         )
 
 
@@ -164,8 +178,10 @@ def _config(
         tied = tied and torch.equal(table, decoder)
     try:
         return BertConfig(**values, embedding_layer_norm=True, tie_word_embeddings=tied)
-    except ValueError as error:
-        raise ValueError(f"{source} cannot be imported: {error}") from error
+    except UserError as error:
+        raise UserError(
+            "{source} cannot be imported: {error}", source=source, error=error
+        ) from error
 
 
 def _label_order(theirs: Mapping[str, Any]) -> list[int] | None:
@@ -191,7 +207,9 @@ def _renamed(
 
     def take(name: str) -> Tensor:
         if name not in state:
-            raise ValueError(f"{source} is not a whole BERT: {name} is missing.")
+            raise UserError(
+                "{source} is not a whole BERT: {part} is missing.", source=source, part=name
+            )
         return state.pop(name)
 
     layers, hidden = config.num_hidden_layers, config.hidden_size
@@ -212,11 +230,19 @@ def _renamed(
     for ours, parts in names.qkv(layers).items():
         values = [take(part) for part in parts]
         if len({value.shape for value in values}) != 1:
-            raise ValueError(f"{source} is not a whole BERT: {parts[0]} has an odd shape.")
+            raise UserError(
+                "{source} is not a whole BERT: {part} has an odd shape.",
+                source=source,
+                part=parts[0],
+            )
         weights[ours] = torch.stack(values).flatten(0, 1)
     unknown = [name for name in state if name.startswith(_ENCODER)]
     if unknown:
-        raise ValueError(f"{source} is not a plain BERT: it has an unknown {min(unknown)}.")
+        raise UserError(
+            "{source} is not a plain BERT: it has an unknown {part}.",
+            source=source,
+            part=min(unknown),
+        )
     return weights, untrained
 
 
@@ -227,7 +253,9 @@ def _tokenizer(files: ModelFiles) -> Tokenizer:
     if name == "tokenizer.json":
         tokenizer = Tokenizer.from_json(text, where)
         if tokenizer.kind == "word" and tokenizer.tokens([tokenizer.unk_id]) != [UNK]:
-            raise ValueError(f"{where} has whole words, not WordPiece; no BERT reads those.")
+            raise UserError(
+                "{where} has whole words, not WordPiece; no BERT reads those.", where=where
+            )
         return tokenizer
     rules: Mapping[str, Any] = {}
     if files.find("tokenizer_config.json") is not None:
@@ -235,8 +263,10 @@ def _tokenizer(files: ModelFiles) -> Tokenizer:
     lines = text.removesuffix("\n").split("\n")
     vocabulary = {piece: number for number, piece in enumerate(lines)}
     if len(vocabulary) != len(lines):
-        raise ValueError(
-            f"{where} is damaged: it has {len(lines) - len(vocabulary):,} lines twice."
+        raise UserError(
+            "{where} is damaged: it has {n:,} lines twice.",
+            where=where,
+            n=len(lines) - len(vocabulary),
         )
     backend = wordpiece.bert_style(
         vocabulary,

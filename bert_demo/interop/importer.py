@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from bert_demo.config import UserError
 from bert_demo.model import checkpoint
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Importer:
         folder of this computer, for whoever types may be far from it.
 
         Raises:
-            ValueError: not a repository's name; here already; another model is being fetched; and
+            UserError: not a repository's name; here already; another model is being fetched; and
                 all that `fetch` and `import_hf` raise.
         """
         # Imported here because it takes its time, and a page that starts needs none of it.
@@ -45,9 +46,11 @@ class Importer:
         repo = repo_id(typed)
         name = repo.replace("/", "--")
         if (self.folder / name).exists():
-            raise ValueError(f"{repo} is here already; find it in the menus of models.")
+            raise UserError("{repo} is here already; find it in the menus of models.", repo=repo)
         if not self._busy.acquire(blocking=False):
-            raise ValueError(f"{self._what} is being fetched right now; try again when it is here.")
+            raise UserError(
+                "{repo} is being fetched right now; try again when it is here.", repo=self._what
+            )
         try:
             self._what = repo
             config = ModelFiles(repo, progress, only_hub=True).json("config.json")
@@ -64,27 +67,32 @@ class Importer:
         return name
 
     def remove(self, name: str) -> None:
-        """Delete a model that was fetched; `ValueError` if there is none of this name."""
+        """Delete a model that was fetched; `UserError` if there is none of this name."""
         folder = self.folder / name
         if not _REPO.fullmatch(name) or "/" in name or not folder.is_dir():
-            raise ValueError(f"There is no fetched model {name[:_LONGEST]!r} here.")
+            raise UserError("There is no fetched model {name!r} here.", name=name[:_LONGEST])
         away = self.folder / f".deleted-{secrets.token_hex(8)}"
         try:
             folder.rename(away)
         except OSError as error:
-            raise ValueError(f"{folder} cannot be deleted: {error.strerror or error}.") from error
+            raise UserError(
+                "{folder} cannot be deleted: {reason}.",
+                folder=folder,
+                reason=error.strerror or error,
+            ) from error
         shutil.rmtree(away, ignore_errors=True)
 
 
 def repo_id(typed: Any) -> str:
-    """ "owner/name" from what a person typed or pasted; `ValueError` if it cannot be one."""
+    """ "owner/name" from what a person typed or pasted; `UserError` if it cannot be one."""
     words = typed.strip() if isinstance(typed, str) else ""
     if "://" in words:
         words = "/".join(urlsplit(words).path.strip("/").split("/")[:2])
     if len(words) > _LONGEST or ".." in words or "--" in words or not _REPO.fullmatch(words):
         shown = repr(typed)[:_LONGEST]
-        raise ValueError(
-            f"{shown} is not a repository's name; it must be owner/name, such as "
-            f"google-bert/bert-base-uncased."
+        raise UserError(
+            "{shown} is not a repository's name; it must be owner/name, such as "
+            "google-bert/bert-base-uncased.",
+            shown=shown,
         )
     return words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from bert_demo.config import Text, UserError
 from bert_demo.data.corpora import CorpusUnavailable, NotInRepository, locate
 from bert_demo.interop import untrusted
 
-Progress = Callable[[str, float | None], None]
+Progress = Callable[[Text, float | None], None]
 """Is told what is being done, and which part of it is done where that is known."""
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -34,16 +36,19 @@ class ModelFiles:
         *,
         only_hub: bool = False,
     ) -> None:
-        """Raises `ValueError` if `source` is neither a folder nor a repository's name."""
+        """Raises `UserError` if `source` is neither a folder nor a repository's name."""
         try:
             folder = Path(source).expanduser()
             exists = not only_hub and folder.exists()
             is_folder = exists and folder.is_dir()
         except (OSError, RuntimeError, ValueError) as error:  # a null byte, no home
-            raise ValueError(f"{str(source)!r} is not a folder or a repository's name.") from error
+            raise UserError(
+                "{source!r} is not a folder or a repository's name.", source=str(source)
+            ) from error
         if exists and not is_folder:
-            raise ValueError(
-                f"{source} is a file; give the model's folder, or a repository of the Hub."
+            raise UserError(
+                "{source} is a file; give the model's folder, or a repository of the Hub.",
+                source=source,
             )
         self._folder = folder if is_folder else None
         self.name = folder.resolve().name if is_folder else str(source)
@@ -69,10 +74,11 @@ class ModelFiles:
             return None
         except CorpusUnavailable:
             raise
-        except ValueError as error:
-            raise ValueError(
-                f"There is no folder {self.name}, and it is not a repository's name such as "
-                f"google-bert/bert-base-uncased."
+        except UserError as error:
+            raise UserError(
+                "There is no folder {source}, and it is not a repository's name such as "
+                "google-bert/bert-base-uncased.",
+                source=self.name,
             ) from error
         if found.origin == "local mirror":
             self._folder = found.path.parent
@@ -80,7 +86,7 @@ class ModelFiles:
         return found.path
 
     def need(self, *names: str) -> Path:
-        """The first of these files that there is; `ValueError` if there is none of them."""
+        """The first of these files that there is; `UserError` if there is none of them."""
         trouble: CorpusUnavailable | None = None
         for name in names:
             try:
@@ -91,28 +97,42 @@ class ModelFiles:
                 return path
         if trouble is not None:
             raise trouble
-        raise ValueError(f"{self.name} has no {' and no '.join(names)}.")
+        files = functools.reduce(lambda a, b: Text("{a} and no {b}", a=a, b=b), names)
+        raise UserError("{source} has no {files}.", source=self.name, files=files)
 
     def text(self, name: str) -> str:
         """The contents of a text file that has to be there."""
         path = self.need(name)
         try:
             if path.stat().st_size > _TEXT_BYTES:
-                raise ValueError(f"{name} of {self.name} is larger than {_TEXT_BYTES >> 20} MB.")
+                raise UserError(
+                    "{file} of {source} is larger than {limit} MB.",
+                    file=name,
+                    source=self.name,
+                    limit=_TEXT_BYTES >> 20,
+                )
             return path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            raise ValueError(f"{name} of {self.name} is damaged: it is not text.") from error
+            raise UserError(
+                "{file} of {source} is damaged: it is not text.", file=name, source=self.name
+            ) from error
         except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
+            raise UserError(
+                "{path} cannot be read: {reason}.", path=path, reason=error.strerror or error
+            ) from error
 
     def json(self, name: str) -> dict[str, Any]:
         """The object in a JSON file that has to be there."""
         try:
             value = json.loads(self.text(name))
         except (json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"{name} of {self.name} is damaged: it is not valid JSON.") from error
+            raise UserError(
+                "{file} of {source} is damaged: it is not valid JSON.", file=name, source=self.name
+            ) from error
         if not isinstance(value, dict):
-            raise ValueError(f"{name} of {self.name} is damaged: it must be an object.")
+            raise UserError(
+                "{file} of {source} is damaged: it must be an object.", file=name, source=self.name
+            )
         return value
 
     def weights(self) -> dict[str, Tensor]:
@@ -123,15 +143,22 @@ class ModelFiles:
         if first.name in indices:
             paths = [self.need(part) for part in self._parts(first.name)]
         if sum(path.stat().st_size for path in paths) > untrusted.MAX_BYTES:
-            raise ValueError(
-                f"{self.name} is larger than {untrusted.MAX_BYTES >> 30} GB, the most that is read."
+            raise UserError(
+                "{source} is larger than {limit} GB, the most that is read.",
+                source=self.name,
+                limit=untrusted.MAX_BYTES >> 30,
             )
         state: dict[str, Tensor] = {}
         for path in paths:
             state |= self._read(path)
         odd = next((n for n, v in state.items() if not (v.is_floating_point() or _counts(v))), None)
         if odd is not None:
-            raise ValueError(f"{self.name} is quantised ({odd} is {state[odd].dtype}); give fp32.")
+            raise UserError(
+                "{source} is quantised ({odd} is {kind}); give fp32.",
+                source=self.name,
+                odd=odd,
+                kind=state[odd].dtype,
+            )
         return {name: value.float() for name, value in state.items() if value.is_floating_point()}
 
     def _parts(self, index: str) -> list[str]:
@@ -141,7 +168,11 @@ class ModelFiles:
         if not parts or any(
             not isinstance(part, str) or set(part) & set("/\\:\0") for part in parts
         ):
-            raise ValueError(f"{index} of {self.name} is damaged: it must name files beside it.")
+            raise UserError(
+                "{index} of {source} is damaged: it must name files beside it.",
+                index=index,
+                source=self.name,
+            )
         return parts
 
     def _read(self, path: Path) -> dict[str, Tensor]:
@@ -149,13 +180,17 @@ class ModelFiles:
         try:
             if path.suffix != ".safetensors":
                 with path.open("rb") as stream:
-                    return untrusted.read_state_dict(stream, where, "fetch it again")
+                    return untrusted.read_state_dict(stream, where, Text("fetch it again"))
             with safe_open(path, "pt") as file:
                 return {name: file.get_tensor(name) for name in list(file.keys())}
         except SafetensorError as error:
-            raise ValueError(f"{where} is damaged or incomplete ({error}).") from error
+            raise UserError(
+                "{where} is damaged or incomplete ({error}).", where=where, error=error
+            ) from error
         except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
+            raise UserError(
+                "{path} cannot be read: {reason}.", path=path, reason=error.strerror or error
+            ) from error
 
 
 def fetching(name: str, progress: Progress) -> Callable[[int, int], None]:
@@ -163,8 +198,12 @@ def fetching(name: str, progress: Progress) -> Callable[[int, int], None]:
 
     def tell(here: int, size: int) -> None:
         share = here / size if size else None
-        of = f" of {size / 1e6:.1f}" if size else ""
-        progress(f"Fetching {name}: {here / 1e6:.1f}{of} MB", share)
+        values = {"file": name, "here": here / 1e6, "size": size / 1e6}
+        if size:
+            words = Text("Fetching {file}: {here:.1f} of {size:.1f} MB", **values)
+        else:
+            words = Text("Fetching {file}: {here:.1f} MB", **values)
+        progress(words, share)
 
     return tell
 

@@ -13,6 +13,7 @@ transformers/      the same model as `export-hf` writes it, where that is possib
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+from bert_demo.config import Text, UserError
 from bert_demo.data import hub
 from bert_demo.data.files import explained, part_folder, put_folder, writers_path
 from bert_demo.interop import errors
@@ -41,6 +43,7 @@ _NEEDED = {CONFIG: 1_000_000, TOKENIZER: 64_000_000, WEIGHTS: 2_000_000_000}
 """What a checkpoint on the Hub must have, each file with the most bytes that are fetched."""
 _WELCOME = {CARD: 1_000_000, NUMBERS: 64_000_000}
 """What comes along where it is there and no larger."""
+_PATHS = (str, type(Path()))
 _MADE_BY_THE_HUB = {".gitattributes", CARD}
 _READING = (
     "It was published by bert_demo, which brings it back with `python -m bert_demo fetch {repo} "
@@ -97,7 +100,9 @@ def publish(folder: str | Path, repo_id: str, *, public: bool = False) -> Publis
         _stage(Path(folder).expanduser(), stage)
         token = login()
         if token is None:
-            raise HubFailure(f"You are not logged in to the Hugging Face Hub; {LOG_IN}.")
+            raise HubFailure(
+                "You are not logged in to the Hugging Face Hub; {log_in}.", log_in=LOG_IN
+            )
         api = HfApi(token=token)
         if "/" not in repo_id:
             with in_words(repo_id, token):
@@ -112,8 +117,10 @@ def publish(folder: str | Path, repo_id: str, *, public: bool = False) -> Publis
             other = None if sizes.keys() <= _MADE_BY_THE_HUB else _other(repo_id, revision, sizes)
             if other is not None:
                 raise HubFailure(
-                    f"{repo_id} is there already and is {other}; it is not replaced, so choose "
-                    "another name."
+                    "{repo} is there already and is {other}; it is not replaced, so choose "
+                    "another name.",
+                    repo=repo_id,
+                    other=other,
                 )
             ours = {name for name in sizes if name == NUMBERS or name.startswith(f"{EXPORT}/")}
             api.create_commit(
@@ -146,14 +153,19 @@ def fetch(
         revision, sizes, _ = _contents(HfApi(token=token), repo_id)
     other = _other(repo_id, revision, sizes)
     if other is not None:
-        raise HubFailure(f"{repo_id} on the Hub is {other}.")
+        raise HubFailure("{repo} on the Hub is {other}.", repo=repo_id, other=other)
     for name, most in _NEEDED.items():
         if name not in sizes:
-            raise HubFailure(f"{repo_id} on the Hub is not complete: it has no {name}.")
+            raise HubFailure(
+                "{repo} on the Hub is not complete: it has no {name}.", repo=repo_id, name=name
+            )
         if sizes[name] > most:
             raise HubFailure(
-                f"{name} of {repo_id} has {sizes[name]:,} bytes; more than {most:,} are not "
-                "fetched."
+                "{name} of {repo} has {size:,} bytes; more than {limit:,} are not fetched.",
+                name=name,
+                repo=repo_id,
+                size=sizes[name],
+                limit=most,
             )
     folder = writers_path(out)
     with explained(folder, "written"), part_folder(folder.parent) as part:
@@ -166,7 +178,11 @@ def fetch(
             model = checkpoint.load(new).model
         except checkpoint.CheckpointError as error:
             # Where it was unpacked is nobody's business, and is gone by now.
-            raise HubFailure(str(error).replace(str(new), repo_id)) from error
+            values = {
+                name: str(value).replace(str(new), repo_id) if type(value) in _PATHS else value
+                for name, value in error.text.values.items()
+            }
+            raise HubFailure(error.text.template, **values) from error
         put_folder(new, folder)
     parameters = sum(value.numel() for value in model.parameters())
     return Fetched(repo_id, revision, model.task, parameters, str(folder))
@@ -199,7 +215,7 @@ def _write_card(stage: Path, repo_id: str) -> None:
         (stage / EXPORT / CARD).unlink()  # one card is enough
     except checkpoint.CheckpointError:
         raise
-    except ValueError:
+    except UserError:
         notes.append(_NOT_EXPORTED)
     (stage / CARD).write_text(model_card(stage, notes=notes), encoding="utf-8")
 
@@ -225,26 +241,29 @@ def _file(repo_id: str, name: str, revision: str, progress: Progress | None = No
             repo_id, name, repo_type="model", revision=revision, damaged=None, progress=told
         )
     except hub.HubError as failure:
-        raise HubFailure(f"{name} of {repo_id} cannot be fetched: {failure}.") from failure
+        raise HubFailure(
+            "{name} of {repo} cannot be fetched: {failure}.",
+            name=name,
+            repo=repo_id,
+            failure=failure,
+        ) from failure
 
 
-def _other(repo_id: str, revision: str, sizes: Mapping[str, int]) -> str | None:
+def _other(repo_id: str, revision: str, sizes: Mapping[str, int]) -> Text | None:
     """What a repository is instead of one of our checkpoints; None for a checkpoint."""
     config: object = None
     if 0 < sizes.get(CONFIG, 0) <= _NEEDED[CONFIG]:
-        try:
-            config = json.loads(_file(repo_id, CONFIG, revision).read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            if isinstance(error, HubFailure):
-                raise
+        path = _file(repo_id, CONFIG, revision)
+        with contextlib.suppress(ValueError, RecursionError):
+            config = json.loads(path.read_text(encoding="utf-8"))
     values = config if isinstance(config, dict) else {}
     if values.get("format") == checkpoint.FORMAT:
         return None
     if checkpoint.is_own(values):
-        return "a checkpoint of another version of bert_demo"
+        return Text("a checkpoint of another version of bert_demo")
     kind = values.get("model_type")
     if kind == "bert":
-        return "a Hugging Face BERT, which `python -m bert_demo import-hf` reads"
+        return Text("a Hugging Face BERT, which `python -m bert_demo import-hf` reads")
     if isinstance(kind, str):
-        return f"a model of the kind {kind[:40]!r}, not a checkpoint of bert_demo"
-    return "not a checkpoint of bert_demo"
+        return Text("a model of the kind {kind!r}, not a checkpoint of bert_demo", kind=kind[:40])
+    return Text("not a checkpoint of bert_demo")

@@ -15,6 +15,8 @@ from typing import IO
 import torch
 from torch import Tensor
 
+from bert_demo.config import UserError
+
 MAX_BYTES = 2 << 30
 """The largest model that is read: BERT's own large one takes two thirds of it."""
 
@@ -27,28 +29,42 @@ def check_zip(archive: zipfile.ZipFile, name: str) -> None:
     """Refuse a zip that could do harm, going by its list of contents alone."""
     items = archive.infolist()
     if len(items) > _MAX_MEMBERS:
-        raise ValueError(f"{name} holds {len(items):,} files; a checkpoint has a handful.")
+        raise UserError(
+            "{archive} holds {n:,} files; a checkpoint has a handful.", archive=name, n=len(items)
+        )
     for item in items:
         # `filename` ends at a null byte and has the system's separators put right.
         parts = re.split(r"[/\\]", item.orig_filename)
         absolute = not parts[0] or re.match(r"[A-Za-z]:", parts[0])
         if absolute or ".." in parts or "\0" in item.orig_filename:
-            raise ValueError(
-                f"{name} is dangerous: {item.orig_filename!r} leads out of its folder."
+            raise UserError(
+                "{archive} is dangerous: {file!r} leads out of its folder.",
+                archive=name,
+                file=item.orig_filename,
             )
         if stat.S_ISLNK(item.external_attr >> 16):
-            raise ValueError(f"{name} is dangerous: {item.filename!r} is a link.")
+            raise UserError(
+                "{archive} is dangerous: {file!r} is a link.", archive=name, file=item.filename
+            )
         plain = item.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if item.flag_bits & 1 or not plain:
-            raise ValueError(f"{name} is encrypted or packed in an unusual way.")
+            raise UserError("{archive} is encrypted or packed in an unusual way.", archive=name)
         if item.file_size > _SMALL and item.file_size > _MAX_RATIO * item.compress_size:
-            raise ValueError(
-                f"{name} is dangerous: {item.filename!r} would unpack to {item.file_size:,} bytes "
-                f"from {item.compress_size:,}."
+            raise UserError(
+                "{archive} is dangerous: {file!r} would unpack to {size:,} bytes from {packed:,}.",
+                archive=name,
+                file=item.filename,
+                size=item.file_size,
+                packed=item.compress_size,
             )
     total = sum(item.file_size for item in items)
     if total > MAX_BYTES:
-        raise ValueError(f"{name} would unpack to {total:,} bytes; {MAX_BYTES:,} are allowed.")
+        raise UserError(
+            "{archive} would unpack to {total:,} bytes; {limit:,} are allowed.",
+            archive=name,
+            total=total,
+            limit=MAX_BYTES,
+        )
 
 
 def read_state_dict(stream: IO[bytes], where: str, hint: str) -> dict[str, Tensor]:
@@ -65,16 +81,22 @@ def read_state_dict(stream: IO[bytes], where: str, hint: str) -> dict[str, Tenso
     try:
         state = torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its parser stumbles over
-        raise ValueError(
-            f"{where} is not a PyTorch file of weights, or it is damaged; {hint}."
+        raise UserError(
+            "{where} is not a PyTorch file of weights, or it is damaged; {hint}.",
+            where=where,
+            hint=hint,
         ) from error
     if not isinstance(state, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) and value.layout is torch.strided
         for name, value in state.items()
     ):
-        raise ValueError(f"{where} must hold tensors by name.")
+        raise UserError("{where} must hold tensors by name.", where=where)
     # A tensor of two numbers can claim to be a billion: strides of 0 cost its maker nothing.
     if sum(value.numel() * 4 for value in state.values()) > MAX_BYTES:
-        raise ValueError(f"{where} is larger than {MAX_BYTES >> 30} GB, the most that is read.")
+        raise UserError(
+            "{where} is larger than {limit} GB, the most that is read.",
+            where=where,
+            limit=MAX_BYTES >> 30,
+        )
     # A model that was trained on several cards at once has this before every name.
     return {name.removeprefix("module."): value for name, value in state.items()}

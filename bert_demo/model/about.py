@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bert_demo.config import RunConfig, run_config
+from bert_demo.config import RunConfig, UserError, run_config
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class About:
         """None also for settings of another version of this project."""
         try:
             return run_config(self.settings) if self.settings else None
-        except (ValueError, TypeError):
+        except (UserError, TypeError):
             return None
 
     @property

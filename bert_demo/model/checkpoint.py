@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bert_demo.config import LABELS, TASKS, BertConfig, from_dict
+from bert_demo.config import LABELS, TASKS, BertConfig, UserError, from_dict
 from bert_demo.data.files import (
     CheckpointError,
     explained,
@@ -77,11 +77,14 @@ def check_writable(folder: str | Path, *, overwrite: bool = False) -> None:
     with explained(folder, "written"):
         if _holds_checkpoint(folder) and not overwrite:
             raise CheckpointError(
-                f"{folder} holds a checkpoint already; give another folder, or --overwrite."
+                "{folder} holds a checkpoint already; give another folder, or --overwrite.",
+                folder=folder,
             )
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         if not existing.is_dir():
-            raise CheckpointError(f"{existing} is a file; a checkpoint needs a folder.")
+            raise CheckpointError(
+                "{existing} is a file; a checkpoint needs a folder.", existing=existing
+            )
         # Asking for permissions is not enough: a full disk has them all.
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(bytes(1 << 16))
@@ -171,7 +174,9 @@ def load_resume(folder: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]] 
         aliases, state = json.loads(metadata["aliases"]), json.loads(metadata["state"])
         tensors |= {name: tensors[other] for name, other in aliases.items()}
     except (KeyError, ValueError) as error:
-        raise CheckpointError(f"{folder / RESUME} is damaged; the run cannot go on.") from error
+        raise CheckpointError(
+            "{path} is damaged; the run cannot go on.", path=folder / RESUME
+        ) from error
     return tensors, state
 
 
@@ -189,31 +194,38 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     """
     folder = readers_path(folder)
     if not folder.exists():
-        raise CheckpointError(f"There is no folder {folder}.")
+        raise CheckpointError("There is no folder {folder}.", folder=folder)
     if not folder.is_dir():
-        raise CheckpointError(f"{folder} is a file; a checkpoint is a folder.")
+        raise CheckpointError("{folder} is a file; a checkpoint is a folder.", folder=folder)
     path = folder / CONFIG
     with explained(path, "read"):
         if not path.is_file():
-            raise CheckpointError(f"{folder} is not a checkpoint: it has no {CONFIG}.")
+            raise CheckpointError(
+                "{folder} is not a checkpoint: it has no {name}.", folder=folder, name=CONFIG
+            )
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:
-            raise CheckpointError(f"{path} is damaged: it is not valid JSON.") from error
+            raise CheckpointError("{path} is damaged: it is not valid JSON.", path=path) from error
     found = config.get("format") if isinstance(config, dict) else None
     if found != FORMAT:
         if isinstance(config, dict) and is_own(config):
             raise CheckpointError(
-                f"{folder} was written by another version of bert_demo ({found!r}; this one "
-                f"reads {FORMAT!r})."
+                "{folder} was written by another version of bert_demo ({found!r}; this one "
+                "reads {expected!r}).",
+                folder=folder,
+                found=found,
+                expected=FORMAT,
             )
-        raise CheckpointError(f"{folder} is not one of bert_demo's checkpoints.")
+        raise CheckpointError("{folder} is not one of bert_demo's checkpoints.", folder=folder)
     kinds = {"task": str, "model": dict, "tokenizer_sha256": str, "about": dict}
     for name, kind in kinds.items():
         if not isinstance(config.get(name), kind):
-            raise CheckpointError(f"{path} is damaged: {name!r} is missing or wrong.")
+            raise CheckpointError(
+                "{path} is damaged: {name!r} is missing or wrong.", path=path, name=name
+            )
     if config["task"] not in TASKS or config.get("labels", list(LABELS)) != list(LABELS):
-        raise CheckpointError(f"{path} is damaged: its task or labels are unknown.")
+        raise CheckpointError("{path} is damaged: its task or labels are unknown.", path=path)
     return dict(config)
 
 
@@ -234,22 +246,33 @@ def load(folder: str | Path) -> Checkpoint:
     stored = read_config(folder)
     try:
         config: BertConfig = from_dict(BertConfig, stored["model"])
-    except ValueError as error:
-        raise CheckpointError(f"{folder / CONFIG} is damaged: {error}") from error
+    except UserError as error:
+        raise CheckpointError(
+            "{path} is damaged: {error}", path=folder / CONFIG, error=error
+        ) from error
     tokenizer = _load_tokenizer(folder / TOKENIZER, stored["tokenizer_sha256"], config)
     model = unfilled_model(config, stored["task"])
     tied = stored["task"] == "pretraining" and config.tie_word_embeddings
     tensors, _ = read_tensors(folder / WEIGHTS, {"config_sha256": _digest(stored)})
     expected = {k: v.shape for k, v in model.state_dict().items() if not (tied and k == _TIED)}
     for name in expected.keys() ^ tensors.keys():
-        kind = "misses" if name in expected else "has an unknown"
-        raise CheckpointError(f"{folder / WEIGHTS} {kind} tensor {name!r}.")
+        raise CheckpointError(
+            "{path} misses tensor {name!r}."
+            if name in expected
+            else "{path} has an unknown tensor {name!r}.",
+            path=folder / WEIGHTS,
+            name=name,
+        )
     for name, shape in expected.items():
         value = tensors[name]
         if value.shape != shape or not value.is_floating_point():
             raise CheckpointError(
-                f"{folder / WEIGHTS} has {name!r} as {tuple(value.shape)} {value.dtype}; "
-                f"config.json says {tuple(shape)}."
+                "{path} has {name!r} as {shape} {kind}; config.json says {expected}.",
+                path=folder / WEIGHTS,
+                name=name,
+                shape=tuple(value.shape),
+                kind=value.dtype,
+                expected=tuple(shape),
             )
         tensors[name] = value.float()
     model.load_state_dict(tensors, strict=False, assign=True)
@@ -260,18 +283,24 @@ def load(folder: str | Path) -> Checkpoint:
 
 def _load_tokenizer(path: Path, fingerprint: str, config: BertConfig) -> Tokenizer:
     if not path.is_file():
-        raise CheckpointError(f"The checkpoint {path.parent} has no {path.name}.")
+        raise CheckpointError(
+            "The checkpoint {folder} has no {name}.", folder=path.parent, name=path.name
+        )
     try:
         tokenizer = Tokenizer.load(path)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(str(error)) from error
+    except UserError as error:
+        raise CheckpointError(error.text) from error
     if tokenizer.fingerprint != fingerprint:
         raise CheckpointError(
-            f"{path} does not belong to this checkpoint; it was changed or comes from another one."
+            "{path} does not belong to this checkpoint; it was changed or comes from another one.",
+            path=path,
         )
     if tokenizer.vocab_size > config.vocab_size:
         raise CheckpointError(
-            f"{path} has {tokenizer.vocab_size:,} tokens; the model knows {config.vocab_size:,}."
+            "{path} has {n:,} tokens; the model knows {rows:,}.",
+            path=path,
+            n=tokenizer.vocab_size,
+            rows=config.vocab_size,
         )
     return tokenizer
 
@@ -303,13 +332,14 @@ def _holds_checkpoint(folder: Path) -> bool:
     if not folder.exists():
         return False
     if not folder.is_dir():
-        raise CheckpointError(f"{folder} is a file; a checkpoint needs a folder.")
+        raise CheckpointError("{folder} is a file; a checkpoint needs a folder.", folder=folder)
     if is_empty(folder):
         return False
     try:
         read_config(folder)
     except CheckpointError as error:
         raise CheckpointError(
-            f"{folder} exists and is not a checkpoint that can be replaced; give a new folder."
+            "{folder} exists and is not a checkpoint that can be replaced; give a new folder.",
+            folder=folder,
         ) from error
     return True

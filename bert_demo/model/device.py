@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from bert_demo.config import UserError
+
 if TYPE_CHECKING:
     import torch
 
@@ -42,19 +44,23 @@ def pick_device(name: str) -> torch.device:
     """The device of this name: "auto" (cuda, then mps, then cpu), "cpu", "cuda", "cuda:1", "mps".
 
     Raises:
-        ValueError: no such device here; the sentence says what there is.
+        UserError: no such device here; the sentence says what there is.
     """
     import torch
 
     if name == "auto":
         return torch.device(devices()[0].type)
     if not re.fullmatch(r"cpu|mps|cuda(:\d{1,3})?", name):
-        raise ValueError(f"device is {name!r}; it must be one of: auto, cpu, cuda, mps.")
+        raise UserError("device is {value!r}; it must be one of: auto, cpu, cuda, mps.", value=name)
     wanted = torch.device(name)
     here = devices()
     if not any(d.type == wanted.type and wanted.index in (None, d.index) for d in here):
         names = ", ".join(str(d) for d in here)
-        raise ValueError(f"device is {name!r}, which torch does not find here; it finds: {names}.")
+        raise UserError(
+            "device is {value!r}, which torch does not find here; it finds: {choices}.",
+            value=name,
+            choices=names,
+        )
     return wanted
 
 

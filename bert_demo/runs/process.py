@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bert_demo
+from bert_demo.config import Text
 
 COMMAND = (sys.executable, "-m", "bert_demo.runs.worker")
 
@@ -38,7 +38,7 @@ class WorkerProcess:
         self._begun = time.monotonic()
         self.ready = False
         self.run_id: str | None = None
-        package = str(Path(bert_demo.__file__).resolve().parents[1])
+        package = str(Path(__file__).resolve().parents[2])
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         with log.open("wb") as stderr:
             self._process = subprocess.Popen(
@@ -90,21 +90,23 @@ class WorkerProcess:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def cause_of_death(self) -> str:
+    def cause_of_death(self) -> Text:
         """How it ended, in a sentence."""
         code = self._process.returncode
         if code is None or code >= 0:
-            return f"The training process ended unexpectedly (exit code {code})."
+            return Text("The training process ended unexpectedly (exit code {code}).", code=code)
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
         if name == "SIGKILL":
-            return (
+            return Text(
                 "The training process was killed (SIGKILL), most likely because memory ran out; "
                 "a smaller batch or a smaller model needs less."
             )
-        return f"The training process was ended by the system or by somebody ({name})."
+        return Text(
+            "The training process was ended by the system or by somebody ({signal}).", signal=name
+        )
 
     def last_words(self) -> str:
         """The last line that it wrote to its log; empty if there is none."""

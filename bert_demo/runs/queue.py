@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import logging
 import queue
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from bert_demo.config import RunConfig
+from bert_demo.config import RunConfig, Text, UserError
 from bert_demo.runs.process import WorkerProcess
 from bert_demo.runs.record import TRAINING, Run, held
 from bert_demo.runs.store import RunStore, owner_of, what_is_left
+
+log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.5
 _READY_SECONDS = 180.0
@@ -65,10 +68,10 @@ class RunQueue:
     ) -> None:
         """grace_seconds: how long a worker may take to save its run when the app ends."""
         if workers < 1:
-            raise ValueError(f"workers is {workers}; it must be at least 1.")
+            raise UserError("workers is {value}; it must be at least 1.", value=workers)
         self.store = store
         self.max_run_seconds, self.max_queued_per_owner = max_run_seconds, max_queued_per_owner
-        self.problem = ""
+        self.problem: str = ""
         """Why no training process starts, in a sentence; empty while all is well."""
         self._grace_seconds = grace_seconds
         self._slots: list[WorkerProcess | None] = [None] * workers
@@ -82,15 +85,16 @@ class RunQueue:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to train; raises `ValueError` if another app has the same folder."""
+        """Begin to train; raises `UserError` if another app has the same folder."""
         assert self._thread is None
         until = time.monotonic() + _LOCK_SECONDS
         while not self._open.enter_context(held(self.store.root / ".queue.lock")):
             self._open.close()
             if time.monotonic() > until:
-                raise ValueError(
-                    f"Another bert_demo is at work in {self.store.root}; end it, or give this one "
-                    f"another folder."
+                raise UserError(
+                    "Another bert_demo is at work in {folder}; end it, or give this one "
+                    "another folder.",
+                    folder=self.store.root,
                 )
             time.sleep(0.1)
         for run in self.store.list():
@@ -124,15 +128,16 @@ class RunQueue:
     ) -> Run:
         """Queue a new run for the owner of `token`.
 
-        Raises `ValueError` where the run is longer than allowed here, or somebody has too many.
+        Raises `UserError` where the run is longer than allowed here, or somebody has too many.
         """
         limit, training = self.max_run_seconds, config.training
         if limit is not None and training.budget_seconds is None:
             training = replace(training, budget_seconds=limit)
         elif limit is not None and (training.budget_seconds or 0) > limit:
-            raise ValueError(
-                f"budget_seconds is {training.budget_seconds:g}; here a run may take at most "
-                f"{limit:g} seconds."
+            raise UserError(
+                "budget_seconds is {seconds:g}; here a run may take at most {limit:g} seconds.",
+                seconds=training.budget_seconds,
+                limit=limit,
             )
         with self._lock:
             self._check_queued(token)
@@ -162,7 +167,7 @@ class RunQueue:
             free = [(0.0, "", "") for _ in self._slots]
             busy = [w.run_id for w in self._slots if w is not None and w.run_id is not None]
             for place, busy_id in enumerate(busy):
-                with contextlib.suppress(ValueError):
+                with contextlib.suppress(UserError):
                     other = self.store.get(busy_id)
                     owner, seconds = other.owner or "", _remaining(other, now)
                     free[place] = seconds, other.id, owner
@@ -187,9 +192,10 @@ class RunQueue:
         owner = owner_of(token)
         count = sum(run.owner == owner for run in self._waiting())
         if count >= self.max_queued_per_owner and not self.store.is_admin(token):
-            raise ValueError(
-                f"You have {count} runs waiting already, as many as one person can have; wait for "
-                f"one to begin, or take one out."
+            raise UserError(
+                "You have {n} runs waiting already, as many as one person can have; wait for "
+                "one to begin, or take one out.",
+                n=count,
             )
 
     def _waiting(self) -> list[Run]:
@@ -210,14 +216,13 @@ class RunQueue:
     def _work(self) -> None:
         """The dispatcher: the only thread that starts and ends workers."""
         while not self._closing.is_set():
-            # A full disk or a folder that somebody removes must not end the queue.
-            with contextlib.suppress(OSError, ValueError):
+            with _surviving():
                 self._start_workers()
                 self._hand_out()
-            with contextlib.suppress(queue.Empty, OSError, ValueError):
+            with _surviving(), contextlib.suppress(queue.Empty):
                 self._inbox.get(timeout=_TICK_SECONDS)()
             ours = [w.run_id for w in self._slots if w is not None and w.run_id is not None]
-            with contextlib.suppress(OSError, ValueError):
+            with _surviving():
                 self.store.mark_interrupted(besides=ours)
         self._end_workers()
 
@@ -266,7 +271,7 @@ class RunQueue:
             for leg in self._legs:
                 if leg.run_id == run_id and leg.ended is None:
                     leg.ended = time.time()
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, UserError):
             run = self.store.get(run_id or "")
             if run.status.state in TRAINING:
                 self.store.set_status(
@@ -279,14 +284,15 @@ class RunQueue:
         number = self._slots.index(worker)
         self._slots[number] = None
         if worker.run_id is not None:
-            with contextlib.suppress(ValueError):
-                cause = f"{cause} {what_is_left(self.store.get(worker.run_id))}"
+            with contextlib.suppress(UserError):
+                left = what_is_left(self.store.get(worker.run_id))
+                cause = Text("{first} {second}", first=cause, second=left)
             self._release(worker, cause)
         if not worker.ready:
             self._no_start(number, worker.last_words() or cause)
 
     def _no_start(self, number: int, reason: str) -> None:
-        self.problem = f"No training process starts: {reason}"
+        self.problem = Text("No training process starts: {reason}", reason=reason)
         wait = _RETRY_SECONDS[min(self._failures[number], len(_RETRY_SECONDS) - 1)]
         self._failures[number] += 1
         self._retry_at[number] = time.monotonic() + wait
@@ -301,9 +307,20 @@ class RunQueue:
             if worker.run_id is not None:
                 worker.wait(until - time.monotonic())
             worker.end()
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, UserError):
             self.store.mark_interrupted()
         self._slots = [None] * len(self._slots)
+
+
+@contextlib.contextmanager
+def _surviving() -> Iterator[None]:
+    """A full disk or a folder that somebody removes must not end the queue, nor may a bug."""
+    try:
+        yield
+    except (OSError, UserError):
+        pass
+    except Exception:
+        log.exception("The queue of runs failed, and goes on")
 
 
 def _next(waiting: list[Run], used: defaultdict[str, float], training: Counter[str]) -> Run:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import RunConfig, run_config
+from bert_demo.config import RunConfig, Text, UserError, run_config
 from bert_demo.model.about import read_about
 
 RUN, STATUS, CONTROL = "run.json", "status.json", "control.json"
@@ -34,7 +34,17 @@ TRAINING = ("running", "pausing", "stopping")
 """States in which a worker has the run."""
 RESUMABLE = ("paused", "stopped", "interrupted", "failed")
 """States that a run can go on from."""
-STATES = ("queued", *TRAINING, *RESUMABLE, "completed")
+STATES = {
+    "queued": Text("queued"),
+    "running": Text("running"),
+    "pausing": Text("pausing"),
+    "stopping": Text("stopping"),
+    "paused": Text("paused"),
+    "stopped": Text("stopped"),
+    "interrupted": Text("interrupted"),
+    "failed": Text("failed"),
+    "completed": Text("completed"),
+}
 
 _ID = re.compile(r"\w[\w .-]{0,63}")
 _WINDOWS_TRIES = 20
@@ -47,7 +57,7 @@ class Status:
     state: str
     """One of `STATES`."""
     message: str = ""
-    """One or two sentences for people."""
+    """One or two sentences for people; a `Text`, but for those that older versions wrote."""
     step: int = 0
     seconds: float = 0.0
     """Training time so far, without waiting."""
@@ -100,9 +110,9 @@ class Run:
 
 
 def run_folder(root: Path, run_id: object) -> Path:
-    """The folder of a run; raises `ValueError` for what cannot be a run's name."""
+    """The folder of a run; raises `UserError` for what cannot be a run's name."""
     if not isinstance(run_id, str) or not _ID.fullmatch(run_id):
-        raise ValueError(f"{str(run_id)[:80]!r} is not the name of a run.")
+        raise UserError("{name!r} is not the name of a run.", name=str(run_id)[:80])
     return root / run_id
 
 
@@ -136,7 +146,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def write_status(folder: Path, status: Status) -> None:
     """Replace status.json; where the worker has let go of the run, its orders are void."""
-    write_json(folder / STATUS, dataclasses.asdict(status))
+    write_json(folder / STATUS, vars(status) | {"said": _stored(status.message)})
     if status.state not in TRAINING:
         (folder / CONTROL).unlink(missing_ok=True)
 
@@ -186,10 +196,33 @@ def _config(values: Any) -> RunConfig | None:
 
 
 def _status(values: dict[str, Any] | None) -> Status:
-    if values is not None and values.get("state") in STATES:
+    if values is not None and values.get("state") in tuple(STATES):
         names = {f.name for f in dataclasses.fields(Status)}
-        return Status(**{name: value for name, value in values.items() if name in names})
-    return Status("failed", "What this run last said of itself cannot be read.")
+        status = Status(**{name: value for name, value in values.items() if name in names})
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError, IndexError):
+            said = _restored(values["said"])
+            if said == status.message:
+                return dataclasses.replace(status, message=said)
+        return status
+    return Status("failed", Text("What this run last said of itself cannot be read."))
+
+
+def _stored(value: Any) -> Any:
+    """A `Text` as JSON, so that it can be said in any language after a restart."""
+    if isinstance(value, UserError):
+        value = value.text
+    if isinstance(value, Text):
+        values = {name: _stored(part) for name, part in value.values.items()}
+        return {"template": value.template, "values": values}
+    return value if isinstance(value, int | float | str) else str(value)
+
+
+def _restored(value: Any) -> Any:
+    """The way back from `_stored`."""
+    if isinstance(value, dict):
+        values = {name: _restored(part) for name, part in value["values"].items()}
+        return Text(value["template"], **values)
+    return value
 
 
 def _plain(folder: Path) -> Run | None:
@@ -213,7 +246,7 @@ def _plain(folder: Path) -> Run | None:
         None,
         Status(
             state,
-            "A checkpoint that was not trained from the page.",
+            Text("A checkpoint that was not trained from the page."),
             about.step or 0,
             float(about.seconds or 0),
             ended=changed,

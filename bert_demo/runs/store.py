@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import RunConfig
+from bert_demo.config import RunConfig, Text, UserError, listed
 from bert_demo.runs.events import Events, Tails
 from bert_demo.runs.record import (
     CHECKPOINT,
@@ -25,6 +25,7 @@ from bert_demo.runs.record import (
     RESUMABLE,
     RESUME,
     RUN,
+    STATES,
     STATUS,
     TRAINING,
     Run,
@@ -36,13 +37,18 @@ from bert_demo.runs.record import (
     write_status,
 )
 
-ACTIONS = ("stop", "pause", "resume", "delete")
+ACTIONS = {
+    "stop": Text("stop"),
+    "pause": Text("pause"),
+    "resume": Text("resume"),
+    "delete": Text("delete"),
+}
 
 _TITLE_LENGTH = 80
 _FREE_BYTES = 500_000_000  # a run of the smaller models, and room for everybody else
 
 
-class NotAllowed(ValueError):  # noqa: N818 (an answer, not a fault)
+class NotAllowed(UserError):  # noqa: N818 (an answer, not a fault)
     """Somebody asked for what only the owner of the run or the teacher may do."""
 
 
@@ -77,7 +83,9 @@ class RunStore:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ValueError(f"{self.root} cannot hold runs: {error.strerror}.") from error
+            raise UserError(
+                "{folder} cannot hold runs: {reason}.", folder=self.root, reason=error.strerror
+            ) from error
 
     def create(
         self,
@@ -86,7 +94,7 @@ class RunStore:
         title: str | None = None,
         estimate_seconds: float | None = None,
     ) -> Run:
-        """A new run, queued. Raises `ValueError` where the disk or the owner has too much."""
+        """A new run, queued. Raises `UserError` where the disk or the owner has too much."""
         owner = owner_of(owner_token)
         now = time.time()
         with self._lock:
@@ -102,25 +110,27 @@ class RunStore:
                     "estimate_seconds": estimate_seconds,
                 }
                 write_json(part / RUN, facts)
-                write_status(part, Status("queued", "Waiting for its turn.", queued=now))
+                write_status(part, Status("queued", Text("Waiting for its turn."), queued=now))
                 return self.get(_settle(part, self.root))
             except OSError as error:
                 shutil.rmtree(part, ignore_errors=True)
-                raise ValueError(f"No new run can be kept: {error.strerror}.") from error
+                raise UserError(
+                    "No new run can be kept: {reason}.", reason=error.strerror
+                ) from error
 
     def get(self, run_id: str) -> Run:
-        """The run as it is now; raises `ValueError` if there is none of this name."""
+        """The run as it is now; raises `UserError` if there is none of this name."""
         folder = run_folder(self.root, run_id)
         run = self._read(folder)
         if run is None:
-            raise ValueError(f"There is no run {run_id!r}; it may have been deleted.")
+            raise UserError("There is no run {name!r}; it may have been deleted.", name=run_id)
         return run
 
     def list(self) -> list[Run]:
         """All runs, newest first."""
         runs = []
         for folder in self.root.iterdir():
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(UserError):
                 run = self._read(run_folder(self.root, folder.name))
                 if run is not None:
                     runs.append(run)
@@ -150,21 +160,26 @@ class RunStore:
     def request(self, run_id: str, action: str, token: str | None) -> Run | None:
         """Stop, pause, resume or delete a run; gives the run afterwards, None once deleted.
 
-        Raises `NotAllowed` for who may not, `ValueError` where it makes no sense now.
+        Raises `NotAllowed` for who may not, `UserError` where it makes no sense now.
         """
         if action not in ACTIONS:
-            raise ValueError(f"A run can be asked to {', '.join(ACTIONS)}, not {action!r}.")
+            raise UserError(
+                "A run can be asked to {choices}, not {action!r}.",
+                choices=listed(ACTIONS.values()),
+                action=action,
+            )
         with self._lock:
             run = self.get(run_id)
             if not self.may_control(run, token):
                 raise NotAllowed(
-                    f"Only the browser that started this run, or the teacher, can {action} it."
+                    "Only the browser that started this run, or the teacher, can {action} it.",
+                    action=ACTIONS[action],
                 )
             try:
                 getattr(self, f"_{action}")(run)
             except OSError as error:
-                raise ValueError(
-                    f"The folder of this run cannot be changed: {error.strerror}."
+                raise UserError(
+                    "The folder of this run cannot be changed: {reason}.", reason=error.strerror
                 ) from error
             return None if action == "delete" else self.get(run_id)
 
@@ -177,9 +192,11 @@ class RunStore:
 
     def claim(self, run_id: str) -> bool:
         """Take a run out of the queue, for a worker; False if it is no longer in it."""
-        with self._lock, contextlib.suppress(ValueError, OSError):
+        with self._lock, contextlib.suppress(UserError, OSError):
             if self.get(run_id).status.state == "queued":
-                self.set_status(run_id, state="running", message="Starting.", started=time.time())
+                self.set_status(
+                    run_id, state="running", message=Text("Starting."), started=time.time()
+                )
                 return True
         return False
 
@@ -198,7 +215,10 @@ class RunStore:
                     self.set_status(
                         run.id,
                         state="interrupted",
-                        message=f"The app ended in the middle of this run. {what_is_left(run)}",
+                        message=Text(
+                            "The app ended in the middle of this run. {left}",
+                            left=what_is_left(run),
+                        ),
                         ended=time.time(),
                     )
 
@@ -206,29 +226,31 @@ class RunStore:
         if run.status.state in TRAINING:
             write_json(run.folder / CONTROL, {"action": "stop"})
         elif run.status.state in ("queued", "paused", "interrupted"):
-            message = "Stopped." if run.has_model else "Taken out of the queue before it began."
+            message = Text(
+                "Stopped." if run.has_model else "Taken out of the queue before it began."
+            )
             self.set_status(run.id, state="stopped", message=message, ended=time.time())
         else:
-            raise ValueError("This run has ended already.")
+            raise UserError("This run has ended already.")
 
     def _pause(self, run: Run) -> None:
         if run.status.state not in ("running", "pausing"):
-            raise ValueError(f"Only a run that is being trained can pause; {_is(run)}.")
+            raise UserError("Only a run that is being trained can pause; {state}.", state=_is(run))
         write_json(run.folder / CONTROL, {"action": "pause"})
 
     def _resume(self, run: Run) -> None:
         if run.status.state not in RESUMABLE:
-            raise ValueError(f"Only a run that was cut short can go on; {_is(run)}.")
+            raise UserError("Only a run that was cut short can go on; {state}.", state=_is(run))
         if run.folder == run.model:
-            raise ValueError(
+            raise UserError(
                 "This run was started from the command line; go on with it there, by --resume."
             )
         if run.config is None:
-            raise ValueError("The settings of this run are of another version of bert_demo.")
+            raise UserError("The settings of this run are of another version of bert_demo.")
         self.set_status(
             run.id,
             state="queued",
-            message="Waiting for its turn.",
+            message=Text("Waiting for its turn."),
             queued=time.time(),
             ended=None,
             seconds_left=None,
@@ -236,7 +258,7 @@ class RunStore:
 
     def _delete(self, run: Run) -> None:
         if run.status.state in TRAINING:
-            raise ValueError("This run is being trained; stop it before you delete it.")
+            raise UserError("This run is being trained; stop it before you delete it.")
         away = self.root / f".deleted-{secrets.token_hex(8)}"
         run.folder.rename(away)
         shutil.rmtree(away, ignore_errors=True)
@@ -256,26 +278,31 @@ class RunStore:
         if owner != self._admin:
             kept = sum(run.owner == owner for run in self.list())
             if kept >= self.max_runs_per_owner:
-                raise ValueError(
-                    f"You have {kept} runs, which is as many as one person can keep here; delete "
-                    f"one of them first."
+                raise UserError(
+                    "You have {n} runs, which is as many as one person can keep here; delete "
+                    "one of them first.",
+                    n=kept,
                 )
         used = sum(stamp[1] for path in self.root.rglob("*") if (stamp := _stamp(path)))
         if used >= self.max_total_bytes:
-            raise ValueError(
-                f"The runs here take {_gigabytes(used)}, and no more than "
-                f"{_gigabytes(self.max_total_bytes)} is allowed; delete some first."
+            raise UserError(
+                "The runs here take {used}, and no more than {limit} is allowed; delete some "
+                "first.",
+                used=_gigabytes(used),
+                limit=_gigabytes(self.max_total_bytes),
             )
         free = shutil.disk_usage(self.root).free
         if free < _FREE_BYTES:
-            raise ValueError(f"The disk has only {_gigabytes(free)} left; delete some runs first.")
+            raise UserError(
+                "The disk has only {free} left; delete some runs first.", free=_gigabytes(free)
+            )
 
 
-def what_is_left(run: Run) -> str:
+def what_is_left(run: Run) -> Text:
     """A sentence on what a run that was cut short can go on from."""
     if run.goes_on:
-        return "It can go on from where it was last saved."
-    return "Nothing of its training was saved yet; it can begin again."
+        return Text("It can go on from where it was last saved.")
+    return Text("Nothing of its training was saved yet; it can begin again.")
 
 
 def default_title(config: RunConfig) -> str:
@@ -290,7 +317,7 @@ def _title(title: str | None) -> str:
     if title is None:
         return ""
     if not isinstance(title, str):
-        raise ValueError("The title must be text.")
+        raise UserError("The title must be text.")
     plain = "".join(c if c.isprintable() else " " for c in title)
     return " ".join(plain.split())[:_TITLE_LENGTH]
 
@@ -318,8 +345,8 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def _is(run: Run) -> str:
-    return f"this one is {run.status.state}"
+def _is(run: Run) -> Text:
+    return Text("this one is {state}", state=STATES[run.status.state])
 
 
 def _gigabytes(size: int) -> str:

@@ -25,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bert_demo.config import Text, UserError
 from bert_demo.runs.peers import Peers
 from bert_demo.runs.record import (
     ERRORS,
@@ -83,16 +84,16 @@ def work(
     """
     from bert_demo.model.device import release_memory
 
-    message = ""
+    message: str = ""
     state = "failed"
     try:
         folder = run_folder(root, run_id)
         with held(folder / LOCK) as free:
             run = read_run(folder)
             if run is None or run.config is None:
-                message = "The run's folder cannot be read."
+                message = Text("The run's folder cannot be read.")
             elif not free:
-                message = "Another process is training this run."
+                message = Text("Another process is training this run.")
             else:
                 status = _train(run, app_gone, answer, peers)
                 state, message = status.state, status.message
@@ -112,7 +113,7 @@ def _train(run: Run, app_gone: Callable[[], bool], answer: Answer, peers: Peers 
     status = replace(
         run.status,
         state="running",
-        message="Preparing the text and the model.",
+        message=Text("Preparing the text and the model."),
         started=time.time(),
         ended=None,
         worker_pid=os.getpid(),
@@ -202,7 +203,7 @@ def _events(run: Run, peers: Peers | None) -> Generator[Event, None, None]:
 def _give_up(run: Run) -> None:
     """End this process, which waits for a lost peer and cannot be woken."""
     latest = read_run(run.folder) or run
-    message = f"One of the processes of this run ended. {what_is_left(latest)}"
+    message = Text("One of the processes of this run ended. {left}", left=what_is_left(latest))
     status = replace(latest.status, state="failed", message=message)
     with contextlib.suppress(OSError):
         write_status(run.folder, replace(status, ended=time.time(), seconds_left=None))
@@ -221,10 +222,11 @@ def _cut_short(run: Run, status: Status, app_gone: Callable[[], bool]) -> Status
     Closing the loop saves its state, without the last validation that a stopped run gets.
     """
     if app_gone():
-        message = f"The app ended at step {status.step}; the run can go on from there."
+        message = Text("The app ended at step {n}; the run can go on from there.", n=status.step)
         return replace(status, state="interrupted", message=message)
     if wished(run.folder) == "pause":
-        return replace(status, state="paused", message=f"Paused after {status.step} steps.")
+        message = Text("Paused after {n} steps.", n=status.step)
+        return replace(status, state="paused", message=message)
     return status
 
 
@@ -235,14 +237,21 @@ def _keep_details(run: Run) -> None:
         (run.folder / ERRORS).write_text(details, encoding="utf-8")
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: Exception) -> Text:
+    if isinstance(error, UserError):
+        return error.text
     if isinstance(error, MemoryError):
-        return "The memory was not enough to begin; take a smaller batch or a smaller model."
+        return Text("The memory was not enough to begin; take a smaller batch or a smaller model.")
     if isinstance(error, OSError):
-        return f"A file could not be written or read: {error.strerror or error}."
-    if isinstance(error, ValueError):
-        return str(error)
-    return f"internal error: {type(error).__name__}; the details are in {ERRORS} beside {RUN}."
+        return Text(
+            "A file could not be written or read: {reason}.", reason=error.strerror or str(error)
+        )
+    return Text(
+        "internal error: {error}; the details are in {file} beside {run}.",
+        error=type(error).__name__,
+        file=ERRORS,
+        run=RUN,
+    )
 
 
 def _step_back() -> None:
@@ -270,7 +279,7 @@ def _touch_local_corpora() -> None:
 
     spec = CORPORA["wikitext-2"]
     assert spec.repo_id is not None
-    with contextlib.suppress(ValueError, OSError):
+    with contextlib.suppress(UserError, OSError):
         for split in ("train", "validation"):
             locate(spec.repo_id, spec.files[split], revision=spec.revision, offline=True)
             prepare_text("wikitext-2", split)

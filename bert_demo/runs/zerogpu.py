@@ -8,6 +8,7 @@ run's folder as ever.
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import time
@@ -17,10 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import RunConfig
+from bert_demo.config import RunConfig, Text, UserError
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.record import TRAINING, read_run, write_status
 from bert_demo.runs.store import RunStore, what_is_left
+
+log = logging.getLogger(__name__)
 
 LONGEST_RUN = 50.0
 """Seconds of training if nobody allows more: with what surrounds it, and as ZeroGPU counts them
@@ -69,25 +72,33 @@ class ZeroGpuQueue(RunQueue):
             left = (run.config.training.budget_seconds or 0.0) - run.status.seconds
             self._train(str(self.store.root), run.id, gpu_seconds(left))
         except Exception as error:
+            if not isinstance(error, UserError):
+                log.exception("The run %s got no GPU, or lost it", run.id)
             self._lost(run.id, error)
         finally:
             self._begun.discard(run.id)
 
     def _lost(self, run_id: str, error: Exception) -> None:
         """The GPU did not come, or was taken away."""
-        with suppress(ValueError, OSError):
+        with suppress(UserError, OSError):
             run = self.store.get(run_id)
             # A run whose process was killed may have been found and marked by now.
             if run.status.state not in (*TRAINING, "queued", "interrupted"):
                 return
             began = run.status.state != "queued"
-            reason = _sentence(error)
+            message: str
             if began:
-                reason = f"The GPU was taken away ({reason.rstrip('.')}). {what_is_left(run)}"
-            elif not isinstance(error, ValueError):
-                reason = f"ZeroGPU gave no GPU: {reason}"
+                message = Text(
+                    "The GPU was taken away ({reason}). {left}",
+                    reason=_sentence(error).rstrip("."),
+                    left=what_is_left(run),
+                )
+            elif isinstance(error, UserError):
+                message = error.text
+            else:
+                message = Text("ZeroGPU gave no GPU: {reason}", reason=_sentence(error))
             self.store.set_status(
-                run.id, state="failed", message=reason, ended=time.time(), seconds_left=None
+                run.id, state="failed", message=message, ended=time.time(), seconds_left=None
             )
 
     def _start_workers(self) -> None:
@@ -122,7 +133,11 @@ def train_on_gpu(root: str, run_id: str, seconds: float) -> str:
     worker.work(Path(root), run_id, lambda: time.monotonic() > until, answers.append)
     run = read_run(Path(root) / run_id)
     if run is not None and run.status.state == "interrupted":
-        message = f"The {seconds:g} seconds of GPU time are over. {what_is_left(run)}"
+        message = Text(
+            "The {seconds:g} seconds of GPU time are over. {left}",
+            seconds=seconds,
+            left=what_is_left(run),
+        )
         write_status(run.folder, replace(run.status, message=message))
     return str(answers[-1]["state"])
 

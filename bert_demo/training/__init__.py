@@ -9,6 +9,7 @@ optimizers      the two recipes: AdamW, Muon, and the learning rate's way
 schedule        the clock: budget, time left, what is due when
 validation      what a model scores on held-out text
 readings        losses that are still on the device
+failures        what ends a run before its time
 recorder        the run's folder: checkpoint, state to resume from, metrics
 distributed     the same loop on several processes
 gpu_batches     a training set that lives on a GPU

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bert_demo.config import BertConfig, RunConfig, from_dict
+from bert_demo.config import BertConfig, RunConfig, Text, from_dict
 from bert_demo.model.device import total_memory_bytes
 from bert_demo.model.size import count_parameters, training_memory_bytes
 from bert_demo.training.schedule import budget_steps
@@ -136,7 +136,7 @@ _PUBLISHED = {
 def text_facts(run: RunConfig) -> TextFacts:
     """The facts of the text that `run` trains on; touches no network.
 
-    Raises `ValueError` where the checkpoint to start from cannot be read.
+    Raises `UserError` where the checkpoint to start from cannot be read.
     """
     from bert_demo.data import corpora, prepare
     from bert_demo.model import checkpoint
@@ -175,7 +175,7 @@ def text_facts(run: RunConfig) -> TextFacts:
 
 
 def model_of(run: RunConfig, facts: TextFacts) -> BertConfig:
-    """The shape of the model that `run` trains; `ValueError` if its checkpoint is unreadable."""
+    """The shape of the model that `run` trains; `UserError` if its checkpoint is unreadable."""
     if run.start_from is None:
         return run.model_config(facts.vocab_size)
     from bert_demo.model import checkpoint
@@ -203,7 +203,7 @@ def step_seconds(run: RunConfig, model: BertConfig, facts: TextFacts, speed: Spe
 def estimate(
     run: RunConfig, speed: Speed | None, observations: Iterable[Observation] = ()
 ) -> Estimate:
-    """What `run` would take here. Raises `ValueError` for a run that can start nowhere."""
+    """What `run` would take here. Raises `UserError` for a run that can start nowhere."""
     facts = text_facts(run)
     model = model_of(run, facts)
     training = run.training
@@ -234,7 +234,7 @@ def estimate(
     elif steps is not None:
         seconds = None
     passes = None if steps is None else steps * training.batch_size / facts.pairs
-    refusal = None
+    refusal: Text | None = None
     if memory > machine * _MOST_OF_MEMORY:
         refusal = _refusal(run, model, memory, machine)
     parameters = count_parameters(model, run.task)
@@ -252,15 +252,19 @@ def _correction(observations: Iterable[Observation], speed: Speed) -> float:
     return min(max(median(ratios), 0.1), 10.0) if ratios else 1.0
 
 
-def _refusal(run: RunConfig, model: BertConfig, memory: int, machine: int) -> str:
+def _refusal(run: RunConfig, model: BertConfig, memory: int, machine: int) -> Text:
     training = run.training
-    what = f"BERT-{run.size}" if run.start_from is None else "This model"
     split = training.gradient_accumulation_steps
-    parts = "" if split == 1 else f", in {split} parts,"
-    return (
-        f"{what} at length {training.max_length} and batch {training.batch_size}{parts} needs "
-        f"about {memory / 1e9:.0f} GB; this machine has {machine / 1e9:.0f} GB. Take a smaller "
-        f"model or batch, or split the batch by gradient accumulation."
+    return Text(
+        "{model} at length {length} and batch {batch}{parts} needs about {memory:.0f} GB; this "
+        "machine has {machine:.0f} GB. Take a smaller model or batch, or split the batch by "
+        "gradient accumulation.",
+        model=f"BERT-{run.size}" if run.start_from is None else Text("This model"),
+        length=training.max_length,
+        batch=training.batch_size,
+        parts="" if split == 1 else Text(", in {n} parts,", n=split),
+        memory=memory / 1e9,
+        machine=machine / 1e9,
     )
 
 

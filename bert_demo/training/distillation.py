@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bert_demo.config import UserError
 from bert_demo.data.cache import Entry, cached, file_identity
 from bert_demo.data.new_pairs import pair_anew
 from bert_demo.data.prepare import (
@@ -43,10 +44,12 @@ def taught_pairs(
     labelled pair keeps its label, a new one gets the teacher's.
 
     Raises:
-        ValueError: a teacher that cannot be read or was not fine-tuned.
+        UserError: a teacher that cannot be read or was not fine-tuned.
     """
     if checkpoint.read_config(teacher)["task"] != "nli":
-        raise ValueError(f"The teacher {teacher} judges no pairs; it must be a fine-tuned model.")
+        raise UserError(
+            "The teacher {teacher} judges no pairs; it must be a fine-tuned model.", teacher=teacher
+        )
     source = nli_source(corpus, "train")
     texts: list[NliTexts] = []
 

@@ -18,13 +18,15 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from bert_demo.config import UserError
+
 Value = TypeVar("Value")
 
 # The others wait as long while the leader validates and saves between two steps.
 _PATIENCE = timedelta(minutes=30)
 
 
-class PeerLostError(ValueError):
+class PeerLostError(UserError):
     """Another process of the run is gone; the message is a sentence for who started it."""
 
 
@@ -127,8 +129,9 @@ class World:
             yield
         except RuntimeError as error:
             raise PeerLostError(
-                f"One of the run's {self.size} processes ended or can no longer be reached; the "
-                f"run can go on from what is saved."
+                "One of the run's {n} processes ended or can no longer be reached; the run can "
+                "go on from what is saved.",
+                n=self.size,
             ) from error
 
 

@@ -12,9 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Literal, cast
 
-import torch
-
-from bert_demo.config import RunConfig, run_config
+from bert_demo.config import RunConfig, Text, UserError, run_config
 from bert_demo.inference.predict import evaluate
 from bert_demo.model import checkpoint
 from bert_demo.model.about import read_about
@@ -31,8 +29,9 @@ from bert_demo.training.events import (
     StepEvent,
     ValidationEvent,
 )
+from bert_demo.training.failures import TrainingError, memory_advice, out_of_memory
 from bert_demo.training.optimizers import Optimizers, recipe
-from bert_demo.training.readings import Readings, TrainingError
+from bert_demo.training.readings import Readings
 from bert_demo.training.recorder import Recorder
 from bert_demo.training.schedule import Clock
 from bert_demo.training.setup import prepare_run
@@ -67,7 +66,7 @@ def train(
     keeps a usable checkpoint and can be resumed, with exactly the numbers of an uninterrupted
     run on a CPU when the budget is in steps or epochs.
 
-    Raises `ValueError` (one sentence) before the first event if the run cannot start, and
+    Raises `UserError` (one sentence) before the first event if the run cannot start, and
     `PeerLostError` if the other processes do not come.
     """
     world = world or distributed.world()
@@ -190,23 +189,25 @@ class _Loop:
         """Write the unfinished run down, so that it can go on from here."""
         self._recorder.save(self.clock.state(), {}, finished=False)
 
-    def farewell(self, reason: Reason) -> str:
+    def farewell(self, reason: Reason) -> Text:
         """What to say of a run that ended as it should."""
         if reason == "stopped":
-            return f"Stopped after {self.clock.step} steps, as asked."
-        return f"Finished {self.clock.step} steps in {self.clock.seconds:.1f} s."
+            return Text("Stopped after {n} steps, as asked.", n=self.clock.step)
+        return Text(
+            "Finished {n} steps in {seconds:.1f} s.", n=self.clock.step, seconds=self.clock.seconds
+        )
 
-    def explained(self, error: Exception) -> str:
-        """What to say of a run that this error ended; raises it again if it is nobody's doing."""
+    def explained(self, error: Exception) -> Text:
+        """What to say of a run that this error ended; raises it again if it is a bug."""
         if isinstance(error, distributed.PeerLostError):
             self.save()  # the step that it was lost in changed no weights
-        elif not isinstance(error, TrainingError):
-            if not _out_of_memory(error):
-                raise error
-            return _memory_advice(self.run)
-        return str(error)
+        if isinstance(error, UserError):
+            return error.text
+        if not out_of_memory(error):
+            raise error
+        return memory_advice(self.run)
 
-    def end(self, reason: Reason, message: str) -> EndEvent:
+    def end(self, reason: Reason, message: Text) -> EndEvent:
         """The last event."""
         event: EndEvent = {
             "event": "end",
@@ -239,24 +240,10 @@ class _Loop:
 
 
 def resumable(folder: Path) -> RunConfig:
-    """The run whose unfinished state lies in `folder`; raises `ValueError` if there is none."""
+    """The run whose unfinished state lies in `folder`; raises `UserError` if there is none."""
     about = read_about(checkpoint.read_config(folder))
     if not about.settings or not (folder / checkpoint.RESUME).exists():
-        raise ValueError(f"{folder} holds no unfinished run, so there is nothing to resume.")
+        raise UserError(
+            "{folder} holds no unfinished run, so there is nothing to resume.", folder=folder
+        )
     return run_config(about.settings)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-
-
-def _memory_advice(run: RunConfig) -> str:
-    training = run.training
-    return (
-        f"The memory was not enough for batch_size {training.batch_size} and max_length "
-        f"{training.max_length}; lower one of them, raise gradient_accumulation_steps "
-        f"({training.gradient_accumulation_steps}) or take a smaller model."
-    )

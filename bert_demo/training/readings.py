@@ -11,13 +11,10 @@ import torch
 from torch import Tensor
 
 from bert_demo.training.events import StepEvent
+from bert_demo.training.failures import TrainingError
 from bert_demo.training.losses import mean_losses
 
 _READ_SECONDS = 0.1
-
-
-class TrainingError(Exception):
-    """The run cannot go on; the message is a sentence for the person who started it."""
 
 
 @dataclass
@@ -55,7 +52,8 @@ class Readings:
         for event, sums in zip(events, rows, strict=True):
             if not math.isfinite(sums[0] + sums[1]):
                 raise TrainingError(
-                    f"The loss is no longer a finite number at step {event['step']}; the learning "
-                    f"rate is probably too high, so try a tenth of it."
+                    "The loss is no longer a finite number at step {step}; the learning rate "
+                    "is probably too high, so try a tenth of it.",
+                    step=event["step"],
                 )
             yield {**event, **mean_losses(self.task, sums, self.pairs)}

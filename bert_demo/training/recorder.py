@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from bert_demo.config import RunConfig
+from bert_demo.config import RunConfig, UserError
 from bert_demo.model import checkpoint
 from bert_demo.training.distributed import World
 from bert_demo.training.events import Event, Scores
@@ -97,7 +97,9 @@ class Recorder:
         loaded = None if self.folder is None else checkpoint.load_resume(self.folder)
         loaded = world.share(loaded)
         if loaded is None:
-            raise ValueError(f"{self.folder} holds no unfinished run, so nothing can be resumed.")
+            raise UserError(
+                "{folder} holds no unfinished run, so nothing can be resumed.", folder=self.folder
+            )
         tensors, state = loaded
         prefix = "model."
         weights = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bert_demo.config import LABELS, BertConfig, RunConfig
+from bert_demo.config import LABELS, BertConfig, RunConfig, UserError
 from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
@@ -69,12 +69,13 @@ class Setup:
 
 
 def prepare_run(run: RunConfig, world: World) -> Setup:
-    """Gather everything; raises `ValueError` with a sentence if something is not right."""
+    """Gather everything; raises `UserError` if something is not right."""
     shards = world.size * run.training.gradient_accumulation_steps
     if run.training.batch_size < shards:
-        raise ValueError(
-            f"batch_size is {run.training.batch_size}; split into {shards} parts it must be at "
-            f"least {shards}."
+        raise UserError(
+            "batch_size is {value}; split into {parts} parts it must be at least {parts}.",
+            value=run.training.batch_size,
+            parts=shards,
         )
     device = pick_device(run.training.device)
     if device.type == "cuda" and world.size > 1:
@@ -145,9 +146,10 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
         model = BertModel(given.config)  # with heads, which are new
         model.load_state_dict(given.model.state_dict(), strict=False)
     else:
-        raise ValueError(
-            f"{run.start_from} is fine-tuned and has no masked-LM head; go on pretraining from a "
-            f"pretrained checkpoint."
+        raise UserError(
+            "{model} is fine-tuned and has no masked-LM head; go on pretraining from a "
+            "pretrained checkpoint.",
+            model=run.start_from,
         )
     baselines = {
         "uniform": math.log(tokenizer.vocab_size),

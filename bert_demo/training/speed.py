@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bert_demo.config import BertConfig, RunConfig, TrainingConfig
+from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
 from bert_demo.model.device import usable_cores
 from bert_demo.training.cost import (
     MASKED,
@@ -46,7 +46,7 @@ _LARGE = 10**8  # weights of a model at the larger width
 def measured_speed() -> Speed:
     """This computer's speed: kept from an earlier time, or measured now in some seconds.
 
-    Raises `ValueError` if it cannot be measured.
+    Raises `UserError` if it cannot be measured.
     """
     from bert_demo.data.files import cache_dir
 
@@ -69,7 +69,7 @@ def measured_speed() -> Speed:
         )
         speed = Speed(**json.loads(done.stdout.splitlines()[-1]))
     except (OSError, subprocess.SubprocessError, ValueError, TypeError, IndexError) as error:
-        raise ValueError("The speed of this machine could not be measured.") from error
+        raise UserError("The speed of this machine could not be measured.") from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = dataclasses.asdict(speed) | {"when": time.time()}

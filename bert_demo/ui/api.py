@@ -19,7 +19,15 @@ from typing import Any
 
 from gradio.events import api as endpoint
 
-from bert_demo.config import TASKS, RunConfig, TrainingConfig, run_config, settings_of
+from bert_demo.config import (
+    TASKS,
+    RunConfig,
+    Text,
+    TrainingConfig,
+    UserError,
+    run_config,
+    settings_of,
+)
 from bert_demo.runs.record import Run
 from bert_demo.runs.zerogpu import ZeroGpuQueue
 from bert_demo.ui.context import AppContext, answered
@@ -67,14 +75,14 @@ class Api:
         settings: any other setting by name, such as {"size": "small", "steps": 100}; token: your
         secret, or empty to be given one. Returns {"run", "model", "token"}; the token stops it."""
         if isinstance(self._context.queue, ZeroGpuQueue):
-            raise ValueError(
+            raise UserError(
                 "This Space has a GPU only while the page itself asks for it, so a run is started "
                 "from the page here."
             )
         config = self._run_config(task, corpus, budget_seconds, start_from, settings)
         expected = self._context.estimate(config)
         if expected.refusal is not None:
-            raise ValueError(expected.refusal)
+            raise UserError(expected.refusal)
         token = _text("token", token, _LONGEST_NAME) or secrets.token_urlsafe(16)
         run = self._context.queue.submit(
             config, token, _text("title", title, _LONGEST_NAME) or None, expected.seconds
@@ -91,7 +99,9 @@ class Api:
         """What a run reported after a cursor (0: from the beginning): {"events", "next"}. Ask
         again with "next". An event "rewind" says: forget all before, the run was resumed."""
         if isinstance(after, bool) or not isinstance(after, int) or after < 0:
-            raise ValueError(f"after is {after!r}; it must be a number that this call returned.")
+            raise UserError(
+                "after is {value!r}; it must be a number that this call returned.", value=after
+            )
         events, end = self._context.store.events(run, after)
         shown = [public_event(self._context, event) for event in events[:MOST_EVENTS]]
         return {"events": shown, "next": end - (len(events) - len(shown))}
@@ -105,7 +115,11 @@ class Api:
     def list_models(self, task: str = "") -> list[Answer]:
         """The models at hand, or those of a task: id, title, task, parameters, corpus, score."""
         if task not in ("", *TASKS):
-            raise ValueError(f"task is {task!r}; it must be one of {', '.join(TASKS)}, or empty.")
+            raise UserError(
+                "task is {value!r}; it must be one of {choices}, or empty.",
+                value=task,
+                choices=", ".join(TASKS),
+            )
         return [
             {
                 "id": entry.id,
@@ -128,7 +142,9 @@ class Api:
         loaded, tokenizer, config = self._context.shelf.load(model)
         last = config.num_hidden_layers
         if isinstance(layer, bool) or not isinstance(layer, int) or not -1 <= layer <= last:
-            raise ValueError(f"layer is {layer!r}; it must be from 0 to {last}, or -1.")
+            raise UserError(
+                "layer is {value!r}; it must be from 0 to {last}, or -1.", value=layer, last=last
+            )
         found = predict.encode(loaded, tokenizer, _text("text", text), _text("pair", pair) or None)
         return {
             "tokens": found.tokens,
@@ -143,9 +159,9 @@ class Api:
         from bert_demo.inference import contexts
 
         if not isinstance(texts, list) or len(texts) > MOST_TEXTS:
-            raise ValueError(f"texts must be a list of 2 to {MOST_TEXTS} texts.")
+            raise UserError("texts must be a list of 2 to {limit} texts.", limit=MOST_TEXTS)
         if isinstance(layer, bool) or not isinstance(layer, int):
-            raise ValueError(f"layer is {layer!r}; it must be a whole number.")
+            raise UserError("layer is {value!r}; it must be a whole number.", value=layer)
         loaded, tokenizer, _ = self._context.shelf.load(model)
         found = contexts.compare(
             loaded,
@@ -177,7 +193,11 @@ class Api:
         from bert_demo.inference import predict
 
         if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= _MOST_TOP:
-            raise ValueError(f"top is {top!r}; it must be a whole number from 1 to {_MOST_TOP}.")
+            raise UserError(
+                "top is {value!r}; it must be a whole number from 1 to {limit}.",
+                value=top,
+                limit=_MOST_TOP,
+            )
         loaded, tokenizer, _ = self._context.shelf.load(model)
         found = predict.fill_mask(loaded, tokenizer, _text("text", text), top)
         return {
@@ -198,16 +218,18 @@ class Api:
         if settings is None:
             settings = {}
         if not isinstance(settings, dict):
-            raise ValueError("settings must be an object: the names of settings and their values.")
+            raise UserError("settings must be an object: the names of settings and their values.")
         run_names = {item.name for item in settings_of(RunConfig)}
         training_names = {item.name for item in settings_of(TrainingConfig)}
         values: Answer = {"task": task, "corpus": corpus}
         training: Answer = {"budget_seconds": budget_seconds}
         for name, value in settings.items():
             if name in ("task", "corpus", "start_from", "training", "budget_seconds"):
-                raise ValueError(f"Give {str(name)!r} as an argument of its own, not in settings.")
+                raise UserError(
+                    "Give {name!r} as an argument of its own, not in settings.", name=str(name)
+                )
             if name not in run_names | training_names:
-                raise ValueError(f"There is no setting {str(name)[:80]!r}.")
+                raise UserError("There is no setting {name!r}.", name=str(name)[:80])
             (training if name in training_names else values)[name] = value
         if start_from:
             values["start_from"] = str(self._context.shelf.folder(start_from))
@@ -270,9 +292,14 @@ def origin(context: AppContext, folder: str | None) -> str | None:
 
 def _text(name: str, value: Any, most: int = MOST_CHARACTERS) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{name} must be text.")
+        raise UserError("{name} must be text.", name=Text(name))
     if len(value) > most:
-        raise ValueError(f"{name} has {len(value):,} characters; at most {most:,} are read here.")
+        raise UserError(
+            "{name} has {n:,} characters; at most {limit:,} are read here.",
+            name=Text(name),
+            n=len(value),
+            limit=most,
+        )
     return value
 
 

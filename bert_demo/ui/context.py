@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.config import RunConfig
+from bert_demo.config import RunConfig, UserError
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.importer import Importer
 from bert_demo.runs.record import TRAINING, Run
@@ -100,7 +100,7 @@ class AppContext:
         return not self.is_public or self.store.is_admin(token_of(browser))
 
     def estimate(self, run: RunConfig) -> Estimate:
-        """What `run` would take here; raises `ValueError` for a run that can start nowhere."""
+        """What `run` would take here; raises `UserError` for a run that can start nowhere."""
         return estimate(run, self.speed, self.observations())
 
     def observations(self) -> list[Observation]:
@@ -125,7 +125,7 @@ class AppContext:
         try:
             facts = text_facts(run.config)
             model = model_of(run.config, facts)
-        except (ValueError, OSError):
+        except (UserError, OSError):
             return None
         return Observation(run.config, model, facts, sorted(speeds)[len(speeds) // 2])
 
@@ -136,7 +136,7 @@ class AppContext:
                 return
         try:
             self.speed = measured_speed()
-        except ValueError as error:
+        except UserError as error:
             log.warning("%s", error)
         self.measuring = False
 
@@ -154,16 +154,14 @@ def own_token(browser: Any) -> str:
 
 
 def answered(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler whose ValueError becomes a sentence on the page, and other errors a log entry."""
+    """A handler whose `UserError` becomes a sentence on the page, and other errors a log entry."""
 
     @functools.wraps(handler)
     def safe(*arguments: Any) -> Any:
         try:
             return handler(*arguments)
-        except ValueError as error:
-            raise gr.Error(
-                language.translate(str(error)), duration=12, print_exception=False
-            ) from error
+        except UserError as error:
+            raise gr.Error(language.translate(error), duration=12, print_exception=False) from error
         except gr.Error:
             raise
         except Exception as error:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 import gradio as gr
 
+from bert_demo.config import UserError
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.ui.api import add_api
 from bert_demo.ui.context import AppContext, own_token
@@ -92,7 +93,7 @@ def arrive(context: AppContext, stored: Any, search: Any) -> tuple[dict[str, str
     if query.get("run"):
         try:
             run = context.store.get(query["run"][0])
-        except ValueError:
+        except UserError:
             run = None
     if run is None:
         mine = (r for r in context.store.list() if _owns(context, r, token))

@@ -21,6 +21,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from bert_demo.config import UserError
+
 # From the Hub's reference of Spaces' configuration.
 _COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 _NEEDED = ("title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "app_file", "license")
@@ -103,17 +105,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def read_front_matter(root: Path) -> dict[str, Any]:
-    """The block between the two lines of dashes; raises `ValueError` if there is none."""
+    """The block between the two lines of dashes; raises `UserError` if there is none."""
     text = (root / "README.md").read_text(encoding="utf-8")
     found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
     if found is None:
-        raise ValueError("README.md does not begin with a block between two lines of ---.")
+        raise UserError("README.md does not begin with a block between two lines of ---.")
     try:
         values = yaml.safe_load(found[1])
     except yaml.YAMLError as error:
-        raise ValueError(f"README.md's front matter is not YAML: {error}.") from error
+        raise UserError("README.md's front matter is not YAML: {error}.", error=error) from error
     if not isinstance(values, dict):
-        raise ValueError("README.md's front matter has no names in it.")
+        raise UserError("README.md's front matter has no names in it.")
     return values
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from bert_demo.config import UserError
 from bert_demo.data.batches import NliBatches, PretrainingBatches, TrainingBatch
 from bert_demo.data.packing import pack, unpack
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
@@ -186,7 +187,7 @@ def test_validation_spreads_over_the_data(tokenizer: Tokenizer) -> None:
 
 
 def test_text_too_short_is_said(tokenizer: Tokenizer) -> None:
-    with pytest.raises(ValueError, match="two paragraphs"):
+    with pytest.raises(UserError, match="two paragraphs"):
         pretraining(a_text([[3, 4]]), tokenizer)
 
 

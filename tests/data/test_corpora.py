@@ -17,6 +17,7 @@ import pyarrow.parquet
 import pytest
 from helpers.hub_server import COMMIT, HubServer, hub_server
 
+from bert_demo.config import UserError
 from bert_demo.data import corpora, files
 
 REPO = "datasets/stanfordnlp/snli"
@@ -319,7 +320,7 @@ def test_models_are_found_beside_datasets(tmp_path: Path, ask: Asker) -> None:
     ],
 )
 def test_impossible_names(arguments: dict[str, str], words: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(words)):
+    with pytest.raises(UserError, match=re.escape(words)):
         corpora.locate(**arguments, offline=True)
 
 
@@ -328,9 +329,9 @@ def test_unknown_corpus_and_split() -> None:
         ValueError, match="it must be one of: wikitext-2, snli, wikitext-2-snli, crane-world"
     ):
         corpora.corpus_file("imdb", "train")
-    with pytest.raises(ValueError, match="no split 'dev'; it must be one of: train, validation"):
+    with pytest.raises(UserError, match="no split 'dev'; it must be one of: train, validation"):
         corpora.corpus_file("snli", "dev")
-    with pytest.raises(ValueError, match="Crane World is generated"):
+    with pytest.raises(UserError, match="Crane World is generated"):
         corpora.corpus_file("crane-world", "train")
     assert corpora.whereabouts("crane-world").startswith("built in")
 

@@ -11,6 +11,7 @@ from collections import Counter
 import pytest
 import torch
 
+from bert_demo.config import UserError
 from bert_demo.data.crane_world import paragraphs as crane_world
 from bert_demo.data.crane_world.everyday import ACTIVITIES, KINDS, NUMBERS, PROPERTIES
 from bert_demo.data.crane_world.grammar import Dice, articles, finite, ing, participle, plural
@@ -297,7 +298,7 @@ def test_generation_is_fast() -> None:
 @pytest.mark.parametrize("split", ["dev", "", "Train"])
 def test_an_unknown_split_is_refused(split: str) -> None:
     for generate in (generate_paragraphs, generate_nli):
-        with pytest.raises(ValueError, match="it must be one of: train, validation, test"):
+        with pytest.raises(UserError, match="it must be one of: train, validation, test"):
             generate(split)
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bert_demo.config import UserError
 from bert_demo.data import cache
 from bert_demo.data.corpora import CorpusUnavailable
 from bert_demo.data.prepare import prepare_nli, prepare_text
@@ -249,7 +250,7 @@ def test_a_corpus_that_is_nowhere_says_what_to_do(
 def test_wrong_names_and_numbers_get_a_sentence(
     arguments: dict[str, Any], sentence: str, mirror: Path
 ) -> None:
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         prepare_text(**arguments)
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bert_demo.config import UserError
 from bert_demo.data.prepare import prepare_text, tokenize_nli
 from bert_demo.data.snli import pairs, read_pairs_file, read_snli
 
@@ -37,10 +38,10 @@ def test_a_file_that_is_not_snli_gets_a_sentence(tmp_path: Path) -> None:
     page = tmp_path / "page.parquet"
     page.write_text("<html></html>", encoding="utf-8")
     for path in (page, tmp_path / "none.parquet", _write(tmp_path / "a.parquet", premise=["a"])):
-        with pytest.raises(ValueError, match="columns premise, hypothesis, label"):
+        with pytest.raises(UserError, match="columns premise, hypothesis, label"):
             read_snli(path)
     wrong = _write(tmp_path / "b.parquet", premise=["a"], hypothesis=["b"], label=[3])
-    with pytest.raises(ValueError, match="label 3"):
+    with pytest.raises(UserError, match="label 3"):
         read_snli(wrong)
 
 
@@ -106,7 +107,7 @@ def test_a_wrong_table_names_file_line_and_value(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(contents)
-    with pytest.raises(ValueError, match=name) as caught:
+    with pytest.raises(UserError, match=name) as caught:
         read_pairs_file(path)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -115,7 +116,7 @@ def test_a_wrong_table_names_file_line_and_value(
 def test_a_missing_table_gets_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     for name in ("none.tsv", "folder.csv"):
-        with pytest.raises(ValueError, match="cannot be read"):
+        with pytest.raises(UserError, match="cannot be read"):
             read_pairs_file(tmp_path / name)
 
 

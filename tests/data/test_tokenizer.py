@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bert_demo.config import UserError
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, UNK, Tokenizer, truncate_pair_lengths
 from bert_demo.data.words import split_words
 
@@ -238,22 +239,22 @@ def test_a_hugging_face_file_is_read(tmp_path: Path) -> None:
 def test_a_file_that_is_no_tokenizer_gets_a_sentence(contents: bytes, tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_bytes(contents)
-    with pytest.raises(ValueError, match=r"tokenizer\.json"):
+    with pytest.raises(UserError, match=r"tokenizer\.json"):
         Tokenizer.load(path)
 
 
 def test_a_missing_file_and_a_folder_get_a_sentence(tmp_path: Path) -> None:
     for path in (tmp_path / "none.json", tmp_path):
-        with pytest.raises(ValueError, match="cannot be read"):
+        with pytest.raises(UserError, match="cannot be read"):
             Tokenizer.load(path)
 
 
 def test_wrong_vocabularies_are_refused() -> None:
-    with pytest.raises(ValueError, match="'a' more than once"):
+    with pytest.raises(UserError, match="'a' more than once"):
         Tokenizer.from_words([*SPECIAL_TOKENS, "a", "b", "a"])
-    with pytest.raises(ValueError, match="special tokens"):
+    with pytest.raises(UserError, match="special tokens"):
         Tokenizer.from_words(["a", "b"])
-    with pytest.raises(ValueError, match="at least 100"):
+    with pytest.raises(UserError, match="at least 100"):
         Tokenizer.train_wordpiece(TEXTS, 5)
 
 
@@ -286,20 +287,20 @@ def test_ten_thousand_words_are_cut_and_counted(word: Tokenizer) -> None:
 @pytest.mark.parametrize("text", ["", "  \n", "\x00", "\ud800", "\u200b"])
 def test_an_empty_text_gets_a_sentence(text: str, word: Tokenizer, wordpiece: Tokenizer) -> None:
     for tokenizer in (word, wordpiece):
-        with pytest.raises(ValueError, match="The text is empty"):
+        with pytest.raises(UserError, match="The text is empty"):
             tokenizer.encode_pair(text, max_length=64)
-        with pytest.raises(ValueError, match="The second text is empty"):
+        with pytest.raises(UserError, match="The second text is empty"):
             tokenizer.encode_pair("a", text, max_length=64)
 
 
 def test_other_wrong_arguments_get_a_sentence(word: Tokenizer) -> None:
-    with pytest.raises(ValueError, match="must be text"):
+    with pytest.raises(UserError, match="must be text"):
         word.encode_pair(None, max_length=64)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="max_length is 4; it must be at least 5"):
+    with pytest.raises(UserError, match="max_length is 4; it must be at least 5"):
         word.encode_pair("a", "a", max_length=4)
-    with pytest.raises(ValueError, match="truncation is 'half'"):
+    with pytest.raises(UserError, match="truncation is 'half'"):
         word.encode_pair("a", "a", max_length=8, truncation="half")
-    with pytest.raises(ValueError, match="at least 2"):
+    with pytest.raises(UserError, match="at least 2"):
         truncate_pair_lengths(3, 3, 1, "ratio")
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bert_demo.config import UserError
 from bert_demo.data.prepare import word_vocabulary
 from bert_demo.data.tokenizer import SPECIAL_TOKENS
 from bert_demo.data.wikitext import as_paragraphs, read_wikitext
@@ -60,7 +61,7 @@ def test_a_file_that_is_not_wikitext_gets_a_sentence(tmp_path: Path) -> None:
     page.write_text("<html>403</html>", encoding="utf-8")
     pq.write_table(pa.table({"line": ["a"]}), other)
     for path in (page, other, tmp_path / "none.parquet"):
-        with pytest.raises(ValueError, match="column 'text'"):
+        with pytest.raises(UserError, match="column 'text'"):
             read_wikitext(path)
 
 

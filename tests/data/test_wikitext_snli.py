@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from bert_demo.config import UserError
 from bert_demo.data.corpora import corpus_file, whereabouts
 from bert_demo.data.prepare import prepare_text
 from bert_demo.data.snli import NliTexts, as_paragraphs, read_snli
@@ -44,5 +45,5 @@ def test_the_parts_are_whole(real_data: Path) -> None:
 
 
 def test_it_has_no_files_of_its_own() -> None:
-    with pytest.raises(ValueError, match="ask for wikitext-2, snli"):
+    with pytest.raises(UserError, match="ask for wikitext-2, snli"):
         corpus_file("wikitext-2-snli", "train")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import fnmatch
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from bert_demo.config import LABELS, RunConfig, TrainingConfig, settings_of
@@ -32,99 +32,20 @@ UNSEEN = (
     "ui/serving/settings.py",
     "ui/space_check.py",
 )
-NOT_SAID = re.compile(r"\^|It was published by|The folder `|It has the architecture of the book")
-
-PIECES = (
-    # What is put into the engine's sentences, or joined by commas to a line.
-    "a number",
-    "a number from {} to {}",
-    "a number of at least {}",
-    "a whole number",
-    "a whole number from {} to {}",
-    "a whole number of at least {}",
-    "pretraining",
-    "stop",
-    "pause",
-    "resume",
-    "delete",
-    "this one is {}",
-    "queued",
-    "running",
-    "pausing",
-    "stopping",
-    "paused",
-    "stopped",
-    "interrupted",
-    "failed",
-    "completed",
-    "text",
-    "first text",
-    "second text",
-    "premise",
-    "hypothesis",
-    "nothing was fetched",
-    "nothing was published",
-    "your login may not see it",
-    "you are not logged in",
-    "run `hf auth login` with a token that may write, and try again",
-    "a checkpoint of another version of bert_demo",
-    "a Hugging Face BERT, which `python -m bert_demo import-hf` reads",
-    "a model of the kind {}, not a checkpoint of bert_demo",
-    "not a checkpoint of bert_demo",
-    "Fetching {}: {} MB",
-    "Fetching {}: {} of {} MB",
-    "Making the checkpoint",
-    "was fine-tuned",
-    "has no masked-LM head",
-    " within the {} tokens that this model reads",
-    ", in {} parts,",
-    "built in",
-    "local mirror",
-    "hub cache",
-    "{} paragraphs",
-    "{} sentences",
-    "{} words",
-    "{} tokens",
-    "{} unknown tokens",
-    "{} pairs",
-    "{} left out",
-    "pretrained",
-    "fine-tuned",
-    "encoder",
-    "pretrained on {}, {} steps",
-    "fine-tuned on {}, {} steps",
-    "pretrained on {}, not trained yet",
-    "fine-tuned on {}, not trained yet",
-    "imported from {}",
-    "{} layer of {}, {} million parameters",
-    "{} layers of {}, {} million parameters",
-    "loss {}",
-    "Test",
-    "Validation",
-    "misses",
-    "has an unknown",
-    "read",
-    "written",
-    "train",
-    "{}, {} ({}): {}.",
-)
 
 
 def keys() -> set[str]:
-    """All of it: what `say` is asked for, what the engine says, settings' hints, names shown."""
-    found = set(PIECES) | set(LABELS) | {sense for word in SENSES.values() for sense in word}
+    """All of it: what is said or raised, settings' hints, names shown."""
+    found = set(LABELS) | {sense for word in SENSES.values() for sense in word}
     found.update(model.what for model in KNOWN_MODELS)
     asked = {name for task in forms.PRESETS for name in forms.names(task)}
     for config in (RunConfig, TrainingConfig):
         found.update(item.hint for item in settings_of(config) if item.name in asked)
-    for path in sorted(PACKAGE.rglob("*.py")):
-        place = path.relative_to(PACKAGE).as_posix()
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        if place.startswith("ui/"):
-            found.update(_asked(tree))
-        if not any(fnmatch.fnmatch(place, pattern) for pattern in UNSEEN):
-            engine = not place.startswith("ui/") or place == "runs/zerogpu.py"
-            found.update(_sentences(tree) if engine else _raised(tree))
+    trees = {p.relative_to(PACKAGE): ast.parse(p.read_text("utf-8")) for p in PACKAGE.rglob("*.py")}
+    sayers = {"say", "later", "Text", *_errors(trees.values())}
+    for place, tree in trees.items():
+        if not any(fnmatch.fnmatch(place.as_posix(), pattern) for pattern in UNSEEN):
+            found.update(_said(tree, sayers))
     for path in (PACKAGE / "ui/static").glob("*.js"):
         found.update(re.findall(r'\bsay\(\s*"([^"\n]*)"', path.read_text(encoding="utf-8")))
     return found
@@ -140,60 +61,32 @@ def unsaid() -> list[str]:
             given = [k.value for k in node.keywords if k.arg in ("label", "info", "placeholder")]
             if _name(node.func) in ("Accordion", "Button", "Error", "Markdown", "Tab", "Warning"):
                 given += node.args[:1]
-            texts = [text for one in given if (text := _template(one)) is not None]
+            texts = [text for one in given if (text := _constant(one)) is not None]
             found += [f"{path.name}: {text}" for text in texts if re.search("[a-z]{2}", text)]
     return found
 
 
-def _asked(tree: ast.AST) -> Iterator[str]:
-    """Texts in `say("...")` and `later("...")`."""
+def _errors(trees: Collection[ast.AST]) -> set[str]:
+    """`UserError` and the classes made from it, by their names."""
+    classes = [n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
+    found = {"UserError"}
+    while new := {c.name for c in classes if found & set(map(_name, c.bases))} - found:
+        found |= new
+    return found
+
+
+def _said(tree: ast.AST, sayers: set[str]) -> Iterator[str]:
+    """The words in the first arguments of what says or raises them."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and node.args and _name(node.func) in ("say", "later"):
-            text = node.args[0]
-            if isinstance(text, ast.Constant) and isinstance(text.value, str):
-                yield text.value
+        if isinstance(node, ast.Call) and node.args and _name(node.func) in sayers:
+            first = node.args[0]
+            texts = (first.body, first.orelse) if isinstance(first, ast.IfExp) else (first,)
+            yield from (text for one in texts if (text := _constant(one)))
 
 
-def _raised(tree: ast.AST) -> Iterator[str]:
-    """Messages of errors, with {} for what is put in; those made elsewhere are gathered there."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
-            if _name(node.exc) == "AssertionError":
-                continue
-            text = _template(node.exc.args[0])
-            if text is not None and re.search(r"[a-z]{3}", text.replace("{}", "")):
-                yield text
+def _constant(node: ast.AST) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _sentences(tree: ast.AST) -> Iterator[str]:
-    """Messages of errors, and every other string that ends as a sentence does."""
-    yield from _raised(tree)
-    unsaid: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr):
-            unsaid.add(node.value)
-        elif isinstance(node, ast.JoinedStr):
-            unsaid.update(part for part in ast.walk(node) if part is not node)
-    for node in ast.walk(tree):
-        text = None if node in unsaid else _template(node)
-        if (
-            text
-            and re.search(r"[a-z]{3}.* .*(\.|[.:] \{\})$|^[A-Z][a-z]+\.$", text)
-            and not NOT_SAID.match(text)
-        ):
-            yield text
-
-
-def _template(node: ast.AST) -> str | None:
-    if isinstance(node, ast.JoinedStr):
-        parts = [part.value if isinstance(part, ast.Constant) else "{}" for part in node.values]
-        return "".join(map(str, parts))
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    return None
-
-
-def _name(node: ast.AST | None) -> str:
-    if isinstance(node, ast.Call):
-        return _name(node.func)
+def _name(node: ast.AST) -> str:
     return getattr(node, "id", getattr(node, "attr", ""))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from bert_demo.config import BertConfig
+from bert_demo.config import BertConfig, UserError
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.predict import encode
@@ -115,7 +115,7 @@ def test_the_newest_of_a_kind_comes_first(shelf: ModelShelf, tmp_path: Path) -> 
 )
 def test_other_names_are_refused_in_words(shelf: ModelShelf, name: Any) -> None:
     for ask in (shelf.entry, shelf.folder, shelf.load, shelf.twin):
-        with pytest.raises(ValueError, match="choose one from the list"):
+        with pytest.raises(UserError, match="choose one from the list"):
             ask(name)
 
 
@@ -140,7 +140,7 @@ def test_a_deleted_model_is_gone(shelf: ModelShelf, tmp_path: Path) -> None:
     shelf.load("run/1203-k7qm")
     shutil.rmtree(tmp_path / "runs/1203-k7qm")
     assert "run/1203-k7qm" not in [e.id for e in shelf.entries()]
-    with pytest.raises(ValueError, match="choose one from the list"):
+    with pytest.raises(UserError, match="choose one from the list"):
         shelf.load("run/1203-k7qm")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from bert_demo.config import LABELS, BertConfig
+from bert_demo.config import LABELS, BertConfig, UserError
 from bert_demo.data.packing import pack
 from bert_demo.data.prepare import tokenize_nli
 from bert_demo.data.snli import pairs as nli_pairs
@@ -116,7 +116,7 @@ def test_dropout_is_off_and_the_mode_comes_back(pretrained: Trained) -> None:
     assert model.training
     first.vectors.mul_(2)  # a student's own tensor
     model.eval()
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(UserError, match="empty"):
         predict.encode(*pretrained, " ")
     assert not model.training
 
@@ -151,14 +151,14 @@ def test_a_text_without_a_word_is_refused(
         lambda: predict.classify(*classifier, "a man", text),
     ]
     for call in calls:
-        with pytest.raises(ValueError, match="is empty"):
+        with pytest.raises(UserError, match="is empty"):
             call()
 
 
 def test_a_model_of_one_segment_reads_no_pair() -> None:
     trained = make("pretraining", type_vocab_size=1)
     assert predict.encode(*trained, "a crane").vectors.shape == (4, 24)
-    with pytest.raises(ValueError, match="one segment"):
+    with pytest.raises(UserError, match="one segment"):
         predict.encode(*trained, "a crane", "he left")
 
 
@@ -197,7 +197,7 @@ def test_compare_looks_into_any_layer(pretrained: Trained) -> None:
     assert torch.equal(last.vectors, contexts.compare(*pretrained, "crane", texts).vectors)
     assert last.similarities.min() < 0.9999
     for layer in (3, -4):
-        with pytest.raises(ValueError, match=f"layer is {layer}; it must be from 0"):
+        with pytest.raises(UserError, match=f"layer is {layer}; it must be from 0"):
             contexts.compare(*pretrained, "crane", texts, layer=layer)
 
 
@@ -224,7 +224,7 @@ def test_compare_takes_the_mean_of_a_word_in_pieces() -> None:
         begin = 1 + len(tokenizer.encode(text.split()[0]))
         vectors = predict.encode(model, tokenizer, text).vectors
         torch.testing.assert_close(row, vectors[begin : begin + len(pieces)].mean(0))
-    with pytest.raises(ValueError, match="does not have the word 'crane'"):
+    with pytest.raises(UserError, match="does not have the word 'crane'"):
         contexts.compare(model, tokenizer, "crane", ["cranes", "a crane"])
 
 
@@ -246,7 +246,7 @@ def test_compare_takes_the_mean_of_a_word_in_pieces() -> None:
 def test_compare_refuses_with_a_sentence(
     word: str, texts: list[str], sentence: str, pretrained: Trained
 ) -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(UserError) as error:
         contexts.compare(*pretrained, word, texts)
     assert sentence in str(error.value)
 
@@ -283,14 +283,14 @@ def test_rows_beyond_the_vocabulary_are_no_guess(pretrained: Trained) -> None:
 
 
 def test_fill_mask_refuses_with_a_sentence(pretrained: Trained, classifier: Trained) -> None:
-    with pytest.raises(ValueError, match="no blank; write <mask>"):
+    with pytest.raises(UserError, match="no blank; write <mask>"):
         predict.fill_mask(*pretrained, "a crane")
-    with pytest.raises(ValueError, match="no blank within the 30 tokens"):
+    with pytest.raises(UserError, match="no blank within the 30 tokens"):
         predict.fill_mask(*pretrained, "a " * 40 + "<mask>")
-    with pytest.raises(ValueError, match="cannot fill blanks"):
+    with pytest.raises(UserError, match="cannot fill blanks"):
         predict.fill_mask(*classifier, "a <mask>")
     for top in (0, -1, 1.5, "5", True):
-        with pytest.raises(ValueError, match="top is"):
+        with pytest.raises(UserError, match="top is"):
             predict.fill_mask(*pretrained, "a <mask>", top)  # type: ignore[arg-type]
 
 
@@ -332,12 +332,12 @@ def test_a_hypothesis_can_be_judged_without_its_premise(classifier: Trained) -> 
     assert predict.classify_all(model, tokenizer, [(None, "crane " * 29)])[0].truncated == 0
     assert predict.classify_all(model, tokenizer, [(None, "crane " * 33)])[0].truncated == 4
     for pair in ((None, " "), ("", "a man"), ("a man", "")):
-        with pytest.raises(ValueError, match="is empty"):
+        with pytest.raises(UserError, match="is empty"):
             predict.classify_all(model, tokenizer, [pair])
 
 
 def test_a_pretrained_model_has_no_verdict(pretrained: Trained) -> None:
-    with pytest.raises(ValueError, match="fine-tune it first"):
+    with pytest.raises(UserError, match="fine-tune it first"):
         predict.classify(*pretrained, "a man", "a woman")
 
 
@@ -372,9 +372,9 @@ def test_evaluate_counts_what_classify_says(
 
 def test_evaluate_refuses_with_a_sentence(pretrained: Trained, classifier: Trained) -> None:
     data = tokenize_nli(nli_pairs([("a man", "a woman", 2)]), classifier.tokenizer)
-    with pytest.raises(ValueError, match="fine-tune it first"):
+    with pytest.raises(UserError, match="fine-tune it first"):
         predict.evaluate(*pretrained, data)
-    with pytest.raises(ValueError, match="no labelled pairs"):
+    with pytest.raises(UserError, match="no labelled pairs"):
         predict.evaluate(*classifier, tokenize_nli(nli_pairs([]), classifier.tokenizer))
 
 

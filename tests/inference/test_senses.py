@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from bert_demo.config import UserError
 from bert_demo.data.prepare import prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.senses import cosines, plane, sense_separation, word_count
@@ -69,12 +70,12 @@ def test_equal_vectors_separate_nothing() -> None:
 @pytest.mark.parametrize("senses", [[], ["a"], ["a", "b"], ["a", "a"], ["a", "b", "c"]])
 def test_separation_needs_two_senses_and_a_pair(senses: list[str]) -> None:
     vectors = np.ones((len(senses), 3))
-    with pytest.raises(ValueError, match="at least two senses"):
+    with pytest.raises(UserError, match="at least two senses"):
         sense_separation(vectors, senses)
 
 
 def test_separation_needs_a_sense_for_each_vector() -> None:
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(UserError, match="do not fit"):
         sense_separation(np.eye(3), ["a", "b"])
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bert_demo.cli import parser
-from bert_demo.config import LABELS, BertConfig
+from bert_demo.config import LABELS, BertConfig, UserError
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.inference import predict
@@ -205,7 +205,7 @@ def test_the_card_is_theirs_and_says_what_is_new(tmp_path: Path, pieces: Tokeniz
 
 def test_the_books_architecture_is_refused(tmp_path: Path, pieces: Tokenizer) -> None:
     source = saved(tmp_path / "ours", pieces, embedding_layer_norm=False)
-    with pytest.raises(ValueError, match="the book's architecture") as caught:
+    with pytest.raises(UserError, match="the book's architecture") as caught:
         export_hf(source, tmp_path / "out")
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
 

@@ -15,6 +15,7 @@ import torch
 from helpers.intruder import Intruder
 from torch import Tensor, nn
 
+from bert_demo.config import UserError
 from bert_demo.data.packing import pack
 from bert_demo.interop import d2l, untrusted
 from bert_demo.interop.d2l import import_d2l
@@ -72,7 +73,7 @@ def book_zip(path: Path, files: dict[str, bytes] | None = None, folder: str = "m
 
 def complaint(source: Path | str, out: Path, **kwargs: Any) -> str:
     """The one sentence that importing answers with; nothing may be left in `out`."""
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(UserError) as caught:
         import_d2l(source, out, **kwargs)
     text = str(caught.value)
     assert "\n" not in text and len(text) < 400
@@ -188,7 +189,7 @@ def test_by_name_the_books_address_and_digest_are_used(
 def test_the_output_folder_is_checked_before_anything_else(tmp_path: Path) -> None:
     source = book_zip(tmp_path / "mine.zip")
     import_d2l(source, tmp_path / "out")
-    with pytest.raises(ValueError, match="holds a checkpoint already"):
+    with pytest.raises(UserError, match="holds a checkpoint already"):
         import_d2l(tmp_path / "none.zip", tmp_path / "out")
     import_d2l(source, tmp_path / "out", overwrite=True)
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bert_demo.cli import parser
-from bert_demo.config import RunConfig, TrainingConfig
+from bert_demo.config import RunConfig, TrainingConfig, UserError
 from bert_demo.data.packing import pack
 from bert_demo.inference import predict
 from bert_demo.interop import untrusted
@@ -311,9 +311,9 @@ def test_a_small_old_repository_needs_no_more_than_three_files(tmp_path: Path) -
 def test_an_encoder_is_refused_what_it_has_no_head_for(tmp_path: Path) -> None:
     import_hf(saved(tmp_path / "theirs", hf_model("BertModel")), tmp_path / "out")
     model, tokenizer, _ = checkpoint.load(tmp_path / "out")
-    with pytest.raises(ValueError, match="no masked-LM head"):
+    with pytest.raises(UserError, match="no masked-LM head"):
         predict.fill_mask(model, tokenizer, "a [MASK]")
-    with pytest.raises(ValueError, match="fine-tune it first"):
+    with pytest.raises(UserError, match="fine-tune it first"):
         predict.classify(model, tokenizer, "a", "b")
     assert predict.encode(model, tokenizer, "a crane").vectors.shape == (4, 24)
 
@@ -333,7 +333,7 @@ def test_an_encoder_is_trained_further_with_new_heads(tmp_path: Path, task: str)
 
 def complaint(source: Path | str, folder: Path) -> str:
     """The one sentence that importing answers with; nothing may be left behind."""
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(UserError) as caught:
         import_hf(source, folder / "refused")
     text = str(caught.value)
     assert "\n" not in text and len(text) < 500 and text.endswith(".")
@@ -434,7 +434,7 @@ def test_missing_damaged_and_foreign_files_get_a_sentence(tmp_path: Path) -> Non
             assert name in complaint(source, tmp_path), (name, content)
         path.write_bytes(whole)
     import_hf(source, tmp_path / "out")
-    with pytest.raises(ValueError, match="holds a checkpoint already"):
+    with pytest.raises(UserError, match="holds a checkpoint already"):
         import_hf(source, tmp_path / "out")
     import_hf(source, tmp_path / "out", overwrite=True)
     assert "already" in complaint(tmp_path / "out", tmp_path)

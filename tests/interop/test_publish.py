@@ -17,7 +17,7 @@ from helpers.hub_writes import TOKEN, WritableHub, hub, turn_to, writable_hub
 from huggingface_hub import constants
 
 from bert_demo.cli.parser import main
-from bert_demo.config import BertConfig, RunConfig, TrainingConfig
+from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.interop import errors
 from bert_demo.interop.hugging_face import import_hf
@@ -136,7 +136,7 @@ def test_publishing_again_brings_the_repository_up_to_date(
     done = publish(folder, "ada/crane")
     assert not done.private, "a repository that was there keeps its visibility"
     assert fetch("ada/crane", tmp_path / "one").revision == hub.commit
-    with pytest.raises(ValueError, match="--overwrite"):
+    with pytest.raises(UserError, match="--overwrite"):
         fetch("ada/crane", tmp_path / "one")
     fetch("ada/crane", tmp_path / "one", overwrite=True)
     assert checkpoint.read_config(tmp_path / "one")["about"]["step"] == 2
@@ -151,7 +151,7 @@ def test_a_name_without_an_owner_is_ones_own(hub: WritableHub, model: Path) -> N
 @pytest.mark.parametrize("name", ["", "a/b/c", "a b", "../x", "a--b", "-a", "a/b.git", "x" * 97])
 def test_an_impossible_name_is_refused(hub: WritableHub, model: Path, name: str) -> None:
     for call in (lambda: publish(model, name), lambda: fetch(name, model / "new")):
-        with pytest.raises(ValueError, match=r"must look like owner/name"):
+        with pytest.raises(UserError, match=r"must look like owner/name"):
             call()
     assert hub.sent_to == []
 
@@ -160,12 +160,12 @@ def test_who_is_not_logged_in_is_told_how(
     hub: WritableHub, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(ValueError, match=r"not logged in.*hf auth login"):
+    with pytest.raises(UserError, match=r"not logged in.*hf auth login"):
         publish(model, "ada/crane")
     assert hub.sent_to == []
     monkeypatch.setenv("HF_TOKEN", "hf_old")
     for name in ("ada/crane", "crane"):
-        with pytest.raises(ValueError, match=r"does not accept your login.*hf auth login"):
+        with pytest.raises(UserError, match=r"does not accept your login.*hf auth login"):
             publish(model, name)
 
 
@@ -238,9 +238,9 @@ def test_a_foreign_repository_is_neither_read_nor_replaced(
     if config is not None:
         hub.put("ada/other", config_json=config)
     before = dict(hub.files)
-    with pytest.raises(ValueError, match=f"ada/other on the Hub is {words}"):
+    with pytest.raises(UserError, match=f"ada/other on the Hub is {words}"):
         fetch("ada/other", model / "new")
-    with pytest.raises(ValueError, match=f"there already and is {words}.*choose another name"):
+    with pytest.raises(UserError, match=f"there already and is {words}.*choose another name"):
         publish(model, "ada/other")
     assert hub.files == before and not (model / "new").exists()
 
@@ -249,10 +249,10 @@ def test_a_private_repository_is_for_its_owner(
     hub: WritableHub, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(model, "ada/crane")
-    with pytest.raises(ValueError, match=r"has no ada/nothing, .*your login may not see it"):
+    with pytest.raises(UserError, match=r"has no ada/nothing, .*your login may not see it"):
         fetch("ada/nothing", model / "new")
     monkeypatch.delenv("HF_TOKEN")
-    with pytest.raises(ValueError, match=r"has no ada/crane, .*you are not logged in"):
+    with pytest.raises(UserError, match=r"has no ada/crane, .*you are not logged in"):
         fetch("ada/crane", model / "new")
     hub.private["ada/crane"] = False
     assert fetch("ada/crane", model / "new").task == "pretraining"
@@ -279,7 +279,7 @@ def test_what_is_damaged_is_not_kept(
     checkpoint.save(model / "old", *checkpoint.load(model / "model")[:2], {"old": True})
     before = contents(model / "old")
     for out in (model / "new", model / "old"):
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(UserError, match=words):
             fetch("ada/crane", out, overwrite=True)
     assert not (model / "new").exists() and contents(model / "old") == before
     assert not list(model.glob(".bert_demo-*"))
@@ -295,9 +295,9 @@ def test_a_broken_download_leaves_nothing(hub: WritableHub, model: Path) -> None
 
 def test_what_does_not_load_is_not_published(hub: WritableHub, model: Path) -> None:
     (model / "model" / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
+    with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
         publish(model, "ada/crane")
-    with pytest.raises(ValueError, match="There is no folder"):
+    with pytest.raises(UserError, match="There is no folder"):
         publish(model / "nothing", "ada/crane")
     assert hub.sent_to == []
 
@@ -424,7 +424,7 @@ def test_the_page_refuses_in_words(
     hub: WritableHub, page: AppContext, titles: tuple[str, ...], repo: Any, words: str
 ) -> None:
     teacher = {"token": "t", "admin": page.admin_token}
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(UserError, match=words):
         published(page, ticked(page, *titles), repo, False, teacher)
     assert hub.sent_to == []
 
@@ -433,10 +433,10 @@ def test_the_login_of_the_host_is_for_the_teacher_alone(
     hub: WritableHub, page: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for browser in (None, {"token": "somebody", "admin": ""}, {"token": "x", "admin": "guess"}):
-        with pytest.raises(ValueError, match="Only the teacher can publish"):
+        with pytest.raises(UserError, match="Only the teacher can publish"):
             published(page, ticked(page, "done"), "crane", False, browser)
     monkeypatch.setenv("SPACE_ID", "ada/space")
-    with pytest.raises(ValueError, match="A Space publishes nothing"):
+    with pytest.raises(UserError, match="A Space publishes nothing"):
         teacher = {"token": "t", "admin": page.admin_token}
         published(page, ticked(page, "done"), "crane", False, teacher)
     assert hub.sent_to == []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bert_demo.config import UserError
 from bert_demo.model import device as hardware
 
 CPU = torch.device("cpu")
@@ -59,18 +60,18 @@ def test_auto_takes_the_fastest_kind(
 
 def test_device_that_is_not_there(no_gpu: None) -> None:
     for name in ("cuda", "mps", "cuda:0"):
-        with pytest.raises(ValueError, match=f"{name!r}, which torch does not find.*: cpu\\.$"):
+        with pytest.raises(UserError, match=f"{name!r}, which torch does not find.*: cpu\\.$"):
             hardware.pick_device(name)
 
 
 def test_gpu_number_that_is_not_there(two_gpus: None) -> None:
-    with pytest.raises(ValueError, match="it finds: cuda:0, cuda:1, cpu"):
+    with pytest.raises(UserError, match="it finds: cuda:0, cuda:1, cpu"):
         hardware.pick_device("cuda:2")
 
 
 @pytest.mark.parametrize("name", ["", "gpu", "CUDA", "cuda:", "cuda:-1", "meta", "cuda:99999999"])
 def test_names_that_are_none(name: str) -> None:
-    with pytest.raises(ValueError, match="it must be one of: auto, cpu, cuda, mps"):
+    with pytest.raises(UserError, match="it must be one of: auto, cpu, cuda, mps"):
         hardware.pick_device(name)
 
 

@@ -283,7 +283,7 @@ def test_a_run_whose_peers_do_not_come_is_trained_alone(tmp_path: Path) -> None:
 
         def world(self, run: RunConfig, resume: bool, give_up: Callable[[], None]) -> World:
             def rendezvous() -> str:
-                raise PeerLostError
+                raise PeerLostError("It did not come.")
 
             return World(size=2, rendezvous=rendezvous)
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import bert_demo
-from bert_demo.config import RunConfig, TrainingConfig
+from bert_demo.config import RunConfig, TrainingConfig, UserError
 from bert_demo.runs.queue import Place, RunQueue
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import NotAllowed, RunStore
@@ -171,21 +171,21 @@ def test_everybody_has_a_share(shared: RunQueue) -> None:
 
 def test_limits_are_said_before_anything_starts(tmp_path: Path) -> None:
     queue = RunQueue(RunStore(tmp_path, admin_token="teacher"), max_run_seconds=60)
-    with pytest.raises(ValueError, match="at most 60 seconds"):
+    with pytest.raises(UserError, match="at most 60 seconds"):
         queue.submit(a_config(5, budget_seconds=61), "anna")
     run = queue.submit(a_config(5), "anna")
     assert run.config is not None and run.config.training.budget_seconds == 60
     queue.submit(a_config(5), "anna")
-    with pytest.raises(ValueError, match="2 runs waiting"):
+    with pytest.raises(UserError, match="2 runs waiting"):
         queue.submit(a_config(5), "anna")
     for _ in range(3):
         queue.submit(a_config(5), "teacher")
     assert len(queue.store.list()) == 5
     queue.request(run.id, "stop", "anna")
     queue.submit(a_config(5), "anna")
-    with pytest.raises(ValueError, match="2 runs waiting"):
+    with pytest.raises(UserError, match="2 runs waiting"):
         queue.request(run.id, "resume", "anna")
-    with pytest.raises(ValueError, match="workers"):
+    with pytest.raises(UserError, match="workers"):
         RunQueue(queue.store, workers=0)
 
 
@@ -239,7 +239,7 @@ def test_a_run_outlives_its_app(tmp_path: Path) -> None:
     app = subprocess.Popen([sys.executable, "-c", APP, str(tmp_path)], cwd=ROOT)
     try:
         until(store, run, at_step(5))
-        with pytest.raises(ValueError, match="Another bert_demo is at work"):
+        with pytest.raises(UserError, match="Another bert_demo is at work"):
             RunQueue(store).start()
     finally:
         app.kill()

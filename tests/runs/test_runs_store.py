@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bert_demo.config import RunConfig, TrainingConfig, model_config
+from bert_demo.config import RunConfig, Text, TrainingConfig, UserError, model_config
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import checkpoint
 from bert_demo.model.bert import BertModel
@@ -64,18 +64,18 @@ def test_names_that_lead_elsewhere_are_refused(store: RunStore, run_id: Any) -> 
     outside = store.root.parent / "other"
     outside.mkdir()
     (outside / "run.json").write_text("{}")
-    with pytest.raises(ValueError, match="not the name of a run"):
+    with pytest.raises(UserError, match="not the name of a run"):
         store.get(run_id)
     for action in ("delete", "stop"):
-        with pytest.raises(ValueError, match="not the name of a run"):
+        with pytest.raises(UserError, match="not the name of a run"):
             store.request(run_id, action, "teacher")
-    with pytest.raises(ValueError):
+    with pytest.raises(UserError):
         store.events(run_id)
     assert outside.exists()
 
 
 def test_a_run_that_is_not_there_is_said(store: RunStore) -> None:
-    with pytest.raises(ValueError, match="There is no run 'nothing'"):
+    with pytest.raises(UserError, match="There is no run 'nothing'"):
         store.get("nothing")
 
 
@@ -110,25 +110,25 @@ def test_orders_are_heeded_where_they_make_sense(store: RunStore) -> None:
         assert run is not None
         return run.status.state
 
-    with pytest.raises(ValueError, match="is queued"):
+    with pytest.raises(UserError, match="is queued"):
         ask("pause")
     assert ask("stop") == "stopped"
-    with pytest.raises(ValueError, match="ended already"):
+    with pytest.raises(UserError, match="ended already"):
         ask("stop")
     assert ask("resume", "teacher") == "queued"
     assert store.claim(run_id) and not store.claim(run_id)
     assert ask("pause") == "pausing"
     assert ask("stop") == "stopping"
     assert record.wished(store.root / run_id) == "stop"
-    with pytest.raises(ValueError, match="is stopping"):
+    with pytest.raises(UserError, match="is stopping"):
         ask("pause")
-    with pytest.raises(ValueError, match="stop it before"):
+    with pytest.raises(UserError, match="stop it before"):
         ask("delete")
     put(store, run_id, "completed")
     assert record.wished(store.root / run_id) is None, "an order must not outlive its run"
-    with pytest.raises(ValueError, match="cut short"):
+    with pytest.raises(UserError, match="cut short"):
         ask("resume")
-    with pytest.raises(ValueError, match="not 'explode'"):
+    with pytest.raises(UserError, match="not 'explode'"):
         ask("explode")
 
 
@@ -136,22 +136,22 @@ def test_only_so_much_is_kept(tmp_path: Path) -> None:
     store = RunStore(tmp_path, admin_token="teacher", max_runs_per_owner=2)
     for _ in range(2):
         store.create(CONFIG, "anna")
-    with pytest.raises(ValueError, match="You have 2 runs"):
+    with pytest.raises(UserError, match="You have 2 runs"):
         store.create(CONFIG, "anna")
     store.create(CONFIG, "ben")
     for _ in range(3):
         store.create(CONFIG, "teacher")
     assert len(store.list()) == 6
     (tmp_path / "big").write_bytes(bytes(2_000))
-    with pytest.raises(ValueError, match="delete some first"):
+    with pytest.raises(UserError, match="delete some first"):
         RunStore(tmp_path, max_total_bytes=1_500).create(CONFIG, "chris")
-    with pytest.raises(ValueError, match="no name yet"):
+    with pytest.raises(UserError, match="no name yet"):
         store.create(CONFIG, "")
 
 
 def test_a_place_that_cannot_hold_runs_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="cannot hold runs"):
+    with pytest.raises(UserError, match="cannot hold runs"):
         RunStore(tmp_path / "file")
 
 
@@ -168,8 +168,20 @@ def test_damage_to_one_run_stays_there(store: RunStore) -> None:
     assert store.get(torn).status.state == "failed"
     assert store.get(odd).config is None
     put(store, odd, "paused")
-    with pytest.raises(ValueError, match="another version"):
+    with pytest.raises(UserError, match="another version"):
         store.request(odd, "resume", "anna")
+
+
+@pytest.mark.parametrize("said", [None, 3, {}, {"template": "{x}", "values": {}}, "another"])
+def test_a_message_without_its_template_stays_english(store: RunStore, said: Any) -> None:
+    run = store.create(RunConfig(), "token")
+    message = Text("Paused after {n} steps.", n=7)
+    assert store.set_status(run.id, message=message).status.message.values == {"n": 7}
+    status = json.loads((run.folder / "status.json").read_text(encoding="utf-8"))
+    status["said"] = said
+    (run.folder / "status.json").write_text(json.dumps(status), encoding="utf-8")
+    read = RunStore(store.root).get(run.id).status.message
+    assert read == message and not isinstance(read, Text)
 
 
 def test_checkpoints_of_the_command_line_are_runs_too(store: RunStore) -> None:
@@ -189,7 +201,7 @@ def test_checkpoints_of_the_command_line_are_runs_too(store: RunStore) -> None:
     assert store.get("mine").status.state == "stopped"
     with pytest.raises(NotAllowed):
         store.request("mine", "delete", "anna")
-    with pytest.raises(ValueError, match="command line"):
+    with pytest.raises(UserError, match="command line"):
         store.request("mine", "resume", "teacher")
     store.request("mine", "delete", "teacher")
     assert [run.id for run in store.list()] == ["theirs"]

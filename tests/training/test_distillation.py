@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bert_demo.config import BertConfig, RunConfig, TrainingConfig
+from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
 from bert_demo.data.new_pairs import pair_anew
 from bert_demo.data.prepare import nli_source, prepare_nli
 from bert_demo.data.snli import NliTexts
@@ -125,12 +125,12 @@ def test_a_student_comes_to_agree_with_its_teacher(teacher: Path) -> None:
 )
 def test_a_teacher_is_for_fine_tuning(settings: dict[str, object], words: str) -> None:
     given = {"task": "nli", "start_from": "x", "corpus": "crane-world"} | settings
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(UserError, match=words):
         RunConfig(**given)  # type: ignore[arg-type]
 
 
 def test_a_teacher_must_be_fine_tuned(teacher: Path, tmp_path: Path) -> None:
     _, tokenizer, config = checkpoint.load(teacher)
     checkpoint.save(tmp_path / "plain", BertModel(config), tokenizer, {})
-    with pytest.raises(ValueError, match="judges no pairs"):
+    with pytest.raises(UserError, match="judges no pairs"):
         taught_pairs("crane-world", tokenizer, tmp_path / "plain", 0, CPU)

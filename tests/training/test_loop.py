@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import bert_demo
-from bert_demo.config import RunConfig, TrainingConfig
+from bert_demo.config import RunConfig, TrainingConfig, UserError
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.inference.predict import evaluate
 from bert_demo.model.checkpoint import read_config
@@ -64,7 +64,7 @@ def test_a_run_tells_its_story_and_leaves_a_checkpoint(pretrained: Path) -> None
     model, tokenizer, config = bert_demo.load(pretrained)
     assert config.vocab_size == tokenizer.vocab_size
     assert start["parameters"] == sum(p.numel() for p in model.parameters())
-    with pytest.raises(ValueError, match="nothing to resume"):
+    with pytest.raises(UserError, match="nothing to resume"):
         resumable(pretrained)
 
 
@@ -163,7 +163,7 @@ def test_fine_tuning(pretrained: Path, tmp_path: Path) -> None:
     assert test["n"] == len(pairs.labels) == sum(map(sum, test["confusion"]))
     assert evaluate(model, tokenizer, pairs)["confusion"] == test["confusion"]
     # Fine-tuning again goes on from the classifier; pretraining from it cannot.
-    with pytest.raises(ValueError, match="fine-tuned"):
+    with pytest.raises(UserError, match="fine-tuned"):
         list(train(replace(a_run(), start_from=str(tmp_path / "nli"))))
 
 
@@ -266,11 +266,11 @@ def test_a_short_run_can_be_looked_into_while_it_learns(
 
 
 def test_what_cannot_start_is_said_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="gradient_accumulation_steps is 5"):
+    with pytest.raises(UserError, match="gradient_accumulation_steps is 5"):
         a_run(batch_size=4, gradient_accumulation_steps=5)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    with pytest.raises(ValueError, match="not a checkpoint"):
+    with pytest.raises(UserError, match="not a checkpoint"):
         next(train(a_run(), tmp_path / "mine"))
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
 

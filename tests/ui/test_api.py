@@ -16,7 +16,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 import bert_demo
-from bert_demo.config import RunConfig, TrainingConfig
+from bert_demo.config import RunConfig, TrainingConfig, UserError
 from bert_demo.runs.zerogpu import ZeroGpuQueue
 from bert_demo.training.loop import train
 from bert_demo.ui.api import MOST_CHARACTERS, MOST_TEXTS, NAMES, Api
@@ -243,7 +243,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
 def test_on_zerogpu_runs_start_from_the_page_alone(folder: Path, tmp_path: Path) -> None:
     context = AppContext(AppSettings(data_dir=tmp_path, checkpoints_dir=folder / "checkpoints"))
     context.queue = ZeroGpuQueue(context.store, no_gpu, max_run_seconds=9)
-    with pytest.raises(ValueError, match="started from the page"):
+    with pytest.raises(UserError, match="started from the page"):
         Api(context).start_run()
 
 

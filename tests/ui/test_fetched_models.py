@@ -16,7 +16,7 @@ from helpers.hub_writes import TOKEN, WritableHub, hub, writable_hub
 
 pytest.importorskip("gradio")
 
-from bert_demo.config import BertConfig, RunConfig, TrainingConfig
+from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import checkpoint, dropout
 from bert_demo.model.bert import BertModel
@@ -88,7 +88,7 @@ def test_a_published_model_comes_as_it_is(
     assert (entry.id, entry.title) == ("imported/ada--crane", "ada/crane")
     here = page.shelf.load(entry.id).model.state_dict()
     assert all(torch.equal(value, here[name]) for name, value in model.state_dict().items())
-    with pytest.raises(ValueError, match="here already"):
+    with pytest.raises(UserError, match="here already"):
         page.imports.bring("ada/crane")
 
 
@@ -107,11 +107,11 @@ def test_what_cannot_be_read_gets_a_sentence_and_leaves_nothing(
     put_model(hub, "ada/crane", tmp_path / "made", {})
     config = json.loads(hub.files["ada/crane/config.json"]) | change
     hub.files["ada/crane/config.json"] = json.dumps(config).encode()
-    with pytest.raises(ValueError, match=words) as caught:
+    with pytest.raises(UserError, match=words) as caught:
         page.imports.bring("ada/crane")
     assert "\n" not in str(caught.value) and TOKEN not in str(caught.value)
     assert page.shelf.entries() == []
-    with pytest.raises(ValueError, match="ada/nothing"):
+    with pytest.raises(UserError, match="ada/nothing"):
         page.imports.bring("ada/nothing")
 
 
@@ -136,7 +136,7 @@ def test_a_fetched_model_is_deleted_and_runs_keep_theirs(
     page.store.create(replace(start, start_from=str(tmp_path)), "somebody", "other")
     for state in ("queued", "running", "paused"):
         page.store.set_status(run.id, state=state)
-        with pytest.raises(ValueError, match=r"'judge' still needs ada/crane; delete it when"):
+        with pytest.raises(UserError, match=r"'judge' still needs ada/crane; delete it when"):
             hub_models.deleted(page, "imported/ada--crane", STRANGER)
     page.store.set_status(run.id, state="completed")
     shown = hub_models.deleted(page, "imported/ada--crane", STRANGER)
@@ -152,10 +152,10 @@ def test_a_fetched_model_is_deleted_and_runs_keep_theirs(
 @pytest.mark.parametrize("model", ["imported/none", "imported/..", "imported/../x", 3, "x", "", []])
 def test_only_what_is_there_is_deleted(page: AppContext, model: Any) -> None:
     page.imports.folder.mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"choose one from the list"):
+    with pytest.raises(UserError, match=r"choose one from the list"):
         hub_models.deleted(page, model, STRANGER)
     for name in ("..", ".", "", "a/b", "none"):
-        with pytest.raises(ValueError, match="no fetched model"):
+        with pytest.raises(UserError, match="no fetched model"):
             page.imports.remove(name)
     assert "No model" in words_of(hub_models.deleted(page, None, STRANGER))
 
@@ -166,7 +166,7 @@ def test_models_that_come_along_and_runs_are_not_deleted_here(tmp_path: Path) ->
     put_model(server, "ada/crane", tmp_path / "runs/mine", {})
     context = AppContext(AppSettings(data_dir=tmp_path, checkpoints_dir=tmp_path / "bundled"))
     for model in ("bundled/crane", "run/mine"):
-        with pytest.raises(ValueError, match="was not fetched"):
+        with pytest.raises(UserError, match="was not fetched"):
             hub_models.deleted(context, model, STRANGER)
     assert len(context.shelf.entries()) == 2
 
@@ -174,10 +174,10 @@ def test_models_that_come_along_and_runs_are_not_deleted_here(tmp_path: Path) ->
 def test_on_a_public_page_only_the_teacher_deletes(tmp_path: Path) -> None:
     context = AppContext(AppSettings(data_dir=tmp_path, host="0.0.0.0"))
     for browser in (STRANGER, None):
-        with pytest.raises(ValueError, match="only the teacher"):
+        with pytest.raises(UserError, match="only the teacher"):
             hub_models.deleted(context, "imported/x", browser)
     teacher = {"token": "x", "admin": context.admin_token}
-    with pytest.raises(ValueError, match="no model 'imported/x'"):
+    with pytest.raises(UserError, match="no model 'imported/x'"):
         hub_models.deleted(context, "imported/x", teacher)
 
 

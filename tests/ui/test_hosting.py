@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from bert_demo.config import RunConfig, TrainingConfig
+from bert_demo.config import RunConfig, TrainingConfig, UserError
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.store import RunStore
 from bert_demo.runs.zerogpu import LONGEST_RUN, ZeroGpuQueue, gpu_seconds, train_on_gpu
@@ -163,7 +163,7 @@ def test_only_waiting_runs_are_trained_and_limits_hold(tmp_path: Path) -> None:
     gpu = Recorder(RuntimeError("none left"))
     store = RunStore(tmp_path)
     queue = ZeroGpuQueue(store, gpu, max_run_seconds=50)
-    with pytest.raises(ValueError, match="at most 50 seconds"):
+    with pytest.raises(UserError, match="at most 50 seconds"):
         queue.submit(config(budget_seconds=51), "token")
     run = queue.submit(config(steps=2), "token")
     assert queue.ready and queue.place(run.id).position == 1
@@ -171,7 +171,7 @@ def test_only_waiting_runs_are_trained_and_limits_hold(tmp_path: Path) -> None:
     queue.train_in_event(run.id)
     for nothing in (None, ""):
         queue.train_in_event(nothing)
-    with pytest.raises(ValueError, match="not the name of a run"):
+    with pytest.raises(UserError, match="not the name of a run"):
         queue.train_in_event("../../etc")
     assert gpu.calls == []
 

@@ -14,6 +14,7 @@ import pytest
 from helpers.hub_server import COMMIT, hub_server
 
 from bert_demo.cli import parser
+from bert_demo.config import UserError
 from bert_demo.interop.importer import Importer, repo_id
 from bert_demo.interop.known import KNOWN_MODELS
 from bert_demo.ui.context import AppContext
@@ -118,7 +119,7 @@ def test_what_cannot_be_fetched_gets_a_sentence(
 ) -> None:
     monkeypatch.setattr("bert_demo.data.hub.is_offline", lambda: True)
     context = page(tmp_path)
-    with pytest.raises(ValueError, match=reason) as caught:
+    with pytest.raises(UserError, match=reason) as caught:
         hub_models.fetched(context, typed, STRANGER, lambda *_, **__: None)
     assert "\n" not in str(caught.value)
     assert context.shelf.entries() == []
@@ -149,13 +150,13 @@ def test_one_import_at_a_time_and_each_only_once(
     first = threading.Thread(target=importer.bring, args=("some/mini", slow))
     first.start()
     begun.wait(30)
-    with pytest.raises(ValueError, match="some/mini is being fetched right now"):
+    with pytest.raises(UserError, match="some/mini is being fetched right now"):
         importer.bring("some/encoder")
     go.set()
     first.join(60)
-    with pytest.raises(ValueError, match="here already"):
+    with pytest.raises(UserError, match="here already"):
         importer.bring("some/mini")
-    with pytest.raises(ValueError, match="GPT-2"):
+    with pytest.raises(UserError, match="GPT-2"):
         importer.bring("some/gpt")
     assert importer.bring("some/encoder") == "some--encoder"  # a failure blocks nobody
 
@@ -188,7 +189,7 @@ def test_on_a_public_page_only_the_teacher_fetches(
     assert context.may_fetch(TEACHER)
     assert not context.may_fetch({"token": "x", "admin": "guess"}) or not public
     if public:
-        with pytest.raises(ValueError, match="only the teacher"):
+        with pytest.raises(UserError, match="only the teacher"):
             hub_models.fetched(context, "some/mini", STRANGER, None)
 
 

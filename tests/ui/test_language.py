@@ -14,7 +14,7 @@ from helpers.browser import ROOT, Visitor, chromium, served, visit, wait_for
 
 pytest.importorskip("gradio")
 
-from bert_demo.config import LABELS, RunConfig, TrainingConfig, run_config
+from bert_demo.config import LABELS, RunConfig, Text, TrainingConfig, UserError, run_config
 from bert_demo.data.prepare import SourceReport
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.importer import repo_id
@@ -27,13 +27,12 @@ from bert_demo.ui.tabs import training
 
 __all__ = ["chromium", "visit"]
 OTHERS = [code for code in language.available() if code != language.SOURCE]
-PLACES = re.compile(r"\{(\w*)\}")
+PLACES = re.compile(r"\{(\w+)(![rs])?(:[^{}]+)?\}")
 
 
-def places(text: str) -> list[str]:
-    """The names in braces; those that have none, or a number, by their numbers."""
-    found = PLACES.findall(text)
-    return sorted(name or str(number) for number, name in enumerate(found))
+def places(text: str) -> list[tuple[str, ...]]:
+    """What stands in braces: names, and how their values are written."""
+    return sorted(PLACES.findall(text))
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +50,7 @@ def test_there_are_three_languages() -> None:
     assert language.available() == ["de", "en", "zh"]
     assert from_args([], {}).language == "en"
     assert from_args([], {"BERT_DEMO_LANGUAGE": "zh"}).language == "zh"
-    with pytest.raises(ValueError, match=r"^language is 'fr'; it must be one of: de, en, zh\.$"):
+    with pytest.raises(UserError, match=r"^language is 'fr'; it must be one of: de, en, zh\.$"):
         from_args(["--language", "fr"], {})
 
 
@@ -70,11 +69,8 @@ def test_a_catalogue_has_every_text_and_no_other(code: str, keys: set[str]) -> N
 def test_every_text_can_be_said(code: str, keys: set[str]) -> None:
     language.use(code)
     for text in keys:
-        values = {name: "42" for name in PLACES.findall(text) if name}
-        assert "{" not in language.say(text, **values).replace("{}", "")
-        filled = text.replace("{}", "42")
-        if re.search(r"\w{3}", text) and "{}" in text:
-            assert language.translate(filled) != filled, text
+        said = Text(text, **{name: 42 for name, *_ in places(text)})
+        assert "{" not in language.translate(said)
 
 
 def test_no_component_has_words_that_cannot_be_translated() -> None:
@@ -83,18 +79,16 @@ def test_no_component_has_words_that_cannot_be_translated() -> None:
 
 def test_english_is_as_it_is_written(keys: set[str]) -> None:
     for text in keys:
-        values = {name: f"<{name}>" for name in PLACES.findall(text) if name}
-        assert language.say(text) == text
-        if values:
-            assert language.say(text, **values) == text.format(**values)
-        assert language.translate(text) == text
+        said = Text(text, **{name: 4200 for name, *_ in places(text)})
+        assert language.say(text) == language.translate(text) == text
+        assert language.translate(said) == language.say(text, **said.values) == said
     assert language.number(1234567) == "1,234,567"
 
 
-def error_of(call: Callable[[], object]) -> str:
-    with pytest.raises(ValueError) as caught:
+def error_of(call: Callable[[], object]) -> UserError:
+    with pytest.raises(UserError) as caught:
         call()
-    return str(caught.value)
+    return caught.value
 
 
 def test_errors_of_the_engine_are_said_in_german(tmp_path: Path) -> None:
@@ -133,24 +127,28 @@ def test_what_the_engine_says_of_runs_and_models_is_said_in_german(tmp_path: Pat
     language.use("de")
     run = Run("id", tmp_path, tmp_path, "t", None, None, 0.0, None, Status("failed"))
     report = SourceReport(
-        "crane-world", "train", "built in", "", {"paragraphs": 8000, "left_out": 1}
+        "crane-world", "train", Text("built in"), "", {"paragraphs": 8000, "left_out": 1}
     )
+    store = RunStore(tmp_path)
+    kept = store.create(RunConfig(), "token")
+    store.set_status(kept.id, message=report.sentence())
     entry = ModelShelf(ROOT / "checkpoints", tmp_path).entry("bundled/bert-small-snli")
-    expected = {
-        f"The app ended in the middle of this run. {what_is_left(run)}": (
+    source = "Crane World, Training (eingebaut): 8\u202f000 Absätze, 1 ausgelassen."
+    expected = [
+        (
+            Text("The app ended in the middle of this run. {left}", left=what_is_left(run)),
             "Die Anwendung endete mitten in diesem Lauf. Vom Training ist noch nichts gesichert; "
-            "er kann von vorn beginnen."
+            "er kann von vorn beginnen.",
         ),
-        report.sentence(): (
-            "Crane World, Training (eingebaut): 8\u202f000 Absätze, 1 ausgelassen."
-        ),
-        entry.origin: "feinabgestimmt auf SNLI, 2\u202f343 Schritte",
-        entry.size: "4 Schichten mit 256, 4.8 Millionen Parameter",
-        entry.score: "Test: Genauigkeit 79.4% auf 9\u202f824 Paaren.",
-        KNOWN_MODELS[-1].what: "BERT selbst, 12 Schichten mit 768",
-        LABELS[0]: "Folgerung",
-    }
-    for english, german in expected.items():
+        (report.sentence(), source),
+        (RunStore(tmp_path).get(kept.id).status.message, source),  # after a restart
+        (entry.origin, "feinabgestimmt auf SNLI, 2\u202f343 Schritte"),
+        (entry.size, "4 Schichten mit 256, 4.8 Millionen Parameter"),
+        (entry.score, "Test: Genauigkeit 79.4% auf 9\u202f824 Paaren."),
+        (KNOWN_MODELS[-1].what, "BERT selbst, 12 Schichten mit 768"),
+        (LABELS[0], "Folgerung"),
+    ]
+    for english, german in expected:
         assert language.translate(english) == german
 
 

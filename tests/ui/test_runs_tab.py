@@ -14,7 +14,7 @@ import gradio as gr
 import pytest
 
 import bert_demo
-from bert_demo.config import RunConfig, TrainingConfig
+from bert_demo.config import RunConfig, TrainingConfig, UserError
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.sharing import metrics_csv
 from bert_demo.runs.record import Run
@@ -168,7 +168,7 @@ def test_nothing_ticked_says_what_to_do(context: AppContext, shown: Any) -> None
 
 
 def test_names_from_outside_are_checked(context: AppContext) -> None:
-    with pytest.raises(ValueError, match="not the name of a run"):
+    with pytest.raises(UserError, match="not the name of a run"):
         runs_tab.side_by_side(context, ["../../etc"], "step")
     assert runs_tab.delete_runs(context, ["../../etc"], MINE) != []
 
@@ -196,7 +196,7 @@ def test_a_model_taken_home_loads_and_tells_nothing_of_its_owner(
 
 
 def test_a_run_without_a_model_says_so(context: AppContext, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'waiting' has no model"):
+    with pytest.raises(UserError, match="'waiting' has no model"):
         pack_model(named(context, "waiting"), tmp_path)
 
 

@@ -14,7 +14,14 @@ import pytest
 pytest.importorskip("gradio")
 
 from bert_demo.cli import commands, parser
-from bert_demo.config import TEACHING_SETTINGS, RunConfig, TrainingConfig, command_line, settings_of
+from bert_demo.config import (
+    TEACHING_SETTINGS,
+    RunConfig,
+    TrainingConfig,
+    UserError,
+    command_line,
+    settings_of,
+)
 from bert_demo.runs.record import METRICS
 from bert_demo.training import cost
 from bert_demo.training.cost import Observation, Speed, TextFacts
@@ -99,14 +106,14 @@ def test_an_untouched_form_is_a_run() -> None:
     ],
 )
 def test_wrong_fields_are_answered_with_a_sentence(changes: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValueError, match=r"[.]$") as error:
+    with pytest.raises(UserError, match=r"[.]$") as error:
         run = forms.read("pretraining", filled(**changes))
         run.model_config(2608)
     assert sentence in str(error.value)
 
 
 def test_fine_tuning_asks_for_a_checkpoint() -> None:
-    with pytest.raises(ValueError, match="Choose a pretrained model"):
+    with pytest.raises(UserError, match="Choose a pretrained model"):
         forms.read("nli", forms.defaults("nli"))
 
 
@@ -160,7 +167,7 @@ def test_what_cannot_fit_is_refused_in_words(context: AppContext) -> None:
     shown, _ = training.foretell(context, "pretraining", huge)
     assert "BERT-large at length 512 and batch 65536 needs about" in shown["refusal"]
     assert "this machine has" in shown["refusal"]
-    with pytest.raises(ValueError, match="this machine has"):
+    with pytest.raises(UserError, match="this machine has"):
         training.start_run(context, "pretraining", huge, TOKEN)
     assert context.store.list() == []
 
@@ -205,7 +212,7 @@ def start(context: AppContext, browser: dict[str, str] = TOKEN) -> str:
 
 def test_only_its_browser_and_the_teacher_control_a_run(context: AppContext) -> None:
     shown = {"run": start(context)}
-    with pytest.raises(ValueError, match="Only the browser that started"):
+    with pytest.raises(UserError, match="Only the browser that started"):
         training.request(context, shown, "stop", OTHER)
     buttons = training.controls(context, shown, OTHER)
     assert [button.visible for button in buttons[:3]] == [False, False, False]
@@ -219,7 +226,7 @@ def test_only_its_browser_and_the_teacher_control_a_run(context: AppContext) -> 
 
 def test_a_browser_without_a_name_starts_nothing(context: AppContext) -> None:
     for browser in (None, {}, {"token": ""}, "x"):
-        with pytest.raises(ValueError, match="Reload the page"):
+        with pytest.raises(UserError, match="Reload the page"):
             training.start_run(context, "pretraining", filled(), browser)
 
 
@@ -251,9 +258,10 @@ def test_errors_become_sentences(context: AppContext) -> None:
         raise kind("A sentence.")
 
     with pytest.raises(gr.Error, match="A sentence"):
-        answered(wrong)(ValueError)
-    with pytest.raises(gr.Error, match="written to the log"):
-        answered(wrong)(KeyError)
+        answered(wrong)(UserError)
+    for bug in (ValueError, KeyError):
+        with pytest.raises(gr.Error, match="written to the log"):
+            answered(wrong)(bug)
 
 
 # What watchers are told
@@ -329,7 +337,7 @@ def test_flags_come_before_the_environment(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_flags_are_answered_with_a_sentence(argv: list[str], sentence: str) -> None:
-    with pytest.raises(ValueError, match=r"[.]$") as error:
+    with pytest.raises(UserError, match=r"[.]$") as error:
         from_args(argv, {})
     assert sentence in str(error.value)
 
@@ -339,7 +347,7 @@ def test_the_auth_file_is_names_and_passwords(tmp_path: Path) -> None:
     path.write_text("# class\nanna: with:colon\n\nben:b\n", encoding="utf-8")
     assert AppSettings(auth_file=path).logins() == [("anna", " with:colon"), ("ben", "b")]
     path.write_text("anna\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="Line 1"):
+    with pytest.raises(UserError, match="Line 1"):
         AppSettings(auth_file=path).logins()
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         AppSettings(auth_file=tmp_path / "none").logins()

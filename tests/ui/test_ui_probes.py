@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from bert_demo.config import LABELS, BertConfig
+from bert_demo.config import LABELS, BertConfig, UserError
 from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
@@ -102,7 +102,7 @@ def test_the_books_sentences_are_the_defaults() -> None:
     ]
     assert ready_made()[0] == (BOOK, BOOK)
     assert len(contexts_of("crane")[1]) == 24
-    with pytest.raises(ValueError, match="no ready-made contexts"):
+    with pytest.raises(UserError, match="no ready-made contexts"):
         contexts_of("heron")
 
 
@@ -212,7 +212,7 @@ def test_wrong_input_is_a_sentence_in_place(
     shelf: ModelShelf, models: Any, word: str, rows: Any, words: str
 ) -> None:
     given = contexts_of("crane")[1] if rows is None else rows
-    with pytest.raises(ValueError, match=words.replace("(", r"\(")):
+    with pytest.raises(UserError, match=words.replace("(", r"\(")):
         show_contexts(shelf, models, word, given, 2)
     found = in_words(show_contexts)(shelf, models, word, given, 2)
     assert words in found["spoken"] and found["blocks"][0]["tone"] == "alert"
@@ -220,7 +220,7 @@ def test_wrong_input_is_a_sentence_in_place(
 
 def test_an_unexpected_error_is_logged_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> Any:
-        raise RuntimeError("secret path")
+        raise ValueError("secret path")
 
     found = in_words(broken)()
     assert "secret" not in json.dumps(found)
@@ -278,7 +278,7 @@ def test_history_keeps_the_latest_first_and_each_once(shelf: ModelShelf) -> None
     assert [row[0] for row in history] == [EXAMPLES[0][0], EXAMPLES[1][0]]
     assert picked(history, 1) == EXAMPLES[1]
     for row in (2, -1, None, "0", True, 0.0):
-        with pytest.raises(ValueError, match="no longer there"):
+        with pytest.raises(UserError, match="no longer there"):
             picked(history, row)
     (shown,) = blocks(judgement_view(judge(shelf, NLI, *EXAMPLES[2]), history), "table")
     assert shown["picks"] and shown["rows"] == history
@@ -302,7 +302,7 @@ def test_history_keeps_the_latest_first_and_each_once(shelf: ModelShelf) -> None
 def test_a_wrong_pair_is_refused(
     shelf: ModelShelf, model: Any, premise: Any, hypothesis: str, words: str
 ) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(UserError, match=words):
         judge(shelf, model, premise, hypothesis)
 
 
@@ -339,7 +339,7 @@ def test_every_blank_has_its_words(shelf: ModelShelf) -> None:
 def test_a_wrong_blank_is_refused(
     shelf: ModelShelf, model: Any, text: str, top: float, words: str
 ) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(UserError, match=words):
         fill_blanks(shelf, model, text, top)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
+from bert_demo.config import UserError
 from bert_demo.data.crane_world.grammar import Dice, articles
 from bert_demo.data.crane_world.logic import (
     comparison_pair,
@@ -55,10 +56,14 @@ def generate_nli(split: str) -> list[tuple[str, str, int]]:
     final " ."; labels 0 entailment, 1 neutral, 2 contradiction, equally many of each. No
     premise occurs in two splits, so no pair does. The same on every platform and every call.
 
-    Raises `ValueError` for any other split.
+    Raises `UserError` for any other split.
     """
     if split not in _SIZES:
-        raise ValueError(f"split is {split!r}; it must be one of: {', '.join(_SIZES)}.")
+        raise UserError(
+            "split is {value!r}; it must be one of: {choices}.",
+            value=split,
+            choices=", ".join(_SIZES),
+        )
     dice = Dice(_SEEDS[split])
     families = [family for family, weight in _FAMILIES.items() for _ in range(weight)]
     share = _SHARES[split]

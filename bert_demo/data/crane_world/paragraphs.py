@@ -14,6 +14,7 @@ import functools
 import zlib
 from collections.abc import Callable, Sequence
 
+from bert_demo.config import UserError
 from bert_demo.data.crane_world import text_crane, text_others
 from bert_demo.data.crane_world.days import EVERYDAY
 from bert_demo.data.crane_world.frames import FEMALE, MALE, MEN, WOMEN
@@ -128,10 +129,14 @@ def generate_paragraphs(split: str) -> list[list[str]]:
     """The paragraphs of "train" (about 40,000 sentences), "validation" or "test" (2,000 each).
 
     No sentence occurs twice, in one split or two, nor among `SENSES`. The same on every
-    platform and every call. Raises `ValueError` for any other split.
+    platform and every call. Raises `UserError` for any other split.
     """
     if split not in _SIZES:
-        raise ValueError(f"split is {split!r}; it must be one of: {', '.join(_SIZES)}.")
+        raise UserError(
+            "split is {value!r}; it must be one of: {choices}.",
+            value=split,
+            choices=", ".join(_SIZES),
+        )
     dice = Dice(_SEEDS[split])
     share = _SHARES[split]
     seen = {text for senses in SENSES.values() for texts in senses.values() for text in texts}

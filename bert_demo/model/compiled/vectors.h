@@ -157,21 +157,23 @@ struct DroppedRow {
   uint32_t low, high, limit;
   float factor;
 
+  static constexpr uint32_t kStride = 0x9e3779b9;
+
   template <class Bits>
-  Bits random(Bits columns) const {
-    Bits x = columns * 0x9e3779b9u + low;
+  Bits random(Bits x) const {  // of columns times the stride
+    x += low;
     x = (x ^ (x >> 16)) * 0x7feb352du;
     x ^= high;
     return (x ^ (x >> 15)) * 0x846ca68bu;
   }
   Vec at(uint32_t column) const {
     if (!drops) return splat(1.0f);
-    BitVec columns;
-    for (int i = 0; i < kLanes; i++) columns[i] = column + i;
-    return random(columns) >= limit ? splat(factor) : Vec{};
+    BitVec steps;
+    for (int i = 0; i < kLanes; i++) steps[i] = i * kStride;
+    return random(steps + column * kStride) >= limit ? splat(factor) : Vec{};
   }
   float at_one(uint32_t column) const {
-    return !drops || random(column) >= limit ? factor : 0.0f;
+    return !drops || random(column * kStride) >= limit ? factor : 0.0f;
   }
 };
 

@@ -15,7 +15,9 @@ from bert_demo.config import (
     TEACHING_SETTINGS,
     RunConfig,
     Setting,
+    Text,
     TrainingConfig,
+    UserError,
     run_config,
     settings_of,
 )
@@ -151,9 +153,9 @@ def defaults(task: str) -> Values:
 
 
 def preset(task: str, name: str, current: Mapping[str, Any]) -> Values:
-    """The values of every field under a preset. Raises `ValueError` for a name it does not know."""
+    """The values of every field under a preset. Raises `UserError` for a name it does not know."""
     if name not in PRESETS[task]:
-        raise ValueError(f"There is no preset {name!r}.")
+        raise UserError("There is no preset {name!r}.", name=name)
     values = {
         n: (_RUN | _TRAINING)[n].default for n in names(task) if n not in (BUDGET_KIND, BUDGET)
     }
@@ -162,15 +164,15 @@ def preset(task: str, name: str, current: Mapping[str, Any]) -> Values:
 
 
 def read(task: str, values: Mapping[str, Any]) -> RunConfig:
-    """The run that the form's fields describe; raises `ValueError` with a sentence."""
+    """The run that the form's fields describe; raises `UserError` with a sentence."""
     given = {name: _plain(values.get(name)) for name in names(task)}
     kind, budget = given.pop(BUDGET_KIND), given.pop(BUDGET)
     if kind not in BUDGETS:
-        raise ValueError("Choose what ends the run: seconds, steps or passes.")
+        raise UserError("Choose what ends the run: seconds, steps or passes.")
     if budget is None:
-        raise ValueError(f"Say after how many {BUDGETS[kind]} the run ends.")
+        raise UserError("Say after how many {units} the run ends.", units=Text(BUDGETS[kind]))
     if task == "nli" and given["start_from"] is None:
-        raise ValueError("Choose a pretrained model to start from, or pretrain one first.")
+        raise UserError("Choose a pretrained model to start from, or pretrain one first.")
     training = {n: v for n, v in given.items() if n in _TRAINING} | {kind: budget}
     return run_config(
         {"task": task, **{n: v for n, v in given.items() if n in _RUN}, "training": training}

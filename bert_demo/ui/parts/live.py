@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 
+from bert_demo.config import UserError
 from bert_demo.model.metrics import METRICS
 from bert_demo.runs.queue import Place
 from bert_demo.runs.record import TRAINING, Run, Status
@@ -64,12 +65,12 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
     """What is new about a run since a cursor: {"run": id, "after": cursor} as the browser asks."""
     try:
         if not isinstance(request, dict):
-            raise ValueError("The page asked for no run.")
+            raise UserError("The page asked for no run.")
         after = request.get("after", 0)
         run = context.store.get(request.get("run", ""))
         events, cursor = context.store.events(run.id, after if isinstance(after, int) else 0)
-    except ValueError as error:
-        return {"error": translate(str(error))}
+    except UserError as error:
+        return {"error": translate(error)}
     # The state is read after the events: a run said to be over has all its events in the answer.
     run = context.store.get(run.id)
     rewind = bool(events) and events[0]["event"] == "rewind"
@@ -79,7 +80,7 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
     return {
         "after": cursor,
         "rewind": rewind,
-        "start": start and start | {"source": translate(start.get("source", ""))},
+        "start": start,
         "end": _end(events),
         "steps": _columns(steps),
         "validations": _of(events, "validation"),
@@ -129,8 +130,6 @@ def _status(context: AppContext, run: Run) -> dict[str, Any]:
     if status.state == "queued":
         place = context.queue.place(run.id)
         message = _waiting(context, place)
-    elif status.state in TRAINING and status.step:
-        message = ""
     return {
         "state": status.state,
         "title": run.title,

@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from bert_demo.config import UserError
 from bert_demo.ui.parts import assets
 from bert_demo.ui.parts.language import listed, say, translate
 
@@ -109,8 +110,8 @@ def in_words(handler: Callable[..., View]) -> Callable[..., View]:
     def wrapped(*args: Any, **kwargs: Any) -> View:
         try:
             return handler(*args, **kwargs)
-        except ValueError as error:
-            return sentence(translate(str(error)))
+        except UserError as error:
+            return sentence(translate(error))
         except Exception:
             _LOG.exception("%s failed", handler.__name__)
             return sentence(

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+from bert_demo.config import UserError
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.page import build_app
 from bert_demo.ui.parts import assets
@@ -21,7 +22,7 @@ from bert_demo.ui.serving.share import announce
 def launch(settings: AppSettings) -> None:
     """Build the page, serve it, say where it is; returns after Ctrl-C or a request to end.
 
-    Raises `ValueError` with a sentence where the page cannot be started.
+    Raises `UserError` with a sentence where the page cannot be started.
     """
     asked = _requests_to_end()
     context = AppContext(settings)
@@ -38,7 +39,7 @@ def launch(settings: AppSettings) -> None:
         print("Ending: runs in training are saved and can go on next time.", flush=True)
         page.close(verbose=False)
     except OSError as error:
-        raise ValueError(f"The page cannot be served: {error}") from error
+        raise UserError("The page cannot be served: {error}", error=error) from error
     finally:
         context.close()
 
@@ -54,7 +55,7 @@ def _get_ready(context: AppContext) -> None:
     torch.set_num_threads(1)
     for entry in context.shelf.entries():
         if entry.id.startswith("bundled/"):
-            with contextlib.suppress(ValueError):  # whoever chooses a damaged one is told so
+            with contextlib.suppress(UserError):  # whoever chooses a damaged one is told so
                 context.shelf.load(entry.id)
 
 

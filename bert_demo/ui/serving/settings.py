@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bert_demo.config import UserError
 from bert_demo.ui.parts import language
 
 _PREFIX = "BERT_DEMO_"
@@ -50,31 +51,38 @@ class AppSettings:
             value = getattr(self, field.name)
             object.__setattr__(self, field.name, _checked(field, value))
         if self.language not in language.available():
-            wanted = ", ".join(language.available())
-            raise ValueError(f"language is {self.language!r}; it must be one of: {wanted}.")
+            raise UserError(
+                "language is {value!r}; it must be one of: {choices}.",
+                value=self.language,
+                choices=", ".join(language.available()),
+            )
         if self.admin_token is not None and len(self.admin_token) < 8:
-            raise ValueError("admin_token is too short; it must have at least 8 characters.")
+            raise UserError("admin_token is too short; it must have at least 8 characters.")
 
     def logins(self) -> list[tuple[str, str]] | None:
-        """Names and passwords of the auth file, or None without one; ValueError if it is unfit."""
+        """Names and passwords of the auth file, or None without one; UserError if it is unfit."""
         if self.auth_file is None:
             return None
         try:
             lines = self.auth_file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"auth_file {self.auth_file} cannot be read as text.") from error
+            raise UserError(
+                "auth_file {path} cannot be read as text.", path=self.auth_file
+            ) from error
         pairs = []
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.startswith("#"):
                 continue
             name, _, password = line.partition(":")
             if not name.strip() or not password:
-                raise ValueError(
-                    f"Line {number} of auth_file {self.auth_file} is not name:password."
+                raise UserError(
+                    "Line {number} of auth_file {path} is not name:password.",
+                    number=number,
+                    path=self.auth_file,
                 )
             pairs.append((name.strip(), password))
         if not pairs:
-            raise ValueError(f"auth_file {self.auth_file} has no name:password line.")
+            raise UserError("auth_file {path} has no name:password line.", path=self.auth_file)
         return pairs
 
 
@@ -82,7 +90,7 @@ def from_args(argv: Sequence[str] | None, environ: Mapping[str, str]) -> AppSett
     """Settings from flags, else from the environment, else the defaults.
 
     Raises:
-        ValueError: a value that cannot be; the sentence names the setting.
+        UserError: a value that cannot be; the sentence names the setting.
         SystemExit: for --help, and for a flag that does not exist.
     """
     parser = argparse.ArgumentParser(
@@ -123,7 +131,9 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
     if kind == "bool":
         word = str(value).lower()
         if word not in _TRUE + _FALSE:
-            raise ValueError(f"{name} is {value!r}; it must be true or false.")
+            raise UserError(
+                "{name} is {value!r}; it must be true or false.", name=name, value=value
+            )
         return word in _TRUE
     if kind == "str":
         return str(value)
@@ -132,9 +142,13 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
         result = number(value)
     except (TypeError, ValueError) as error:
         wanted = "a whole number" if kind == "int" else "a number"
-        raise ValueError(f"{name} is {value!r}; it must be {wanted}.") from error
+        raise UserError(
+            "{name} is {value!r}; it must be {wanted}.", name=name, value=value, wanted=wanted
+        ) from error
     low, high = field.metadata["low"], field.metadata["high"]
     if not (low is None or result >= low) or not (high is None or result <= high):
         wanted = f"from {low} to {high}" if high is not None else f"at least {low}"
-        raise ValueError(f"{name} is {value!r}; it must be {wanted}.")
+        raise UserError(
+            "{name} is {value!r}; it must be {wanted}.", name=name, value=value, wanted=wanted
+        )
     return result

@@ -148,8 +148,7 @@
     }
 
     function words() {
-      if (status.message) return status.message;
-      return data.start ? data.start.source : say("Getting ready.");
+      return status.message || say("Getting ready.");
     }
 
     function set(name, value, unit, label) {

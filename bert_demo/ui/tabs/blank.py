@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from bert_demo.config import UserError
 from bert_demo.inference.models import ModelShelf
 from bert_demo.ui.parts.language import say, translate
 from bert_demo.ui.parts.model_menu import ModelMenu
@@ -45,13 +46,15 @@ def fill_blanks(shelf: ModelShelf, model: str | None, words: str, top: float) ->
     from bert_demo.inference.predict import fill_mask, unknown_words
 
     if not model:
-        raise ValueError("Choose a pretrained model first.")
+        raise UserError("Choose a pretrained model first.")
     if not isinstance(words, str) or not words.strip():
-        raise ValueError("The text is empty; write a sentence with <mask> where a word is missing.")
+        raise UserError("The text is empty; write a sentence with <mask> where a word is missing.")
     if len(words) > _MOST_LETTERS:
-        raise ValueError(f"The text is too long; at most {_MOST_LETTERS:,} letters fit.")
+        raise UserError("The text is too long; at most {limit:,} letters fit.", limit=_MOST_LETTERS)
     if not 1 <= top <= MOST_WORDS:
-        raise ValueError(f"{top} words are too many or too few; ask for 1 to {MOST_WORDS}.")
+        raise UserError(
+            "{n} words are too many or too few; ask for 1 to {limit}.", n=top, limit=MOST_WORDS
+        )
     entry = shelf.entry(model)
     loaded = shelf.load(model)
     found = fill_mask(loaded.model, loaded.tokenizer, words, int(top))

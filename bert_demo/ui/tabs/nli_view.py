@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bert_demo.config import Text, UserError
 from bert_demo.ui.parts.figures import SERIES
 from bert_demo.ui.parts.language import later, number, say, translate
 from bert_demo.ui.parts.view import Block, View, bars, columns, few, heading, table, text, view
@@ -64,12 +65,16 @@ def judge(shelf: ModelShelf, model: str | None, premise: str, hypothesis: str) -
     from bert_demo.inference.predict import classify_all, unknown_words
 
     if not model:
-        raise ValueError("Choose a fine-tuned model first.")
-    for name, given in (("premise", premise), ("hypothesis", hypothesis)):
+        raise UserError("Choose a fine-tuned model first.")
+    for name, given in ((Text("premise"), premise), (Text("hypothesis"), hypothesis)):
         if not isinstance(given, str) or not given.strip():
-            raise ValueError(f"The {name} is empty; write a sentence.")
+            raise UserError("The {name} is empty; write a sentence.", name=name)
         if len(given) > _MOST_LETTERS:
-            raise ValueError(f"The {name} is too long; at most {_MOST_LETTERS:,} letters fit.")
+            raise UserError(
+                "The {name} is too long; at most {limit:,} letters fit.",
+                name=name,
+                limit=_MOST_LETTERS,
+            )
     premise, hypothesis = premise.strip(), hypothesis.strip()
     entry = shelf.entry(model)
     loaded = shelf.load(model)
@@ -130,7 +135,7 @@ def remember(found: Judgement, history: Sequence[Sequence[str]]) -> list[list[st
 def picked(history: Sequence[Sequence[str]], row: object) -> tuple[str, str]:
     """The premise and hypothesis in a row of the history that a browser names."""
     if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < len(history):
-        raise ValueError("That row is no longer there; judge the pair anew.")
+        raise UserError("That row is no longer there; judge the pair anew.")
     premise, hypothesis = history[row][:2]
     return premise, hypothesis
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.config import RunConfig, command_line
+from bert_demo.config import RunConfig, UserError, command_line
 from bert_demo.runs.record import RESUMABLE, TRAINING, Run
 from bert_demo.ui.context import AppContext, answered, own_token, token_of
 from bert_demo.ui.parts import assets, forms
@@ -198,7 +198,7 @@ def starting_points(context: AppContext, chosen: Any) -> Any:
 
 
 def resolve(context: AppContext, task: str, values: Mapping[str, Any]) -> RunConfig:
-    """The run that a form describes, its starting point as a folder; `ValueError` if unfit."""
+    """The run that a form describes, its starting point as a folder; `UserError` if unfit."""
     values = dict(values)
     if task == "nli" and values.get("start_from"):
         values["start_from"] = str(_folder(context, values["start_from"]))
@@ -219,8 +219,10 @@ def foretell(
     try:
         run = resolve(context, task, values)
         expected = context.estimate(run)
-    except (ValueError, OSError) as error:
-        return {"refusal": translate(str(error))}, ""
+    except UserError as error:
+        return {"refusal": translate(error)}, ""
+    except OSError as error:
+        return {"refusal": str(error)}, ""
     command = command_line(run, f"checkpoints{os.sep}my-{task}")
     refusal = translate(expected.refusal or "") or over_limit(context, run) or ""
     return {"facts": facts(expected), "refusal": refusal}, command
@@ -235,11 +237,11 @@ def over_limit(context: AppContext, run: RunConfig) -> str | None:
 
 
 def start_run(context: AppContext, task: str, values: Mapping[str, Any], browser: Any) -> Run:
-    """Put a run into the queue for this browser; raises `ValueError` with the reason if not."""
+    """Put a run into the queue for this browser; raises `UserError` with the reason if not."""
     run = resolve(context, task, values)
     expected = context.estimate(run)
     if expected.refusal is not None:
-        raise ValueError(expected.refusal)
+        raise UserError(expected.refusal)
     return context.queue.submit(run, own_token(browser), title_of(run), expected.seconds)
 
 
@@ -253,11 +255,11 @@ def title_of(run: RunConfig) -> str:
 def request(context: AppContext, shown: Any, action: str, browser: Any) -> str:
     """Ask the run that a panel shows to pause, go on or stop; returns its id.
 
-    Raises `ValueError` if that cannot be.
+    Raises `UserError` if that cannot be.
     """
     run_id = shown.get("run") if isinstance(shown, dict) else None
     if not run_id:
-        raise ValueError("No run is shown here.")
+        raise UserError("No run is shown here.")
     context.queue.request(run_id, action, token_of(browser))
     return str(run_id)
 
@@ -267,7 +269,7 @@ def controls(context: AppContext, shown: Any, browser: Any) -> tuple[Any, ...]:
     run_id = shown.get("run") if isinstance(shown, dict) else None
     try:
         run = context.store.get(run_id) if run_id else None
-    except ValueError:
+    except UserError:
         run = None
     if run is None:
         return *(gr.Button(visible=False) for _ in range(3)), ""

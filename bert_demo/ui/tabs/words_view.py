@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bert_demo.config import UserError
 from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.senses import Separation, plane, sense_separation, word_count
@@ -81,7 +82,7 @@ def contexts_of(name: str) -> tuple[str, list[Row]]:
     if name == BOOK:
         return "crane", [_row_of(words, sense) for words, sense in _BOOK_ROWS]
     if name not in SENSES:
-        raise ValueError(f"There are no ready-made contexts named {name!r}.")
+        raise UserError("There are no ready-made contexts named {name!r}.", name=name)
     return name, [_row_of(words, s) for s, texts in SENSES[name].items() for words in texts]
 
 
@@ -90,17 +91,21 @@ def _row_of(words: str, sense: str) -> Row:
 
 
 def read_rows(rows: Any) -> tuple[list[str], list[str]]:
-    """Texts and senses of the rows that have a text; ValueError for what the page cannot send."""
+    """Texts and senses of the rows that have a text; `UserError` for what the page cannot send."""
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("The contexts must be a list of rows, each with a text and a sense.")
+        raise UserError("The contexts must be a list of rows, each with a text and a sense.")
     pairs = [(str(row.get("text", "")).strip(), str(row.get("sense", "")).strip()) for row in rows]
     pairs = [pair for pair in pairs if pair[0]]
     if len(pairs) < 2:
-        raise ValueError("Write the word in two sentences or more, so that there is a comparison.")
+        raise UserError("Write the word in two sentences or more, so that there is a comparison.")
     if len(pairs) > _MOST_CONTEXTS:
-        raise ValueError(f"There are {len(pairs)} contexts; at most {_MOST_CONTEXTS} fit here.")
+        raise UserError(
+            "There are {n} contexts; at most {limit} fit here.", n=len(pairs), limit=_MOST_CONTEXTS
+        )
     if any(len(words) > _MOST_LETTERS or len(sense) > _MOST_LETTERS for words, sense in pairs):
-        raise ValueError(f"A context is too long; at most {_MOST_LETTERS:,} letters fit.")
+        raise UserError(
+            "A context is too long; at most {limit:,} letters fit.", limit=_MOST_LETTERS
+        )
     return [words for words, _ in pairs], [sense for _, sense in pairs]
 
 
@@ -122,7 +127,7 @@ def show_contexts(
     """
     names = list(dict.fromkeys(models or []))
     if not 1 <= len(names) <= MOST_SIDE_BY_SIDE:
-        raise ValueError(f"Choose one to {MOST_SIDE_BY_SIDE} models.")
+        raise UserError("Choose one to {limit} models.", limit=MOST_SIDE_BY_SIDE)
     texts, senses = read_rows(rows)
     shown: list[Shown] = []
     titles = [shelf.entry(name).title for name in names]
@@ -350,7 +355,7 @@ def show_one(
 ) -> Shown:
     """Compare the word's vectors in the texts at a layer, or the last of a model with fewer.
 
-    `twin`: `loaded` is the model's untrained twin. Raises `ValueError` where a text lacks the word.
+    `twin`: `loaded` is the model's untrained twin. Raises `UserError` where a text lacks the word.
     """
     from bert_demo.inference.contexts import compare
 
@@ -365,5 +370,5 @@ def _separation(found: Comparison, senses: list[str]) -> Separation | None:
     labelled = [i for i, sense in enumerate(senses) if sense]
     try:
         return sense_separation(found.vectors[labelled].numpy(), [senses[i] for i in labelled])
-    except ValueError:
+    except UserError:
         return None

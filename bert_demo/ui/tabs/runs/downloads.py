@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bert_demo.config import UserError
 from bert_demo.interop.sharing import metrics_csv, without_paths
 from bert_demo.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from bert_demo.runs.record import Run
@@ -34,7 +35,7 @@ def pack_model(run: Run, folder: Path) -> Path:
     """Write a zip into `folder` with the checkpoint in a folder of the same name.
 
     Left out are the state for resuming, and whatever says whose run or which computer it was.
-    Raises `ValueError` if the run has no checkpoint yet.
+    Raises `UserError` if the run has no checkpoint yet.
     """
     name = file_name(run)
     path = folder / f"{name}.zip"
@@ -46,8 +47,8 @@ def pack_model(run: Run, folder: Path) -> Path:
             _write(archive, f"{name}/{TOKENIZER}", (run.model / TOKENIZER).read_bytes())
             _copy(archive, f"{name}/{WEIGHTS}", run.model / WEIGHTS)
             _write(archive, f"{name}/README.txt", _HELP.format(name=name).encode())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"The run {run.title!r} has no model to download yet.") from error
+    except (OSError, UserError) as error:
+        raise UserError("The run {run!r} has no model to download yet.", run=run.title) from error
     return path
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from bert_demo.config import Text, UserError
 from bert_demo.inference.models import Entry
 from bert_demo.interop.known import KNOWN_MODELS, KnownModel
 from bert_demo.runs.record import TRAINING, Run
@@ -105,10 +106,10 @@ def fetched(context: AppContext, repo: Any, browser: Any, progress: Any) -> View
     """Bring a model for this browser; `progress` is called with a share and words."""
     _check_may(context, browser)
 
-    def tell(words: str, share: float | None) -> None:
+    def tell(words: Text, share: float | None) -> None:
         progress(share, desc=translate(words))
 
-    tell("Asking for the model", None)
+    tell(Text("Asking for the model"), None)
     name = context.imports.bring(repo, tell)
     entry = context.shelf.entry(f"{_KIND}{name}")
     return listing(
@@ -123,12 +124,16 @@ def deleted(context: AppContext, model: Any, browser: Any) -> View:
         return listing(context)
     entry = context.shelf.entry(model)
     if not entry.id.startswith(_KIND):
-        raise ValueError(f"{entry.title} was not fetched; only fetched models are deleted here.")
+        raise UserError(
+            "{model} was not fetched; only fetched models are deleted here.", model=entry.title
+        )
     runs = _began_with(context, context.shelf.folder(entry.id))
     for run in runs:
         if run.status.state in _FIRST_NEEDS:
-            raise ValueError(
-                f"The run {run.title!r} still needs {entry.title}; delete it when that run is over."
+            raise UserError(
+                "The run {run!r} still needs {model}; delete it when that run is over.",
+                run=run.title,
+                model=entry.title,
             )
     context.imports.remove(entry.id.removeprefix(_KIND))
     words = say("{title} is deleted.", title=entry.title)
@@ -157,7 +162,7 @@ def fetched_models(context: AppContext) -> list[Entry]:
 
 def _check_may(context: AppContext, browser: Any) -> None:
     if not context.may_fetch(browser):
-        raise ValueError("This page is public, so only the teacher fetches and deletes models.")
+        raise UserError("This page is public, so only the teacher fetches and deletes models.")
 
 
 def _began_with(context: AppContext, folder: Path) -> list[Run]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from bert_demo.config import UserError
 from bert_demo.runs.record import TRAINING
 from bert_demo.ui.context import token_of
 from bert_demo.ui.parts.language import later, say
@@ -95,20 +96,22 @@ def published(
 ) -> View:
     """Publish the model of the one ticked run, for a browser that may."""
     if on_space():
-        raise ValueError(
+        raise UserError(
             "A Space publishes nothing: download the model, and publish it from your own computer."
         )
     if not is_teacher(context, browser):
-        raise ValueError(_TEACHERS)
+        raise UserError(_TEACHERS)
     if len(chosen) != 1:
-        raise ValueError("Tick the one run in the list above whose model is to be published.")
+        raise UserError("Tick the one run in the list above whose model is to be published.")
     if not isinstance(repo, str) or not repo.strip():
-        raise ValueError("Give the repository a name first, such as ada/crane.")
+        raise UserError("Give the repository a name first, such as ada/crane.")
     run = context.store.get(chosen[0])
     if not run.has_model:
-        raise ValueError(f"The run {run.title!r} has no model yet.")
+        raise UserError("The run {run!r} has no model yet.", run=run.title)
     if run.status.state in TRAINING:
-        raise ValueError(f"The run {run.title!r} is still learning; publish it when it has ended.")
+        raise UserError(
+            "The run {run!r} is still learning; publish it when it has ended.", run=run.title
+        )
     # Imported here because the Hub's client takes its time, and a page that starts needs none.
     from bert_demo.interop.publish import publish
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from bert_demo.config import UserError
 from bert_demo.runs.record import Run
 from bert_demo.ui.context import answered, own_token, token_of
 from bert_demo.ui.parts import assets
@@ -145,8 +146,8 @@ def delete_runs(context: AppContext, chosen: list[str], browser: Any) -> list[st
     for name in chosen:
         try:
             context.queue.request(name, "delete", token_of(browser))
-        except ValueError as error:
-            refused.append(f"{name}: {translate(str(error))}")
+        except UserError as error:
+            refused.append(f"{name}: {translate(error)}")
     return refused
 
 
@@ -158,7 +159,7 @@ def packed(context: AppContext) -> Any:
         try:
             chosen = chosen_ids(shown)
             if not chosen:
-                raise ValueError("Tick the runs that you want to take home first.")
+                raise UserError("Tick the runs that you want to take home first.")
             files = []
             for run in _runs(context, chosen[:MOST_CHOSEN]):
                 if run.has_model:
@@ -166,8 +167,8 @@ def packed(context: AppContext) -> Any:
                 files.append(str(pack_metrics(run, context.store.events(run.id)[0], folder)))
             # Gradio takes its copies while this waits here.
             yield gr.update(value=files, visible=True)
-        except ValueError as error:
-            raise gr.Error(translate(str(error)), print_exception=False) from error
+        except UserError as error:
+            raise gr.Error(translate(error), print_exception=False) from error
         except OSError as error:
             _LOG.exception("Files for a download could not be written")
             raise gr.Error(

@@ -1,0 +1,54 @@
+"""A person's mistake and a bug: which is which, and what each leads to."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import pickle
+from pathlib import Path
+
+import pytest
+
+import bert_demo
+from bert_demo.cli import commands
+from bert_demo.cli.parser import main
+from bert_demo.config import Text, UserError, listed
+
+PACKAGE = Path(bert_demo.__file__).parent
+
+
+def test_a_text_is_its_sentence_and_keeps_what_it_was_made_of() -> None:
+    some = listed([Text("{n:,} words", n=1200), Text("{n:,} pairs", n=1)])
+    error = UserError("{path!r} has {some}.", path="a", some=some)
+    assert str(error) == error.text == "'a' has 1,200 words, 1 pairs."
+    assert Text("braces {stay} where there are no values") == UserError("{stay}").text.join(
+        ["braces ", " where there are no values"]
+    )
+    for again in (copy.deepcopy(error), pickle.loads(pickle.dumps(error)), UserError(error.text)):
+        assert str(again) == str(error)
+        assert again.text.template == "{path!r} has {some}."
+        assert again.text.values["some"].values["one"].values == {"n": 1}
+
+
+def test_no_other_value_error_is_raised() -> None:
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise) and "ValueError" in ast.unparse(node)
+    ]
+    assert found == []
+
+
+def test_a_bug_is_no_advice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: object) -> int:
+        return len(list(zip([1], [], strict=True)))
+
+    monkeypatch.setattr(commands, "prepare", broken)
+    assert main(["prepare"]) == 1
+    out, err = capsys.readouterr()
+    assert not out
+    assert "Traceback" in err
+    assert err.endswith("This is a fault of bert_demo's own (ValueError); see above.\n")
