@@ -21,7 +21,7 @@ import torch
 
 from bench.workload import workload
 from bert_demo.config import LABELS, BertConfig
-from bert_demo.data.batches import PairArrays
+from bert_demo.data.batches import TrainingBatch
 
 IntArray = npt.NDArray[np.int64]
 
@@ -59,14 +59,14 @@ def needed_operations(
     return 6.0 * ((config.num_hidden_layers - 1) * whole + last + heads)
 
 
-def asked_tokens(arrays: PairArrays) -> IntArray:
+def asked_tokens(batch: TrainingBatch) -> IntArray:
     """(B,): how many tokens of each sequence a head reads."""
-    ones = np.ones(len(arrays.lengths), dtype=np.int64)
-    if arrays.mlm_labels is None:
+    ones = np.ones(len(batch.packed), dtype=np.int64)
+    if batch.mlm_positions is None:
         return ones
-    starts = np.cumsum(arrays.lengths) - arrays.lengths
-    counts: IntArray = np.add.reduceat((arrays.mlm_labels >= 0).astype(np.int64), starts)
-    return ones + counts
+    starts = batch.packed.cls_positions.numpy()
+    row = np.searchsorted(starts, batch.mlm_positions.numpy(), side="right") - 1
+    return ones + np.bincount(row, minlength=len(ones))
 
 
 def operations_per_pair(measure: str, size: str | None = None) -> float:
@@ -75,10 +75,16 @@ def operations_per_pair(measure: str, size: str | None = None) -> float:
     classes = 2 if measure == "pretrain" else len(LABELS)
     drawn = [batches.draw(step) for step in range(_BATCHES)]
     total = sum(
-        needed_operations(config, one.lengths, asked_tokens(one), one.masked, classes)
+        needed_operations(
+            config,
+            one.packed.bounds.diff().numpy(),
+            asked_tokens(one),
+            int(one.count_masks()),
+            classes,
+        )
         for one in drawn
     )
-    return total / sum(len(one.lengths) for one in drawn)
+    return total / sum(len(one.packed) for one in drawn)
 
 
 def matrix_rate(dtype: torch.dtype, device: str = "cpu") -> float:

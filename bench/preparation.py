@@ -52,9 +52,10 @@ def draw_here(measure: str) -> float:
     seconds = []
     for step in range(_DRAWS):
         begin = time.thread_time()
-        arrays = batches.draw(step)
+        plan = batches.plan(step)
+        batches.count_masks(plan)
         for lane in range(2):
-            arrays.shard(lane, 2)
+            batches.lay_out(plan.shard(lane, 2))
         seconds.append(time.thread_time() - begin)
     return median(seconds[1:])  # the first one shuffles
 

@@ -158,10 +158,10 @@ def by_own_recipe(setup: Any, run: Any, seconds: float) -> list[Point]:
 
 
 def _judged(setup: Any, model: Any) -> Point:
-    from bert_demo.training.losses import validate
+    from bert_demo.training.validation import validate
 
     scores = validate(dataclasses.replace(setup, model=model, precision="fp32"), _PAIRS)
-    return {name: scores[name] for name in ("mlm_loss", "nsp_accuracy")}
+    return {"mlm_loss": scores["mlm_loss"], "nsp_accuracy": scores["nsp_accuracy"]}
 
 
 def one_way(way: str, seconds: float, d2l: Path, data: Path) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def one_way(way: str, seconds: float, d2l: Path, data: Path) -> dict[str, Any]:
         points = by_own_recipe(setup, run, seconds)
     else:
         points = by_transformers(setup, seconds, float(way))
-    return {"points": points, "baselines": setup.description["baselines"]}
+    return {"points": points, "baselines": setup.facts["baselines"]}
 
 
 def measure(seconds: float, d2l: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from bench.workload import BATCH_SIZE, workload
 from bert_demo.config import LABELS, BertConfig
-from bert_demo.data.batches import PairArrays
+from bert_demo.data.batches import TrainingBatch
 from bert_demo.model.device import fast_bf16
 
 Part = dict[str, Tensor]
@@ -58,13 +58,14 @@ def peer_model(config: BertConfig, classes: int | None = None) -> Any:
     return transformers.BertForSequenceClassification(sizes)
 
 
-def padded_parts(arrays: PairArrays, pad_id: int, size: int) -> Iterator[Part]:
+def padded_parts(batch: TrainingBatch, pad_id: int, size: int) -> Iterator[Part]:
     """A batch in parts of `size` pairs, in the order drawn, each padded to its own longest."""
-    starts = np.cumsum(arrays.lengths) - arrays.lengths
-    rows = np.argsort(arrays.order)
+    packed = batch.packed
+    starts, all_lengths = packed.cls_positions.numpy(), packed.bounds.diff().numpy()
+    rows = np.argsort(packed.order)
     for first in range(0, len(rows), size):
         chosen = rows[first : first + size]
-        lengths = arrays.lengths[chosen]
+        lengths = all_lengths[chosen]
         real = np.arange(lengths.max()) < lengths[:, None]  # (b, L)
         place = (starts[chosen][:, None] + np.arange(lengths.max()))[real]
 
@@ -74,15 +75,16 @@ def padded_parts(arrays: PairArrays, pad_id: int, size: int) -> Iterator[Part]:
             return torch.from_numpy(slots)
 
         part = {
-            "input_ids": spread(arrays.input_ids, pad_id),
-            "token_type_ids": spread(arrays.token_type_ids, 0),
+            "input_ids": spread(packed.input_ids.numpy(), pad_id),
+            "token_type_ids": spread(packed.token_type_ids.numpy(), 0),
             "attention_mask": torch.from_numpy(real.astype(np.int64)),
         }
-        labels = torch.from_numpy(arrays.labels[chosen])
-        if arrays.mlm_labels is None:
+        labels = batch.labels[torch.from_numpy(chosen)]
+        if batch.mlm_positions is None or batch.mlm_labels is None:
             yield part | {"labels": labels}
             continue
-        wanted = np.where(arrays.mlm_labels < 0, _IGNORED, arrays.mlm_labels)
+        wanted = np.full(len(packed.input_ids), _IGNORED)
+        wanted[batch.mlm_positions.numpy()] = batch.mlm_labels.numpy()
         # Its class 0 means that the second text follows the first; here that is 1.
         yield part | {"labels": spread(wanted, _IGNORED), "next_sentence_label": 1 - labels}
 

@@ -362,6 +362,16 @@ class TrainingConfig:
                 batch_size=self.batch_size,
             )
 
+    def check_length(self, model: BertConfig) -> None:
+        """Raise `UserError` if the model reads no sequences of `max_length`."""
+        limit = model.max_position_embeddings
+        if self.max_length > limit:
+            raise UserError(
+                "max_length is {value}; this model reads at most {limit} tokens.",
+                value=self.max_length,
+                limit=limit,
+            )
+
 
 NEW_MODEL_SETTINGS = (
     "size",

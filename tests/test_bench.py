@@ -18,16 +18,21 @@ from bench.limit import asked_tokens, needed_operations
 from bench.results import write_section
 from bench.transformers_baseline import held_out_sums, padded_parts, peer_model
 from bert_demo.config import BertConfig
-from bert_demo.data.batches import PairArrays
+from bert_demo.data.batches import TrainingBatch
+from bert_demo.data.packing import packed_batch
 
 # Two pairs, of 4 and 6 tokens; the longer was drawn first. Masked: 3 tokens of the shorter, 1.
-ARRAYS = PairArrays(
-    input_ids=np.array([3, 7, 4, 4, 3, 8, 2, 4, 9, 4]),
-    token_type_ids=np.array([0, 0, 0, 1, 0, 0, 0, 0, 1, 1]),
-    lengths=np.array([4, 6]),
-    order=np.array([1, 0]),
-    labels=np.array([0, 1]),
-    mlm_labels=np.array([-1, 7, 6, 5, -1, -1, 9, -1, -1, -1]),
+LENGTHS = np.array([4, 6])
+BATCH = TrainingBatch(
+    packed_batch(
+        input_ids=np.array([3, 7, 4, 4, 3, 8, 2, 4, 9, 4]),
+        token_type_ids=np.array([0, 0, 0, 1, 0, 0, 0, 0, 1, 1]),
+        lengths=LENGTHS,
+        order=np.array([1, 0]),
+    ),
+    labels=torch.tensor([0, 1]),
+    mlm_positions=torch.tensor([1, 2, 3, 6]),
+    mlm_labels=torch.tensor([7, 6, 5, 9]),
 )
 SMALL = BertConfig(
     vocab_size=10,
@@ -43,7 +48,7 @@ SMALL = BertConfig(
 
 def test_operations_by_hand() -> None:
     """H = 4, I = 8, V = 10; 10 tokens; <cls> and 3 tokens of one pair are read, <cls> and 1."""
-    asked = asked_tokens(ARRAYS)
+    asked = asked_tokens(BATCH)
     assert asked.tolist() == [4, 2]
     first = 10 * (64 + 64)  # four 4 x 4 matrices and two 4 x 8 ones, for each token
     first += (16 + 36) * 4 * 2  # each token times each key and each value of its pair
@@ -51,12 +56,12 @@ def test_operations_by_hand() -> None:
     last += 6 * (32 + 64)  # queries, output and feed-forward net of the 6 that are read
     last += (4 * 4 + 2 * 6) * 4 * 2
     heads = 2 * (16 + 4 * 2) + 4 * (16 + 40)
-    operations = needed_operations(SMALL, ARRAYS.lengths, asked, 4, 2)
+    operations = needed_operations(SMALL, LENGTHS, asked, 4, 2)
     assert operations == 6 * (first + last + heads)
 
 
 def test_padding_for_the_peer_loses_nothing() -> None:
-    (part,) = padded_parts(ARRAYS, pad_id=1, size=2)
+    (part,) = padded_parts(BATCH, pad_id=1, size=2)
     # In the order drawn: the longer pair comes first again.
     assert part["input_ids"].tolist() == [[3, 8, 2, 4, 9, 4], [3, 7, 4, 4, 1, 1]]
     assert part["attention_mask"].sum(1).tolist() == [6, 4]
@@ -64,7 +69,7 @@ def test_padding_for_the_peer_loses_nothing() -> None:
     x = -100
     assert part["labels"].tolist() == [[x, x, 9, x, x, x], [x, 7, 6, 5, x, x]]
     assert part["next_sentence_label"].tolist() == [0, 1]
-    parts = list(padded_parts(ARRAYS, pad_id=1, size=1))
+    parts = list(padded_parts(BATCH, pad_id=1, size=1))
     assert [one["input_ids"].shape for one in parts] == [(1, 6), (1, 4)]
 
 
@@ -72,7 +77,7 @@ def test_the_peer_is_judged_by_its_own_loss() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what transformers imports is not ours to mend
         model = peer_model(SMALL).eval()
-    (part,) = padded_parts(ARRAYS, pad_id=1, size=2)
+    (part,) = padded_parts(BATCH, pad_id=1, size=2)
     loss, positions, right, pairs = held_out_sums(model, [part])
     with torch.no_grad():
         said: Any = model(**part)

@@ -83,7 +83,7 @@ def _train(flags: Namespace, task: str) -> int:
             other=other,
         )
     run = _run_config(flags, task, base)
-    report, last = TrainingReport(flags.json), {}
+    report, reason, message = TrainingReport(flags.json), "", ""
     leads = distributed.world().leads  # under torchrun one process speaks for all
     with _Interrupt() as interrupt:
         try:
@@ -93,14 +93,15 @@ def _train(flags: Namespace, task: str) -> int:
                 interrupt.armed = True
                 if leads:
                     report.show(event)
-                last = event
+                if event["event"] == "end":
+                    reason, message = event["reason"], event["message"]
         finally:
             report.clear()
-    if last["reason"] == "failed":
+    if reason == "failed":
         if leads:
-            note(last["message"])
+            note(message)
         return 1
-    if last["reason"] == "stopped":
+    if reason == "stopped":
         if leads:
             note(f"Stopped by Ctrl-C; {out} holds what was learnt, and --resume goes on with it.")
         return 130

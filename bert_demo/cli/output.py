@@ -8,15 +8,11 @@ import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from bert_demo.model.metrics import BASELINES, METRICS
+from bert_demo.training.events import EndEvent, Event, StartEvent, StepEvent, ValidationEvent
+
 if TYPE_CHECKING:
     from tqdm import tqdm
-
-_BASELINES = {
-    "uniform": "every guess as likely as another",
-    "unigram": "guessing by word frequency",
-    "coin": "tossing a coin for the next sentence",
-    "chance": "the share that guessing gets right",
-}
 
 
 def say(text: str) -> None:
@@ -75,17 +71,20 @@ class TrainingReport:
         self._json = as_json
         self._bar: tqdm[NoReturn] | None = None
 
-    def show(self, event: dict[str, Any]) -> None:
+    def show(self, event: Event) -> None:
         """One event of `train`."""
         if self._json:
-            emit(event)
+            emit(dict(event))
         elif event["event"] == "step":
             if sys.stderr.isatty():
                 self._draw(event)
-        elif event["event"] in ("start", "validation", "end"):
+        elif event["event"] == "start" or event["event"] == "validation":
             self.clear()
-            if event.get("reason") != "failed":
-                say(_sentence(event))
+            say(_start(event) if event["event"] == "start" else _validation(event))
+        elif event["event"] == "end":
+            self.clear()
+            if event["reason"] != "failed":
+                say(_end(event))
 
     def clear(self) -> None:
         """Take the bar away, so that what follows has a line of its own."""
@@ -93,7 +92,7 @@ class TrainingReport:
             self._bar.close()
             self._bar = None
 
-    def _draw(self, event: dict[str, Any]) -> None:
+    def _draw(self, event: StepEvent) -> None:
         """Let the bar say how much of the expected time is over."""
         from tqdm import tqdm  # nobody without a terminal needs it
 
@@ -121,35 +120,30 @@ class TrainingReport:
             self._bar.update(seconds - self._bar.n)
 
 
-def _sentence(event: dict[str, Any]) -> str:
-    if event["event"] == "start":
-        return _start(event)
-    if event["event"] == "validation":
-        names = ("mlm_loss", "nsp_loss", "nsp_accuracy", "loss", "accuracy")
-        scores = (f"{_words(name)} {event[name]:.3f}" for name in names if name in event)
-        return f"step {event['step']}, {event['seconds']:.0f} s: validation {', '.join(scores)}"
-    test = event.get("scores", {}).get("test")
+def _validation(event: ValidationEvent) -> str:
+    scores = [
+        f"{METRICS[name].title} {value:.3f}" for name, value in event.items() if name in METRICS
+    ]
+    return f"step {event['step']}, {event['seconds']:.0f} s: validation {', '.join(scores)}"
+
+
+def _end(event: EndEvent) -> str:
+    test = event["scores"].get("test")
     if test is None:
-        return str(event["message"])
+        return event["message"]
     return f"{event['message']}\nTest accuracy {test['accuracy']:.4f} on {test['n']:,} pairs."
 
 
-def _start(event: dict[str, Any]) -> str:
+def _start(event: StartEvent) -> str:
     many = f"{event['processes']} processes on " if event["processes"] > 1 else ""
     lines = [
-        str(event["source"]),
+        event["source"],
         f"{event['parameters']:,} parameters, {event['vocab_size']:,} different tokens, "
         f"{event['train_examples']:,} pairs to learn from and {event['validation_examples']:,} to "
         f"validate on; {many}{event['device']}, {event['precision']}.",
     ]
-    if event.get("truncated"):
+    if event["truncated"]:
         lines.append(f"{event['truncated']:,} pairs are too long and are cut.")
-    baselines = event.get("baselines") or {}
-    if baselines:
-        named = (f"{value:.3f} ({_BASELINES[name]})" for name, value in baselines.items())
-        lines.append(f"To beat: {', '.join(named)}.")
+    named = (f"{value:.3f} ({BASELINES[name]})" for name, value in event["baselines"].items())
+    lines.append(f"To beat: {', '.join(named)}.")
     return "\n".join(lines)
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ").replace("mlm", "masked-LM").replace("nsp", "next-sentence")

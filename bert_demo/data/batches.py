@@ -42,9 +42,15 @@ class TrainingBatch:
     mlm_positions: Tensor | None
     """(M,) int64 places among the T tokens, or None without masking."""
     mlm_labels: Tensor | None
-    """(M,) int64 original ids at these places."""
+    """(M,) int64 original ids at these places; -1 where a place only fills the batch up."""
     targets: Tensor | None = None
     """(B, 3) float32: a teacher's probabilities, to learn in place of the labels; or None."""
+
+    def count_masks(self) -> Tensor:
+        """How many positions are to be guessed, (), on the batch's device."""
+        if self.mlm_labels is None:
+            return torch.zeros((), dtype=torch.int64, device=self.labels.device)
+        return (self.mlm_labels >= 0).sum()
 
     def to(self, device: torch.device) -> TrainingBatch:
         """The same batch on `device`."""
@@ -53,52 +59,6 @@ class TrainingBatch:
 
     def _tensors(self) -> tuple[Tensor | None, ...]:
         return self.labels, self.mlm_positions, self.mlm_labels, self.targets
-
-
-@dataclass(frozen=True)
-class PairArrays:
-    """A whole batch in numpy, its sequences sorted by length."""
-
-    input_ids: IntArray  # (T,)
-    token_type_ids: IntArray  # (T,)
-    lengths: IntArray  # (B,)
-    order: IntArray  # (B,)
-    labels: IntArray  # (B,), sorted with the sequences
-    mlm_labels: IntArray | None = None  # (T,), -1 where nothing is predicted
-    targets: npt.NDArray[np.float32] | None = None  # (B, 3), sorted with the sequences
-
-    @property
-    def masked(self) -> int:
-        """How many positions are predicted."""
-        return 0 if self.mlm_labels is None else int((self.mlm_labels >= 0).sum())
-
-    def shard(self, index: int, count: int) -> TrainingBatch:
-        """Part `index` of `count`: every count-th sequence, so that parts are equally long."""
-        ids, types, lengths, labels = (
-            self.input_ids,
-            self.token_type_ids,
-            self.lengths,
-            self.labels,
-        )
-        order, mlm_labels, targets = self.order, self.mlm_labels, self.targets
-        if count > 1:
-            _, row, _ = segments(lengths)
-            mine = row % count == index
-            ids, types = ids[mine], types[mine]
-            mlm_labels = None if mlm_labels is None else mlm_labels[mine]
-            lengths, order, labels = (x[index::count] for x in (lengths, order, labels))
-            targets = None if targets is None else targets[index::count]
-        packed = packed_batch(ids, types, lengths, order)
-        if mlm_labels is None:
-            taught = None if targets is None else torch.from_numpy(targets)
-            return TrainingBatch(packed, torch.from_numpy(labels), None, None, taught)
-        positions = np.flatnonzero(mlm_labels >= 0)
-        return TrainingBatch(
-            packed,
-            torch.from_numpy(labels),
-            torch.from_numpy(positions),
-            torch.from_numpy(mlm_labels[positions]),
-        )
 
 
 class Batches:
@@ -136,32 +96,42 @@ class Batches:
         """The batch of these examples, with step's random numbers."""
         raise NotImplementedError
 
-    def draw(self, step: int) -> PairArrays:
-        """The tokens of this step's plan."""
-        return self._tokens(self.plan(step))
+    def draw(self, step: int) -> TrainingBatch:
+        """The batch of this step, laid out."""
+        return self.lay_out(self.plan(step))
 
-    def at(self, indices: IntArray, step: int) -> PairArrays:
-        """The tokens of these examples, with step's random numbers."""
-        return self._tokens(self.plan_of(indices, step))
+    def at(self, indices: IntArray, step: int) -> TrainingBatch:
+        """The batch of these examples, with step's random numbers."""
+        return self.lay_out(self.plan_of(indices, step))
 
-    def _tokens(self, plan: Plan) -> PairArrays:
-        lengths = plan.lengths
-        _, row, place = segments(lengths)
-        first, second = plan.first, plan.second
-        columns = (first.starts, second.starts, first.lengths, second.lengths)
-        known = Place(place, *(column[row] for column in columns))
+    def lay_out(self, plan: Plan) -> TrainingBatch:
+        """The batch of a plan or of a part of one, with masks if this task has them.
+
+        A batch of few tokens may have no masks at all: each is chosen by itself.
+        """
+        at = _places(plan)
         ids, types, words = lay_out(
-            known, self.first_ids, self.second_ids, self.tokenizer.cls_id, self.tokenizer.sep_id
+            at, self.first_ids, self.second_ids, self.tokenizer.cls_id, self.tokenizer.sep_id
         )
-        labels = None
+        positions = originals = None
         if self.masks:
-            draw = uniform(plan.offsets[row] + place, plan.key)
-            if words.any() and draw[words].min() >= CHOSEN:
-                draw[np.flatnonzero(words)[draw[words].argmin()]] = 0.0  # one position at least
+            draw = uniform(plan.token_places, plan.key)
             size, mask_id = self.tokenizer.vocab_size, self.tokenizer.mask_id
-            ids, labels = mask_tokens(ids, words, size, mask_id, draw)
-        targets = None if self.targets is None else self.targets[plan.examples]
-        return PairArrays(ids, types, lengths, plan.order, plan.labels, labels, targets)
+            ids, chosen = mask_tokens(ids, words, size, mask_id, draw)
+            places = np.flatnonzero(chosen >= 0)
+            positions, originals = torch.from_numpy(places), torch.from_numpy(chosen[places])
+        targets = None
+        if self.targets is not None:
+            targets = torch.from_numpy(self.targets[plan.examples])
+        packed = packed_batch(ids, types, plan.lengths, plan.order)
+        return TrainingBatch(packed, torch.from_numpy(plan.labels), positions, originals, targets)
+
+    def count_masks(self, plan: Plan) -> int:
+        """How many positions of a plan are to be guessed."""
+        if not self.masks:
+            return 0
+        at, draw = _places(plan), uniform(plan.token_places, plan.key)
+        return int(((at.in_first | at.in_second) & (draw < CHOSEN)).sum())
 
     def _permutation(self, epoch: int) -> IntArray:
         if getattr(self, "_epoch", None) != epoch:
@@ -169,7 +139,7 @@ class Batches:
             self._epoch, self._order = epoch, generator.permutation(len(self))
         return self._order
 
-    def all_in_order(self, limit: int | None = None) -> Iterator[PairArrays]:
+    def all_in_order(self, limit: int | None = None) -> Iterator[TrainingBatch]:
         """Each example once (at most `limit`), in batches: for validation.
 
         With a limit the examples are spread evenly over the data, which lies in the order of
@@ -179,6 +149,14 @@ class Batches:
         indices = np.linspace(0, len(self), count, endpoint=False).astype(np.int64)
         for number, start in enumerate(range(0, count, self.batch_size)):
             yield self.at(indices[start : start + self.batch_size], number)
+
+
+def _places(plan: Plan) -> Place:
+    """Where each token of the plan is in its pair."""
+    _, row, place = segments(plan.lengths)
+    first, second = plan.first, plan.second
+    columns = (first.starts, second.starts, first.lengths, second.lengths)
+    return Place(place, *(column[row] for column in columns))
 
 
 class PretrainingBatches(Batches):

@@ -51,6 +51,14 @@ class Plan:
         """(B,): tokens of each pair, with <cls> and two <sep>."""
         return self.first.lengths + self.second.lengths + 3
 
+    @property
+    def token_places(self) -> IntArray:
+        """(T,): each token's place in the whole batch, ascending."""
+        lengths = self.lengths
+        moved = self.offsets - (np.cumsum(lengths) - lengths)
+        places: IntArray = np.arange(int(lengths.sum())) + np.repeat(moved, lengths)
+        return places
+
     def shard(self, index: int, count: int) -> Plan:
         """Part `index` of `count`: every count-th pair, so that parts are equally long."""
         if count == 1:

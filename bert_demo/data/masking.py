@@ -21,14 +21,22 @@ _MIXING = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 def uniform(places: Any, key: Any) -> Any:
     """One number in [0, 1) for each of the places (T,) int64, float64: a function of it and of key.
 
+    The upper bits of `mixed`.
+    """
+    xp: Any = torch if isinstance(places, torch.Tensor) else np
+    return xp.asarray(_shifted(mixed(places, key), 11), dtype=xp.float64) * 2.0**-53
+
+
+def mixed(places: Any, key: Any) -> Any:
+    """64 random bits for each of the places (T,) int64, as int64: a function of it and of key.
+
     SplitMix64 (Steele, Lea and Flood 2014): numbers that need no others before them, so that any
     part of a batch can be drawn anywhere.
     """
-    xp: Any = torch if isinstance(places, torch.Tensor) else np
     x = places * _signed(_STRIDE) + key
     for bits, factor in _MIXING:
         x = (x ^ _shifted(x, bits)) * _signed(factor)
-    return xp.asarray(_shifted(x ^ _shifted(x, 31), 11), dtype=xp.float64) * 2.0**-53
+    return x ^ _shifted(x, 31)
 
 
 def _shifted(x: Any, bits: int) -> Any:

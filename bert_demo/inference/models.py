@@ -20,7 +20,9 @@ from bert_demo.config import BertConfig, Text, UserError, from_dict, listed
 from bert_demo.data.corpora import CORPORA
 from bert_demo.data.files import FileStamp, file_stamp
 from bert_demo.model import checkpoint
+from bert_demo.model.about import About, read_about
 from bert_demo.model.checkpoint import Checkpoint
+from bert_demo.model.metrics import ACCURACY, MLM_LOSS
 from bert_demo.model.size import count_parameters
 
 if TYPE_CHECKING:
@@ -56,16 +58,14 @@ class Entry:
     """One of `bert_demo.config.TASKS`."""
     config: BertConfig
     parameters: int
-    about: dict[str, Any]
-    """Facts kept in the checkpoint: run, facts, scores."""
+    about: About
     changed: float
     """When its description was last written, as Unix time."""
 
     @property
     def corpus(self) -> str | None:
         """The text it was last trained on ("crane-world"), where that is known."""
-        name = _inside(self.about, "run", "corpus")
-        return name if isinstance(name, str) and name in CORPORA else None
+        return self.about.corpus if self.about.corpus in CORPORA else None
 
     @property
     def kind(self) -> Text:
@@ -89,22 +89,21 @@ class Entry:
     def origin(self) -> Text:
         """What was done to it: "pretrained on Crane World, 84 steps"."""
         if self.corpus is not None and self.task in _TRAINED:
-            title, step = CORPORA[self.corpus].title, self.about.get("step")
-            if isinstance(step, int):
+            title, step = CORPORA[self.corpus].title, self.about.step
+            if step is not None:
                 return Text(_TRAINED[self.task], corpus=title, n=step)
             return Text(_UNTRAINED[self.task], corpus=title)
-        source = self.about.get("imported")
-        if isinstance(source, str):
-            return listed([self.kind, Text("imported from {source}", source=source)])
+        if self.about.imported is not None:
+            return listed([self.kind, Text("imported from {source}", source=self.about.imported)])
         return self.kind
 
     @property
     def accuracy(self) -> tuple[float, int, str] | None:
         """A classifier's accuracy, on how many pairs, and "test" or "validation"; if known."""
-        for split, place in (("test", ("scores", "test")), ("validation", ("scores",))):
-            scores = _inside(self.about, *place)
-            accuracy, n = _inside(scores, "accuracy"), _inside(scores, "n")
-            if isinstance(accuracy, float) and isinstance(n, int):
+        for split in ("test", "validation"):
+            accuracy = self.about.score(ACCURACY.name, split)
+            n = self.about.scores_on(split).get("n")
+            if accuracy is not None and isinstance(n, int):
                 return accuracy, n, split
         return None
 
@@ -146,8 +145,7 @@ class Entry:
     @property
     def _loss(self) -> float | None:
         """The masked-LM loss when it was last measured."""
-        loss = _inside(self.about, "scores", "mlm_loss")
-        return loss if isinstance(loss, float) else None
+        return self.about.score(MLM_LOSS.name)
 
 
 class ModelShelf:
@@ -305,15 +303,9 @@ def _describe(model_id: str, folder: Path, run: Path, changed: float) -> Entry |
         given = None
     if isinstance(given, str) and given.strip():
         title = given.strip()
-    return Entry(model_id, title, stored["task"], config, parameters, stored["about"], changed)
+    about = read_about(stored)
+    return Entry(model_id, title, stored["task"], config, parameters, about, changed)
 
 
 def _bytes(model: BertModel) -> int:
     return sum(value.numel() * value.element_size() for value in model.parameters())
-
-
-def _inside(value: Any, *names: str) -> Any:
-    """value[names[0]][names[1]]..., or None where something on the way is missing."""
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value

@@ -241,10 +241,9 @@ def nli_logits(
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=low_precision):
             for places in chosen[lane :: lanes.count]:  # by length, so that lanes end together
                 pairs = np.asarray(places)
-                arrays = batches.at(pairs, 0)
-                packed = arrays.shard(0, 1).to(device).packed
+                packed = batches.at(pairs, 0).to(device).packed
                 logits = model.nli_logits(model(packed, packed.cls_positions))
-                result[pairs[arrays.order]] = logits.float().cpu().numpy()
+                result[pairs[packed.order]] = logits.float().cpu().numpy()
 
     with _inference(model), lanes:
         lanes.map(work)

@@ -15,6 +15,7 @@ from bert_demo.data.files import explained, writers_path
 from bert_demo.interop.card import model_card
 from bert_demo.interop.sharing import without_paths
 from bert_demo.model import checkpoint
+from bert_demo.training.events import Event
 from bert_demo.training.recorder import METRICS, read_metrics
 
 CARD = "README.md"
@@ -51,7 +52,7 @@ def bundle(
     return {"out": str(folder), "bytes": size}
 
 
-def _thinned(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _thinned(events: Sequence[Event]) -> list[dict[str, Any]]:
     """Every start, validation and end, and `_POINTS` of the steps."""
     steps = [event for event in events if event["event"] == "step"]
     stride = max(1, len(steps) // _POINTS)

@@ -21,11 +21,12 @@ from bert_demo.config import (
     UserError,
     command_line,
     from_dict,
-    run_config,
 )
 from bert_demo.data.corpora import CORPORA, CorpusSpec
 from bert_demo.interop.sharing import without_paths
 from bert_demo.model import checkpoint
+from bert_demo.model.about import About, read_about
+from bert_demo.model.metrics import METRICS
 from bert_demo.model.size import count_parameters
 from bert_demo.training.recorder import read_metrics
 
@@ -42,13 +43,6 @@ _TASKS = {
     "encoder": "It represents words by vectors that depend on their context, and has no head.",
 }
 _CURVE_POINTS = 12
-_MEASURES = {
-    "mlm_loss": "masked-LM loss",
-    "nsp_loss": "next-sentence loss",
-    "nsp_accuracy": "next-sentence accuracy",
-    "loss": "loss",
-    "accuracy": "accuracy",
-}
 
 
 def model_card(folder: str | Path, *, notes: Sequence[str] = (), usage: str | None = None) -> str:
@@ -63,14 +57,14 @@ def model_card(folder: str | Path, *, notes: Sequence[str] = (), usage: str | No
     """
     folder = Path(folder)
     stored = without_paths(checkpoint.read_config(folder))
-    task, about = stored["task"], stored["about"]
+    task, about = stored["task"], read_about(stored)
     try:
         config: BertConfig = from_dict(BertConfig, stored["model"])
     except UserError as error:
         raise checkpoint.CheckpointError(
             "{folder} is damaged: {error}", folder=folder, error=error
         ) from error
-    run = _run(about)
+    run = about.run
     corpora = [] if run is None else _corpora(run.corpus)
     sections = [
         _header(task, corpora, transformers=usage is not None),
@@ -110,12 +104,11 @@ def _header(task: str, corpora: Iterable[CorpusSpec], *, transformers: bool) -> 
     return f"---\n{data.to_yaml()}\n---"
 
 
-def _title(task: str, config: BertConfig, run: RunConfig | None, about: Mapping[str, Any]) -> str:
+def _title(task: str, config: BertConfig, run: RunConfig | None, about: About) -> str:
     layers = config.num_hidden_layers
     words = f"BERT of {layers} {'layer' if layers == 1 else 'layers'}, {config.hidden_size} wide"
     if run is None:
-        source = about.get("source")
-        return f"{words}, from {source}" if isinstance(source, str) else words
+        return words if about.source is None else f"{words}, from {about.source}"
     done = "pretrained" if task == "pretraining" else "fine-tuned"
     return f"{words}, {done} on {CORPORA[run.corpus].title}"
 
@@ -140,67 +133,55 @@ def _vocabulary(path: Path) -> str:
     return "pieces of words (WordPiece)" if kind == "WordPiece" else "whole words"
 
 
-def _run(about: Mapping[str, Any]) -> RunConfig | None:
-    """The run that made it, where it is known to this version."""
-    values = about.get("run")
-    if not isinstance(values, Mapping):
-        return None
-    try:
-        return run_config(values)
-    except UserError:
-        return None
-
-
 def _corpora(name: str) -> list[CorpusSpec]:
     spec = CORPORA[name]
     return [CORPORA[part] for part in spec.parts] or [spec]
 
 
-def _data(about: Mapping[str, Any], corpora: Sequence[CorpusSpec]) -> str:
+def _data(about: About, corpora: Sequence[CorpusSpec]) -> str:
     lines = [f"- {spec.title}, licence: {spec.licence}" for spec in corpora]
-    facts = _part(about, "facts")
+    facts = about.facts
     source = facts.get("source")
     lines += [f"- {source}"] if isinstance(source, str) else []
     for name in ("train_examples", "validation_examples"):
         if isinstance(facts.get(name), int):
             lines.append(f"- {name.replace('_', ' ').capitalize()}: {facts[name]:,}")
-    if isinstance(about.get("imported"), str):
-        lines.append(f"- Imported from {about['imported']}: {about.get('source')}")
-        for name, words in (("untrained_heads", "New and untrained"), ("left_out", "Left out")):
-            if about.get(name):
-                lines.append(f"- {words}: {', '.join(map(str, about[name]))}")
+    if about.imported is not None:
+        lines.append(f"- Imported from {about.imported}: {about.source}")
+        kinds = (("New and untrained", about.untrained_heads), ("Left out", about.left_out))
+        lines += [f"- {words}: {', '.join(names)}" for words, names in kinds if names]
     return "\n".join(lines)
 
 
-def _training(run: RunConfig | None, about: Mapping[str, Any]) -> str:
+def _training(run: RunConfig | None, about: About) -> str:
     if run is None:
         return ""
     settings = run.to_dict()
     settings |= settings.pop("training")
     unused = {"task", "save_every_seconds", *(NEW_MODEL_SETTINGS if run.task == "nli" else ())}
     given = {n: v for n, v in settings.items() if v is not None and n not in unused}
-    facts = _part(about, "facts")
+    facts = about.facts
     given |= {n: facts[n] for n in ("device", "precision", "processes") if n in facts}
-    given |= {n: about[n] for n in ("step", "seconds") if isinstance(about.get(n), int | float)}
+    took = {"step": about.step, "seconds": about.seconds}
+    given |= {name: value for name, value in took.items() if value is not None}
     rows = [(name.replace("_", " "), _value(value)) for name, value in given.items()]
     return f"```\n{command_line(run, 'DIR')}\n```\n\n{_table(('Setting', 'Value'), rows)}"
 
 
-def _scores(about: Mapping[str, Any]) -> str:
-    scores = _part(about, "scores")
+def _scores(about: About) -> str:
     parts = []
-    for split, found in (("validation", scores), ("test", _part(scores, "test"))):
-        for name, words in _MEASURES.items():
-            if isinstance(found.get(name), float):
-                parts.append((split, words, f"{found[name]:.4f}", _value(found.get("n", ""))))
-    baselines = _part(_part(about, "facts"), "baselines")
-    for name, value in baselines.items():
-        if isinstance(value, float):
-            parts.append(("", f"for comparison: {name}", f"{value:.4f}", ""))
-    if not scores or not parts:
+    for split in ("validation", "test"):
+        count = _value(about.scores_on(split).get("n", ""))
+        for metric in METRICS.values():
+            value = about.score(metric.name, split)
+            if value is not None:
+                parts.append((split, metric.title, f"{value:.4f}", count))
+    for name, value in about.baselines.items():
+        parts.append(("", f"for comparison: {name}", f"{value:.4f}", ""))
+    if not about.scores or not parts:
         return ""
     text = _table(("Split", "Measure", "Value", "Examples"), parts)
-    confusion = _part(scores, "test").get("confusion")
+    confusion = about.scores_on("test").get("confusion")
     if isinstance(confusion, list) and len(confusion) == len(LABELS):
         rows = [(label, *map(_value, row)) for label, row in zip(LABELS, confusion, strict=True)]
         text += "\n\nTest split: true labels down, verdicts across.\n\n"
@@ -216,7 +197,7 @@ def _curve(events: Sequence[Mapping[str, Any]]) -> str:
     last = len(found) - 1
     steps = min(_CURVE_POINTS, len(found))
     chosen = sorted({round(i * last / max(1, steps - 1)) for i in range(steps)})
-    names = [name for name in _MEASURES if name in found[-1]]
+    names = [name for name in METRICS if name in found[-1]]
     rows = [
         (
             f"{found[i]['step']:,}",
@@ -225,7 +206,7 @@ def _curve(events: Sequence[Mapping[str, Any]]) -> str:
         )
         for i in chosen
     ]
-    return _table(("Step", "Seconds", *(_MEASURES[name] for name in names)), rows)
+    return _table(("Step", "Seconds", *(METRICS[name].title for name in names)), rows)
 
 
 def _section(title: str, text: str) -> str:
@@ -235,11 +216,6 @@ def _section(title: str, text: str) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', ' ') for cell in row)} |" for row in lines)
-
-
-def _part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = values.get(name)
-    return found if isinstance(found, Mapping) else {}
 
 
 def _value(value: Any) -> str:

@@ -32,6 +32,7 @@ from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.interop import names
 from bert_demo.interop.card import model_card
 from bert_demo.model import checkpoint
+from bert_demo.model.about import About, read_about
 from bert_demo.model.bert import BertModel
 
 _CONFIG, _TOKENIZER_CONFIG, _CARD = "config.json", "tokenizer_config.json", "README.md"
@@ -109,7 +110,7 @@ def export_hf(folder: str | Path, out: str | Path, *, overwrite: bool = False) -
             folder=folder,
         )
     notes = [_WHOLE_WORDS] if tokenizer.kind == "word" else []
-    notes += _about_new_parts(checkpoint.read_config(folder)["about"])
+    notes += _about_new_parts(read_about(checkpoint.read_config(folder)))
     card = model_card(readers_path(folder), notes=notes, usage=_USAGE[model.task])
     with explained(target, "written"), part_folder(target.parent) as part:
         new = part / "new"
@@ -212,11 +213,9 @@ def _weights(model: BertModel) -> dict[str, Tensor]:
     return {names.ENCODER * n.startswith(encoder) + n: value for n, value in found.items()}
 
 
-def _about_new_parts(about: Mapping[str, Any]) -> list[str]:
-    parts = about.get("untrained_heads")
-    if not isinstance(parts, list) or not parts:
-        return []
-    return [f"Not trained, because it was imported without them: {', '.join(map(str, parts))}."]
+def _about_new_parts(about: About) -> list[str]:
+    parts = ", ".join(about.untrained_heads)
+    return [f"Not trained, because it was imported without them: {parts}."] if parts else []
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:

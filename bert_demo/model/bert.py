@@ -108,6 +108,7 @@ class EncoderLayer(nn.Module):
             ask_bias, tell_bias = self.qkv.bias.split(parts)
             told, bias = kernels.project(low, tell, tell_bias)
             x = _chosen(x, positions)
+            dropout.choose_rows(positions)
             asked, _ = kernels.project(x, ask, ask_bias)
             bias = None if bias is None else self.qkv.bias
             mixed = chosen_attention(asked, told, bias, positions, batch.groups, heads, *dropped)
@@ -202,6 +203,7 @@ class BertModel(nn.Module):
         positions: (M,) int64, the tokens whose vectors are wanted; the last layer computes its
         queries and feed-forward net for those alone. Returns (M, H), or (T, H) without positions.
         """
+        dropout.choose_rows(None)
         tokens = len(batch.input_ids)
         wanted = tokens if positions is None else len(positions)
         last = len(self.layers) - 1

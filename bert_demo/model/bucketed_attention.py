@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bert_demo.model.dropout import keep_mask
+from bert_demo.model.dropout import draw, kept_weights
 from bert_demo.model.kernels import round_up, steady
 
 Groups = tuple[tuple[int, int], ...]
@@ -199,7 +199,19 @@ class _BucketedAttention(torch.autograd.Function):
         stored = _buffer(rows, buckets[-1].keys.upto)
         stored_queries = stored if asking is None else _buffer(asking, buckets[-1].queries.upto)
         kept = rows.new_empty(heads * round_up(buckets[-1].cells, 4096), dtype=torch.float32)
-        mask, factor = keep_mask(kept.shape, rate) if rate else (kept, 1.0)
+        mask, factor = kept, 1.0
+        if rate:
+            drawn = draw(buckets[-1].queries.end, rate, ascending=True)
+            mask, factor = torch.empty(kept.shape, dtype=torch.bool), drawn.factor
+            for bucket in buckets:
+                slots = torch.zeros(bucket.queries.count, bucket.queries.length, dtype=torch.int64)
+                own = drawn.places[bucket.queries.start : bucket.queries.end]
+                if bucket.queries.places is None:
+                    slots.view(-1).copy_(own)
+                else:
+                    slots.view(-1).index_copy_(0, bucket.queries.places, own)
+                part = kept_weights(drawn._replace(places=slots), heads, bucket.keys.length)
+                bucket.of(mask, heads).view(part.shape).copy_(part)
         for bucket in buckets:
             block, queries = bucket.inputs(stored, stored_queries, parts, heads)
             bucket.keys.spread(rows, block)

@@ -221,6 +221,7 @@ def _train_along(order: dict[str, Any], local_rank: int, answer: Answer) -> None
     world = World(order["rank"], order["size"], local_rank, rendezvous)
     try:
         *_, end = train(run_config(order["run"]), resume=order["resume"], world=world)
+        assert end["event"] == "end"
         if end["reason"] != "failed":
             return
         print(end["message"], file=sys.stderr, flush=True)

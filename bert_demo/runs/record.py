@@ -26,6 +26,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bert_demo.config import RunConfig, Text, UserError, run_config
+from bert_demo.model.about import read_about
 
 RUN, STATUS, CONTROL = "run.json", "status.json", "control.json"
 MODEL, LOCK, ERRORS = "model", "lock", "error.log"
@@ -230,36 +231,30 @@ def _plain(folder: Path) -> Run | None:
     stored = read_json(folder / CHECKPOINT)
     if stored is None or not str(stored.get("format", "")).startswith("bert_demo "):
         return None
-    about = stored.get("about")
-    about = about if isinstance(about, dict) else {}
+    about = read_about(stored)
     try:
         changed = (folder / CHECKPOINT).stat().st_mtime
     except OSError:
         return None
     state = "stopped" if (folder / RESUME).exists() else "completed"
-    scores = about.get("scores")
     return Run(
         folder.name,
         folder,
         folder,
         folder.name,
-        _config(about.get("run")),
+        about.run,
         None,
         changed,
         None,
         Status(
             state,
             Text("A checkpoint that was not trained from the page."),
-            int(_number(about.get("step"))),
-            _number(about.get("seconds")),
+            about.step or 0,
+            float(about.seconds or 0),
             ended=changed,
-            scores=scores if isinstance(scores, dict) else {},
+            scores=dict(about.scores),
         ),
     )
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 @contextlib.contextmanager

@@ -38,8 +38,9 @@ def warm_up() -> str:
     device = "cpu"
     events = train(RunConfig(training=TrainingConfig(steps=2, batch_size=64)), probe=film_frame)
     for event in events:
-        device = event.get("device", device)
+        if event["event"] == "start":
+            device = event["device"]
         if event["event"] == "probe":
             break
-    events.close()  # type: ignore[attr-defined]
+    events.close()
     return device

@@ -41,6 +41,7 @@ from bert_demo.runs.record import (
 )
 from bert_demo.runs.store import what_is_left
 from bert_demo.runs.warm import Answer, own_stdout, warm_up
+from bert_demo.training.events import Event
 
 _NICE = 5
 _OOM_SCORE = 500
@@ -141,18 +142,24 @@ def _follow(
     events = _events(run, peers)
     written = 0.0
     for event in events:
-        kind = event["event"]
-        if kind == "start":
+        if event["event"] == "start":
             device = event["device"]
             status = replace(status, message=event["source"], step=event["step"])
-        elif kind == "step":
-            names = ("step", "seconds", "seconds_left")
-            status = replace(status, **{name: event[name] for name in names})
-        elif kind == "end":
+        elif event["event"] == "step":
             status = replace(
-                status, state=event["reason"], message=event["message"], scores=event["scores"]
+                status,
+                step=event["step"],
+                seconds=event["seconds"],
+                seconds_left=event["seconds_left"],
             )
-        if kind != "start" and status.state == "running":
+        elif event["event"] == "end":
+            status = replace(
+                status,
+                state=event["reason"],
+                message=event["message"],
+                scores=dict(event["scores"]),
+            )
+        if event["event"] != "start" and status.state == "running":
             status = _cut_short(run, status, app_gone)
         if status.state != "running":
             events.close()
@@ -167,7 +174,7 @@ def _follow(
         yield status
 
 
-def _events(run: Run, peers: Peers | None) -> Generator[dict[str, Any], None, None]:
+def _events(run: Run, peers: Peers | None) -> Generator[Event, None, None]:
     """The events of training, together with the peers if they come, else alone."""
     from bert_demo.runs.film import film_frame
     from bert_demo.training.distributed import PeerLostError, World

@@ -1,0 +1,19 @@
+"""Training, from a run's settings to a checkpoint. In the order in which to read:
+
+loop            one run from its first event to its last: the story
+events          what is told along the way, and how it is typed
+setup           what a run needs before its first step: model, data, device
+step            losses and gradients of one batch, by lanes on a CPU or on a GPU
+losses          what training makes small
+optimizers      the two recipes: AdamW, Muon, and the learning rate's way
+schedule        the clock: budget, time left, what is due when
+validation      what a model scores on held-out text
+readings        losses that are still on the device
+failures        what ends a run before its time
+recorder        the run's folder: checkpoint, state to resume from, metrics
+distributed     the same loop on several processes
+gpu_batches     a training set that lives on a GPU
+cuda_graphs     a GPU's work written down once and started as a whole
+distillation    a student that learns from a teacher's verdicts
+cost, speed     what a run would take on this computer
+"""

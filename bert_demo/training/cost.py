@@ -19,6 +19,7 @@ from statistics import median
 from bert_demo.config import BertConfig, RunConfig, Text, UserError, from_dict
 from bert_demo.model.device import total_memory_bytes
 from bert_demo.model.size import count_parameters, training_memory_bytes
+from bert_demo.training.schedule import budget_steps
 
 _MASKED = 0.15
 _NEWTON_SCHULZ_STEPS = 5
@@ -184,12 +185,7 @@ def estimate(
     facts = text_facts(run)
     model = model_of(run, facts)
     training = run.training
-    if training.max_length > model.max_position_embeddings:
-        raise UserError(
-            "max_length is {value}; this model reads at most {limit} tokens.",
-            value=training.max_length,
-            limit=model.max_position_embeddings,
-        )
+    training.check_length(model)
     precision = training.precision
     if precision == "auto":
         precision = "fp32" if speed is None else speed.precision
@@ -206,7 +202,7 @@ def estimate(
         muon=run.task == "pretraining" and training.recipe == "recommended",
     )
     machine = total_memory_bytes() if on_cpu or speed is None else speed.memory_bytes
-    steps, seconds, rate = _steps(run, facts), training.budget_seconds, None
+    steps, seconds, rate = budget_steps(training, facts.pairs), training.budget_seconds, None
     if speed is not None:
         one = step_seconds(run, model, facts, speed) / _correction(observations, speed)
         rate = training.batch_size / one
@@ -232,15 +228,6 @@ def _correction(observations: Iterable[Observation], speed: Speed) -> float:
             one = step_seconds(seen.run, model_of(seen.run, facts), facts, speed)
             ratios.append(seen.pairs_per_second * one / seen.run.training.batch_size)
     return min(max(median(ratios), 0.1), 10.0) if ratios else 1.0
-
-
-def _steps(run: RunConfig, facts: TextFacts) -> int | None:
-    training, limits = run.training, []
-    if training.steps is not None:
-        limits.append(training.steps)
-    if training.epochs is not None:
-        limits.append(max(1, math.ceil(training.epochs * facts.pairs / training.batch_size)))
-    return min(limits, default=None)
 
 
 def _refusal(run: RunConfig, model: BertConfig, memory: int, machine: int) -> Text:

@@ -1,89 +1,48 @@
 """The one loop. Pretraining and fine-tuning differ in batches and loss, nothing else.
 
-`train` yields plain dictionaries; the command line prints them, the page's worker appends them
-to a file, tests collect them. Losses are means over what they are about: masked positions for
-the masked LM, pairs for the sentence-level heads (never over padding, which does not exist).
+`train` yields plain dictionaries (events.py); the command line prints them, the page's worker
+appends them to a file, tests collect them. Losses are means over what they are about: masked
+positions for the masked LM, pairs for the sentence-level heads (never over padding, which does not
+exist).
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import Literal, cast
 
 from bert_demo.config import RunConfig, Text, UserError, run_config
 from bert_demo.inference.predict import evaluate
 from bert_demo.model import checkpoint
+from bert_demo.model.about import read_about
 from bert_demo.model.device import peak_memory_bytes
 from bert_demo.training import distributed
+from bert_demo.training.events import (
+    EndEvent,
+    Event,
+    Probe,
+    ProbeEvent,
+    SavedEvent,
+    Scores,
+    StartEvent,
+    StepEvent,
+    ValidationEvent,
+)
+from bert_demo.training.failures import TrainingError, memory_advice, out_of_memory
 from bert_demo.training.optimizers import Optimizers, recipe
-from bert_demo.training.recorder import Keeper
-from bert_demo.training.schedule import Clock, Event, Probe
+from bert_demo.training.readings import Readings
+from bert_demo.training.recorder import Recorder
+from bert_demo.training.schedule import Clock
 from bert_demo.training.setup import prepare_run
 from bert_demo.training.step import Gradients
+from bert_demo.training.validation import validate
 
 _QUICK_PAIRS = 512
 # Two thousand sentence pairs hold 15,000 masked words: a standard error of 0.03 nats.
 _FINAL_PAIRS = {"pretraining": 2048, "nli": None}
-_READ_SECONDS = 0.1
 
-
-class TrainingError(UserError):
-    """The run cannot go on; the message is a sentence for the person who started it."""
-
-
-@dataclass
-class _Readings:
-    """Events of steps whose losses are still on the device.
-
-    To read a number makes the host wait for a GPU, so there they are read some at a time.
-    """
-
-    at_once: bool
-    pretraining: bool
-    pairs: int
-    """Of a batch."""
-    _sums: list[Tensor] = field(default_factory=list)
-    _events: list[Event] = field(default_factory=list)
-    _read: float = 0.0
-
-    def add(self, event: Event, sums: Tensor) -> None:
-        """A step's event, and the sums (4,) over its batch that `Gradients` gives."""
-        self._events.append(event)
-        self._sums.append(sums)
-
-    def due(self) -> bool:
-        """Whether to read now; after the first step too, so that a curve begins at once."""
-        return self.at_once or time.perf_counter() - self._read > _READ_SECONDS
-
-    def read(self) -> Iterator[Event]:
-        """The events, complete; raises `TrainingError` at a loss that is not finite."""
-        if not self._events:
-            return
-        events, self._events = self._events, []
-        rows = torch.stack(self._sums).tolist()
-        self._sums = []
-        self._read = time.perf_counter()
-        for event, (mlm_sum, pair_sum, right, masked) in zip(events, rows, strict=True):
-            if not math.isfinite(mlm_sum + pair_sum):
-                raise TrainingError(
-                    "The loss is no longer a finite number at step {step}; the learning rate "
-                    "is probably too high, so try a tenth of it.",
-                    step=event["step"],
-                )
-            pair_loss, accuracy = pair_sum / self.pairs, right / self.pairs
-            if self.pretraining:
-                mlm_loss = mlm_sum / max(masked, 1)
-                losses = {"loss": mlm_loss + pair_loss, "mlm_loss": mlm_loss}
-                losses |= {"nsp_loss": pair_loss, "nsp_accuracy": accuracy}
-            else:
-                losses = {"loss": pair_loss, "accuracy": accuracy}
-            yield event | losses
+Reason = Literal["completed", "stopped", "failed"]
 
 
 def train(
@@ -95,7 +54,7 @@ def train(
     should_stop: Callable[[], bool] | None = None,
     probe: Probe | None = None,
     world: distributed.World | None = None,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Train as `run` says and yield progress events; with `out`, keep a checkpoint there.
 
     `world` is this process's part among several, else what torchrun says. Every process trains;
@@ -113,133 +72,178 @@ def train(
     world = world or distributed.world()
     if out is not None and world.leads:
         checkpoint.check_writable(out, overwrite=overwrite or resume)
-    setup = prepare_run(run, world)
-    width, rate = setup.model.config.hidden_size, run.training.learning_rate
-    numbers = recipe(run.training.recipe, run.task, width, rate)
-    optimizers = Optimizers(setup.model, numbers)
-    clock = Clock(run, setup)
-    keeper = Keeper(run, setup, optimizers, out if world.leads else None)
-    gradients = Gradients(run, setup, world)
-    at_once = setup.device.type == "cpu"
-    readings = _Readings(at_once, setup.task == "pretraining", run.training.batch_size)
-
-    def noted() -> list[Event]:
-        """The steps that were not told of yet, all written down before the first is."""
-        events: list[Event] = []
-        try:
-            events.extend(readings.read())
-        finally:  # those before one that is not finite too
-            keeper.note_all(events)
-        return events
-
-    world.join(setup.device)
-    if resume:
-        clock.restore(keeper.restore(world))
-    keeper.begin(clock.step)
-    yield keeper.note({"event": "start", **setup.description, "step": clock.step})
-    reason, message, scores = "completed", Text(""), {}
-    clock.tick()
-    clock.seconds = clock.seconds if resume else 0.0
+    loop = _Loop(run, out, world, probe)
+    yield loop.start(resume)
+    loop.clock.start()
+    reason: Reason
     try:
-        with gradients.lanes:
-            while True:
-                asked = should_stop is not None and should_stop()
-                asked, clock.seconds = world.agree(asked, clock.seconds, setup.device)
-                if clock.spent() >= 1:
-                    break
-                if asked:
-                    reason = "stopped"
-                    message = Text("Stopped after {n} steps, as asked.", n=clock.step)
-                    break
-                sums, rate = _step(optimizers, world, gradients, clock)
-                times = clock.advance()
-                if not world.leads:
-                    continue
-                with world.between_steps(setup.device):
-                    readings.add(
-                        {"event": "step", "step": clock.step, "learning_rate": rate, **times}, sums
-                    )
-                    asks = clock.validation_due()
-                    looks = probe is not None and clock.probe_due()
-                    if asks or looks or readings.due():
-                        yield from noted()
-                    if asks:
-                        yield keeper.note(clock.validate(_QUICK_PAIRS))
-                    if looks and probe is not None:
-                        yield keeper.note(clock.probe(probe))
-                    if keeper.due(run.training.save_every_seconds):
-                        yield from noted()
-                        keeper.save(clock.state(), {}, finished=False)
-                        yield keeper.note({"event": "saved", "step": clock.step})
-        yield from noted()
-        if world.leads:
-            if probe is not None:
-                yield keeper.note(clock.probe(probe))
-            completed = reason == "completed"
-            final = clock.validate(_FINAL_PAIRS[setup.task] if completed else _QUICK_PAIRS)
-            yield keeper.note(final)
-            scores = {k: v for k, v in final.items() if k not in ("event", "step", "seconds")}
-            if setup.test is not None and completed:
-                scores["test"] = evaluate(setup.model, setup.tokenizer, setup.test)
-        keeper.save(clock.state(), scores, finished=reason == "completed")
-        message = message or Text(
-            "Finished {n} steps in {seconds:.1f} s.", n=clock.step, seconds=clock.seconds
-        )
-    except TrainingError as error:
-        reason, message = "failed", error.text
-    except distributed.PeerLostError as error:
-        # The step that it was lost in changed no weights.
-        keeper.save(clock.state(), {}, finished=False)
-        reason, message = "failed", error.text
-    except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
-            raise
-        reason, message = "failed", _memory_advice(run)
+        with loop.gradients.lanes:
+            while (ended := loop.ended(should_stop)) is None:
+                loop.step()
+                if world.leads:
+                    with world.between_steps(loop.setup.device):
+                        yield from loop.what_is_due()
+        yield from loop.finish(completed=ended == "completed")
+        reason, message = ended, loop.farewell(ended)
+    except (TrainingError, distributed.PeerLostError, MemoryError, RuntimeError) as error:
+        reason, message = "failed", loop.explained(error)
     except (GeneratorExit, KeyboardInterrupt):
         # Whoever was listening left: keep what was learnt, so that the run can be resumed.
-        noted()
-        keeper.save(clock.state(), {}, finished=False)
+        loop.steps_so_far()
+        loop.save()
         raise
-    end = {"event": "end", "reason": reason, "message": message, "step": clock.step}
-    end |= {"seconds": round(clock.seconds, 3), "scores": scores}
-    yield keeper.note(end | {"peak_memory_bytes": peak_memory_bytes(setup.device)})
+    yield loop.end(reason, message)
+
+
+class _Loop:
+    """A run's parts, and what is done with them."""
+
+    def __init__(
+        self, run: RunConfig, out: Path | None, world: distributed.World, probe: Probe | None
+    ) -> None:
+        training = run.training
+        self.run, self.world, self._probe = run, world, probe
+        self.setup = prepare_run(run, world)
+        width = self.setup.model.config.hidden_size
+        numbers = recipe(training.recipe, run.task, width, training.learning_rate)
+        self._optimizers = Optimizers(self.setup.model, numbers)
+        self.clock = Clock(training, self.setup.facts["steps"])
+        self._recorder = Recorder(run, self.setup, self._optimizers, out if world.leads else None)
+        self.gradients = Gradients(run, self.setup, world)
+        on_cpu = self.setup.device.type == "cpu"
+        self._readings = Readings(on_cpu, self.setup.task, training.batch_size)
+        self._scores: Scores = {}
+        """Of the last validation."""
+
+    def start(self, resume: bool) -> StartEvent:
+        """Meet the other processes and go back to where an unfinished run was."""
+        self.world.join(self.setup.device)
+        if resume:
+            self.clock.restore(self._recorder.restore(self.world))
+        self._recorder.begin(self.clock.step)
+        event: StartEvent = {"event": "start", **self.setup.facts, "step": self.clock.step}
+        return self._recorder.note(event)
+
+    def ended(
+        self, should_stop: Callable[[], bool] | None
+    ) -> Literal["completed", "stopped"] | None:
+        """Whether the budget is spent or somebody asked to stop; all processes agree."""
+        asked = should_stop is not None and should_stop()
+        asked, seconds = self.world.agree(asked, self.clock.seconds, self.setup.device)
+        self.clock.agree(seconds)
+        if self.clock.spent() >= 1:
+            return "completed"
+        return "stopped" if asked else None
+
+    def step(self) -> None:
+        """Forward, backward and update on one batch."""
+        sums, found = self.gradients.of_step(self.clock.step)
+        for parameter, grad in zip(self.gradients.parameters, found, strict=True):
+            parameter.grad = grad
+        sums = self.world.sum(sums)
+        self.world.sum_gradients(self.gradients.parameters)
+        rate = self._optimizers.step(self.clock.spent())
+        times = self.clock.advance()
+        if self.world.leads:
+            event = {"event": "step", "step": self.clock.step, "learning_rate": rate, **times}
+            self._readings.add(cast(StepEvent, event), sums)
+
+    def what_is_due(self) -> Iterator[Event]:
+        """The events after a step: itself, and what is done between this step and the next."""
+        validates = self.clock.validation_due()
+        probes = self._probe is not None and self.clock.probe_due()
+        if validates or probes or self._readings.due():
+            yield from self.steps_so_far()
+        if validates:
+            yield self._validate(_QUICK_PAIRS)
+        if probes:
+            yield self._ask_probe()
+        if self._recorder.due(self.run.training.save_every_seconds):
+            yield from self.steps_so_far()
+            self.save()
+            saved: SavedEvent = {"event": "saved", "step": self.clock.step}
+            yield self._recorder.note(saved)
+
+    def steps_so_far(self) -> list[StepEvent]:
+        """The steps that were not told of yet, all written down before the first is told."""
+        events: list[StepEvent] = []
+        try:
+            events.extend(self._readings.read())
+        finally:  # those before one that is not finite too
+            self._recorder.note_all(events)
+        return events
+
+    def finish(self, *, completed: bool) -> Iterator[Event]:
+        """Score the model, and save it: ready for use, or to go on with where it was stopped."""
+        yield from self.steps_so_far()
+        if self.world.leads:
+            if self._probe is not None:
+                yield self._ask_probe()
+            yield self._validate(_FINAL_PAIRS[self.setup.task] if completed else _QUICK_PAIRS)
+            if self.setup.test is not None and completed:
+                model, tokenizer = self.setup.model, self.setup.tokenizer
+                self._scores["test"] = evaluate(model, tokenizer, self.setup.test)
+        self._recorder.save(self.clock.state(), self._scores, finished=completed)
+
+    def save(self) -> None:
+        """Write the unfinished run down, so that it can go on from here."""
+        self._recorder.save(self.clock.state(), {}, finished=False)
+
+    def farewell(self, reason: Reason) -> Text:
+        """What to say of a run that ended as it should."""
+        if reason == "stopped":
+            return Text("Stopped after {n} steps, as asked.", n=self.clock.step)
+        return Text(
+            "Finished {n} steps in {seconds:.1f} s.", n=self.clock.step, seconds=self.clock.seconds
+        )
+
+    def explained(self, error: Exception) -> Text:
+        """What to say of a run that this error ended; raises it again if it is a bug."""
+        if isinstance(error, distributed.PeerLostError):
+            self.save()  # the step that it was lost in changed no weights
+        if isinstance(error, UserError):
+            return error.text
+        if not out_of_memory(error):
+            raise error
+        return memory_advice(self.run)
+
+    def end(self, reason: Reason, message: Text) -> EndEvent:
+        """The last event."""
+        event: EndEvent = {
+            "event": "end",
+            "reason": reason,
+            "message": message,
+            "step": self.clock.step,
+            "seconds": round(self.clock.seconds, 3),
+            "scores": {} if reason == "failed" else self._scores,
+            "peak_memory_bytes": peak_memory_bytes(self.setup.device),
+        }
+        return self._recorder.note(event)
+
+    def _validate(self, limit: int | None) -> ValidationEvent:
+        """Score the model on held-out text, on `limit` pairs or all."""
+        with self.clock.validating():
+            self._scores = validate(self.setup, limit)
+        seconds = round(self.clock.seconds, 4)
+        event = {"event": "validation", "step": self.clock.step, "seconds": seconds}
+        return self._recorder.note(cast(ValidationEvent, event | self._scores))
+
+    def _ask_probe(self) -> ProbeEvent:
+        """What the probe says of the model."""
+        assert self._probe is not None
+        with self.clock.probing():
+            self.setup.model.eval()
+            found = self._probe(self.setup.model, self.setup.tokenizer)
+        seconds = round(self.clock.seconds, 4)
+        event = {"event": "probe", "step": self.clock.step, "seconds": seconds, **found}
+        return self._recorder.note(cast(ProbeEvent, event))
 
 
 def resumable(folder: Path) -> RunConfig:
     """The run whose unfinished state lies in `folder`; raises `UserError` if there is none."""
-    about = checkpoint.read_config(folder).get("about", {})
-    if "run" not in about or not (folder / checkpoint.RESUME).exists():
+    about = read_about(checkpoint.read_config(folder))
+    if not about.settings or not (folder / checkpoint.RESUME).exists():
         raise UserError(
             "{folder} holds no unfinished run, so there is nothing to resume.", folder=folder
         )
-    return run_config(about["run"])
-
-
-def _step(
-    optimizers: Optimizers, world: distributed.World, gradients: Gradients, clock: Clock
-) -> tuple[Tensor, float]:
-    """Forward, backward and update on one batch; the sums over it, (4,), and the step size."""
-    sums, found = gradients.of_step(clock.step)
-    for parameter, grad in zip(gradients.parameters, found, strict=True):
-        parameter.grad = grad
-    sums = world.sum(sums)
-    world.sum_gradients(gradients.parameters)
-    return sums, optimizers.step(clock.spent())
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-
-
-def _memory_advice(run: RunConfig) -> Text:
-    training = run.training
-    return Text(
-        "The memory was not enough for batch_size {batch_size} and max_length {max_length}; lower "
-        "one of them, raise gradient_accumulation_steps ({parts}) or take a smaller model.",
-        batch_size=training.batch_size,
-        max_length=training.max_length,
-        parts=training.gradient_accumulation_steps,
-    )
+    return run_config(about.settings)

@@ -1,8 +1,8 @@
-"""Losses of a batch, and what a model scores on text that it was not trained on."""
+"""What training makes small, and what is told of it: the losses of a batch."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,14 +12,13 @@ from bert_demo.data.batches import TrainingBatch
 from bert_demo.data.packing import resized
 from bert_demo.model.bert import BertModel
 from bert_demo.model.kernels import steady
-
-if TYPE_CHECKING:
-    from bert_demo.training.setup import Setup
+from bert_demo.training.events import Losses
 
 
 def batch_losses(model: BertModel, batch: TrainingBatch) -> Tensor:
-    """(3,): sum of masked-LM losses, sum of pair losses, number of pairs judged right.
+    """(4,): sums of masked-LM losses, of pair losses, of pairs judged right and of masks.
 
+    With no masks, as a batch of a pair or two may have, the first is 0, and so are its gradients.
     The last layer computes only the vectors that a head reads: masked positions and <cls>.
     """
     cls = batch.packed.cls_positions
@@ -36,23 +35,19 @@ def batch_losses(model: BertModel, batch: TrainingBatch) -> Tensor:
     answers = batch.labels if batch.targets is None else batch.targets
     pair = F.cross_entropy(logits, answers, reduction="sum")
     right = (logits.detach().argmax(1) == batch.labels).sum()
-    return torch.stack([masked.float(), pair, right.float()])
+    return torch.stack([masked.float(), pair, right.float(), batch.count_masks().float()])
 
 
-@torch.no_grad()
-def validate(setup: Setup, limit: int | None) -> dict[str, Any]:
-    """Mean losses and accuracy on the validation split, or on `limit` pairs spread over it."""
-    model = setup.model
-    model.eval()
-    sums = torch.zeros(3, dtype=torch.float64)
-    masked = pairs = 0
-    for arrays in setup.validation.all_in_order(limit):
-        with setup.autocast():
-            losses = batch_losses(model, arrays.shard(0, 1).to(setup.device))
-        sums += losses.double().cpu()
-        masked += arrays.masked
-        pairs += len(arrays.labels)
-    mlm_loss, pair_loss, right = (sums / torch.tensor([max(masked, 1), pairs, pairs])).tolist()
-    if setup.task == "pretraining":
-        return {"mlm_loss": mlm_loss, "nsp_loss": pair_loss, "nsp_accuracy": right, "n": pairs}
-    return {"loss": pair_loss, "accuracy": right, "n": pairs}
+def mean_losses(task: str, sums: Sequence[float], pairs: int) -> Losses:
+    """What the sums of `batch_losses` over so many pairs are on average."""
+    mlm_sum, pair_sum, right, masks = sums
+    pair_loss, accuracy = pair_sum / pairs, right / pairs
+    if task != "pretraining":
+        return {"loss": pair_loss, "accuracy": accuracy}
+    mlm_loss = mlm_sum / max(masks, 1)
+    return {
+        "loss": mlm_loss + pair_loss,
+        "mlm_loss": mlm_loss,
+        "nsp_loss": pair_loss,
+        "nsp_accuracy": accuracy,
+    }

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from bert_demo.config import RunConfig, UserError
 from bert_demo.model import checkpoint
 from bert_demo.training.distributed import World
+from bert_demo.training.events import Event, Scores
 from bert_demo.training.optimizers import Optimizers
 from bert_demo.training.setup import Setup
 
 METRICS = "metrics.jsonl"
 
+AnyEvent = TypeVar("AnyEvent", bound=Event)
+
 _SOON_SECONDS = 5.0
 _SAVE_SHARE = 20  # of the time until the next save, one part may go into this one
 
 
-class Keeper:
+class Recorder:
     """Writes one run's folder; with no folder it only passes events through.
 
     The folder is a complete checkpoint from the first moment on (with untrained weights), so
@@ -48,16 +52,16 @@ class Keeper:
         kept = [e for e in kept if e["event"] not in ("start", "end")]
         self._metrics.write_text("".join(_line(e) for e in kept), encoding="utf-8")
 
-    def note(self, event: dict[str, Any]) -> dict[str, Any]:
+    def note(self, event: AnyEvent) -> AnyEvent:
         """Append the event to the metrics; returns it."""
-        return self.note_all([event])[0]
+        self.note_all([event])
+        return event
 
-    def note_all(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Append the events to the metrics at once; returns them."""
+    def note_all(self, events: Sequence[Event]) -> None:
+        """Append the events to the metrics at once."""
         if self._metrics is not None and events:
             with self._metrics.open("a", encoding="utf-8") as file:
                 file.write("".join(map(_line, events)))
-        return events
 
     def due(self, every_seconds: float) -> bool:
         """Whether the last save is longer ago than that, or than all the time before it.
@@ -69,7 +73,7 @@ class Keeper:
         waited = time.monotonic() - self._saved
         return self.folder is not None and waited >= min(every_seconds, soon)
 
-    def save(self, state: dict[str, Any], scores: dict[str, Any], *, finished: bool) -> None:
+    def save(self, state: dict[str, Any], scores: Scores, *, finished: bool) -> None:
         """Write the weights, and what a resume needs unless the run is finished."""
         if self.folder is None:
             return
@@ -104,12 +108,13 @@ class Keeper:
             self.optimizers.load_state_tensors(tensors)
         return state
 
-    def _about(self, scores: dict[str, Any]) -> dict[str, Any]:
-        facts = {k: v for k, v in self.setup.description.items() if k != "steps"}
+    def _about(self, scores: Scores) -> dict[str, Any]:
+        """As `bert_demo.model.about` reads it."""
+        facts = {k: v for k, v in self.setup.facts.items() if k != "steps"}
         return {"run": self.run.to_dict(), "facts": facts, "scores": scores}
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
+def read_metrics(folder: Path) -> list[Event]:
     """The events of a run, oldest first; a half-written last line is left out."""
     try:
         text = (folder / METRICS).read_text(encoding="utf-8")
@@ -119,5 +124,5 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in complete.splitlines()]
 
 
-def _line(event: dict[str, Any]) -> str:
+def _line(event: Event) -> str:
     return json.dumps(event) + "\n"

@@ -2,110 +2,147 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from bert_demo.config import RunConfig
-from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.model.bert import BertModel
-from bert_demo.training.losses import validate
-from bert_demo.training.setup import Setup
-
-Event = dict[str, Any]
-Probe = Callable[[BertModel, Tokenizer], dict[str, Any]]
+from bert_demo.config import TrainingConfig
+from bert_demo.training.events import Times
 
 _VALIDATIONS = 20
 _VALIDATION_SHARE = 0.1
 _PROBE_SHARE = 0.05
 
 
-class Clock:
-    """Where the loop is, and how fast it goes."""
+def budget_steps(training: TrainingConfig, examples: int) -> int | None:
+    """How many steps the budget allows, by steps or by epochs of so many examples, whichever is
+    less; None where only time limits it."""
+    limits = [] if training.steps is None else [training.steps]
+    if training.epochs is not None:
+        limits.append(max(1, math.ceil(training.epochs * examples / training.batch_size)))
+    return min(limits, default=None)
 
-    def __init__(self, run: RunConfig, setup: Setup) -> None:
-        self.run, self.setup = run, setup
-        self.step = 0
-        self.seconds = 0.0  # spent so far, validation and saving included
-        self.validation_seconds = 0.0
-        self.validated_at = 0.0  # part of the budget that was spent at the last validation
-        self.probe_seconds = 0.0
-        self.next_probe = 1
+
+@dataclass
+class Progress:
+    """How far a run is: what a resume has to know. Seconds count training alone."""
+
+    step: int = 0
+    """Steps done."""
+    seconds: float = 0.0
+    """Spent so far, validations, probes and saves included."""
+    validation_seconds: float = 0.0
+    validated_at: float = 0.0
+    """Part of the budget that was spent at the last validation."""
+    probe_seconds: float = 0.0
+    next_probe: int = 1
+    """The step at which one is due."""
+
+
+class Clock:
+    """Tells a run's time: what part of its budget is spent, and what is due.
+
+    training: the budget in seconds, and how often to validate; steps: the budget in steps, if any.
+    """
+
+    def __init__(self, training: TrainingConfig, steps: int | None) -> None:
+        self.progress = Progress()
+        self._training, self._steps = training, steps
         self._last = time.perf_counter()
         self._recent: deque[tuple[int, float]] = deque(maxlen=20)
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.progress.step
+
+    @property
+    def seconds(self) -> float:
+        """Spent so far, as of the last tick."""
+        return self.progress.seconds
+
+    def start(self) -> None:
+        """Count time from now on."""
+        self._last = time.perf_counter()
+
+    def agree(self, seconds: float) -> None:
+        """Take over the seconds that another process has counted."""
+        self.progress.seconds = seconds
 
     def tick(self) -> float:
         """Add the time since the last tick; returns the seconds so far."""
         now = time.perf_counter()
-        self.seconds += now - self._last
+        self.progress.seconds += now - self._last
         self._last = now
-        return self.seconds
+        return self.progress.seconds
 
     def spent(self) -> float:
         """Which part of the budget is used up, by the limit that is nearest."""
-        steps, seconds = self.setup.steps, self.run.training.budget_seconds
-        by_steps = 0.0 if steps is None else self.step / steps
+        seconds = self._training.budget_seconds
+        by_steps = 0.0 if self._steps is None else self.step / self._steps
         by_time = 0.0 if seconds is None else self.seconds / seconds
         return max(by_steps, by_time)
 
-    def advance(self) -> dict[str, float]:
+    def advance(self) -> Times:
         """Count one step; returns the fields about time of its event."""
-        self.step += 1
+        self.progress.step += 1
         self._recent.append((self.step, self.tick()))
         (first, begin), (last, end) = self._recent[0], self._recent[-1]
         if last == first:  # the first step: its own time is all there is
             first, begin = 0, 0.0
         rate = (last - first) / max(end - begin, 1e-9)
-        steps, seconds = self.setup.steps, self.run.training.budget_seconds
-        left = [] if steps is None else [(steps - self.step) / rate]
+        seconds = self._training.budget_seconds
+        left = [] if self._steps is None else [(self._steps - self.step) / rate]
         left += [] if seconds is None else [seconds - self.seconds]
         return {
             "seconds": round(self.seconds, 4),
             "seconds_left": round(max(0.0, min(left)), 2),
-            "examples_per_second": round(rate * self.run.training.batch_size, 1),
+            "examples_per_second": round(rate * self._training.batch_size, 1),
         }
 
     def validation_due(self) -> bool:
         """By steps if asked so, else about twenty times, never for over a tenth of the time."""
-        every, spent = self.run.training.validate_every_steps, self.spent()
+        every, spent = self._training.validate_every_steps, self.spent()
         if spent >= 1:
             return False  # the final one follows
         if every is not None:
             return self.step % every == 0
-        if spent - self.validated_at < 1 / _VALIDATIONS:
+        if spent - self.progress.validated_at < 1 / _VALIDATIONS:
             return False
-        return self.validation_seconds <= _VALIDATION_SHARE * self.seconds
-
-    def validate(self, limit: int | None) -> Event:
-        """Score the model on held-out text, on `limit` pairs or all; returns the event."""
-        before = self.tick()
-        scores = validate(self.setup, limit)
-        self.validation_seconds += self.tick() - before
-        self.validated_at = self.spent()
-        seconds = round(self.seconds, 4)
-        return {"event": "validation", "step": self.step, "seconds": seconds, **scores}
+        return self.progress.validation_seconds <= _VALIDATION_SHARE * self.seconds
 
     def probe_due(self) -> bool:
         """At the first steps, then ever more rarely, never for over a twentieth of the time."""
-        if self.step < self.next_probe or self.spent() >= 1:
+        if self.step < self.progress.next_probe or self.spent() >= 1:
             return False
-        return self.step <= 2 or self.probe_seconds <= _PROBE_SHARE * self.seconds
+        return self.step <= 2 or self.progress.probe_seconds <= _PROBE_SHARE * self.seconds
 
-    def probe(self, probe: Probe) -> Event:
-        """Ask `probe` about the model; returns the event."""
+    @contextmanager
+    def validating(self) -> Iterator[None]:
+        """Around a validation, whose time is counted."""
         before = self.tick()
-        self.setup.model.eval()
-        found = probe(self.setup.model, self.setup.tokenizer)
-        self.probe_seconds += self.tick() - before
-        self.next_probe = self.step + max(1, self.step // 20)
-        return {"event": "probe", "step": self.step, "seconds": round(self.seconds, 4), **found}
+        yield
+        self.progress.validation_seconds += self.tick() - before
+        self.progress.validated_at = self.spent()
+
+    @contextmanager
+    def probing(self) -> Iterator[None]:
+        """Around a probe, whose time is counted."""
+        before = self.tick()
+        yield
+        self.progress.probe_seconds += self.tick() - before
+        self.progress.next_probe = self.step + max(1, self.step // 20)
 
     def state(self) -> dict[str, Any]:
-        """What a resume has to know."""
-        return {k: v for k, v in vars(self).items() if isinstance(v, int | float) and k[0] != "_"}
+        """What a resume has to know, as plain data."""
+        return dataclasses.asdict(self.progress)
 
     def restore(self, state: dict[str, Any]) -> None:
         """The way back of `state`."""
-        self.__dict__.update(state)
-        self._last = time.perf_counter()
+        self.progress = Progress(**state)
+        self.start()

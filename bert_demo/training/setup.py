@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from bert_demo.model.bert import BertModel
 from bert_demo.model.device import fast_bf16, pick_device
 from bert_demo.training.distillation import taught_pairs
 from bert_demo.training.distributed import World
+from bert_demo.training.events import Facts, Origin
+from bert_demo.training.schedule import budget_steps
 
 # Validation draws its pairs and masks from a seed of its own: the same for every run.
 _VALIDATION_SEED = 12345
@@ -28,10 +30,24 @@ _VALIDATION_BATCH = 256
 
 
 @dataclass(frozen=True)
+class _Material:
+    """What a task brings: which model learns from what, on the CPU."""
+
+    model: BertModel
+    tokenizer: Tokenizer
+    batches: PretrainingBatches | NliBatches
+    validation: PretrainingBatches | NliBatches
+    source: str
+    baselines: dict[str, float]
+    """As in `Facts`."""
+    test: TokenizedNli | None = None
+    origin: Origin = field(default_factory=lambda: Origin())
+
+
+@dataclass(frozen=True)
 class Setup:
     """A run ready for its first step."""
 
-    task: str
     model: BertModel
     tokenizer: Tokenizer
     batches: PretrainingBatches | NliBatches
@@ -40,10 +56,12 @@ class Setup:
     """What a finished classifier is scored on, once."""
     device: torch.device
     precision: str
-    steps: int | None
-    """How many steps the budget allows, or None if only time limits it."""
-    description: dict[str, Any]
-    """The fields of the "start" event."""
+    facts: Facts
+
+    @property
+    def task(self) -> str:
+        """What the model is trained for."""
+        return self.model.task
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Matrix products in bf16 where that was chosen; sums and weights stay fp32."""
@@ -67,34 +85,36 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
         precision = "bf16" if fast_bf16(device) else "fp32"
     dropout.seed_noise(run.training.seed)  # the weights that a new model starts with
     prepare = _prepare_pretraining if run.task == "pretraining" else _prepare_nli
-    model, tokenizer, batches, validation, test, facts = prepare(run)
-    limit = model.config.max_position_embeddings
-    if run.training.max_length > limit:
-        raise UserError(
-            "max_length is {value}; this model reads at most {limit} tokens.",
-            value=run.training.max_length,
-            limit=limit,
-        )
-    model.to(device)
-    steps = _steps(run, len(batches))
-    description = {
+    found = prepare(run)
+    run.training.check_length(found.model.config)
+    found.model.to(device)
+    facts: Facts = {
         "task": run.task,
         "corpus": run.corpus,
-        "vocab_size": tokenizer.vocab_size,
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "vocab_size": found.tokenizer.vocab_size,
+        "parameters": sum(p.numel() for p in found.model.parameters()),
         "device": str(device),
         "precision": precision,
         "processes": world.size,
-        "train_examples": len(batches),
-        "validation_examples": len(validation),
-        "truncated": batches.truncated,
-        "dropped": batches.dropped,
-        "steps": steps,
+        "train_examples": len(found.batches),
+        "validation_examples": len(found.validation),
+        "truncated": found.batches.truncated,
+        "dropped": found.batches.dropped,
+        "steps": budget_steps(run.training, len(found.batches)),
         "budget_seconds": run.training.budget_seconds,
-        **facts,
+        "source": found.source,
+        **found.origin,
+        "baselines": found.baselines,
     }
     return Setup(
-        run.task, model, tokenizer, batches, validation, test, device, precision, steps, description
+        found.model,
+        found.tokenizer,
+        found.batches,
+        found.validation,
+        found.test,
+        device,
+        precision,
+        facts,
     )
 
 
@@ -105,7 +125,7 @@ def unigram_loss(frequencies: npt.NDArray[np.float64], validation: TokenizedText
     return float(-(asked * frequencies).sum() / asked.sum())
 
 
-def _prepare_pretraining(run: RunConfig) -> tuple[Any, ...]:
+def _prepare_pretraining(run: RunConfig) -> _Material:
     given = None if run.start_from is None else checkpoint.load(Path(run.start_from))
     text, tokenizer, report = prepare_text(
         run.corpus,
@@ -131,20 +151,17 @@ def _prepare_pretraining(run: RunConfig) -> tuple[Any, ...]:
             "pretrained checkpoint.",
             model=run.start_from,
         )
-    facts = {
-        "source": report.sentence(),
-        "baselines": {
-            "uniform": math.log(tokenizer.vocab_size),
-            "unigram": unigram_loss(frequencies, held_out),
-            "coin": math.log(2),
-        },
+    baselines = {
+        "uniform": math.log(tokenizer.vocab_size),
+        "unigram": unigram_loss(frequencies, held_out),
+        "coin": math.log(2),
     }
     batches = PretrainingBatches(text, tokenizer, **_batch_settings(run))
     validation = PretrainingBatches(held_out, tokenizer, **_validation_settings(run))
-    return model, tokenizer, batches, validation, None, facts
+    return _Material(model, tokenizer, batches, validation, report.sentence(), baselines)
 
 
-def _prepare_nli(run: RunConfig) -> tuple[Any, ...]:
+def _prepare_nli(run: RunConfig) -> _Material:
     assert run.start_from is not None
     given = checkpoint.load(Path(run.start_from))
     tokenizer = given.tokenizer
@@ -159,15 +176,12 @@ def _prepare_nli(run: RunConfig) -> tuple[Any, ...]:
         data, report = taught_pairs(run.corpus, tokenizer, Path(run.teacher), run.new_pairs, device)
     held_out, _ = prepare_nli(run.corpus, "validation", tokenizer)
     test, _ = prepare_nli(run.corpus, "test", tokenizer)
-    facts = {
-        "source": report.sentence(),
-        "left_out": data.left_out,
-        "started_from": run.start_from,
-        "baselines": {"uniform": math.log(len(LABELS)), "chance": 1 / len(LABELS)},
-    }
+    baselines = {"uniform": math.log(len(LABELS)), "chance": 1 / len(LABELS)}
+    origin: Origin = {"left_out": data.left_out, "started_from": run.start_from}
     batches = NliBatches(data, tokenizer, **_batch_settings(run))
     validation = NliBatches(held_out, tokenizer, **_validation_settings(run))
-    return model, tokenizer, batches, validation, test, facts
+    source = report.sentence()
+    return _Material(model, tokenizer, batches, validation, source, baselines, test, origin)
 
 
 def _fine_tuning_config(run: RunConfig, config: BertConfig) -> BertConfig:
@@ -188,16 +202,6 @@ def _batch_settings(run: RunConfig) -> dict[str, Any]:
 
 def _validation_settings(run: RunConfig) -> dict[str, Any]:
     return _batch_settings(run) | {"batch_size": _VALIDATION_BATCH, "seed": _VALIDATION_SEED}
-
-
-def _steps(run: RunConfig, examples: int) -> int | None:
-    """Steps that the budget allows, by steps or epochs, whichever is less."""
-    limits = []
-    if run.training.steps is not None:
-        limits.append(run.training.steps)
-    if run.training.epochs is not None:
-        limits.append(max(1, math.ceil(run.training.epochs * examples / run.training.batch_size)))
-    return min(limits, default=None)
 
 
 _WAVES = 0.08

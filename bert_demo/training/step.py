@@ -1,12 +1,14 @@
 """Losses and gradients of one batch, by whatever way suits the device.
 
-A CPU computes the batch in lanes, from tokens that the host lays out. A GPU is sent a plan of a few
-hundred numbers and does the rest by itself, in sizes that repeat.
+A plan says which pairs make up the batch; each process, lane and part of gradient accumulation
+takes a shard of it. A CPU computes shards in lanes, from tokens that the host lays out. A GPU is
+sent a shard's plan, a few hundred numbers, and does the rest by itself, in sizes that repeat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -23,8 +25,7 @@ from bert_demo.training.losses import batch_losses
 from bert_demo.training.setup import Setup
 
 Share = tuple[Tensor, list[Tensor | None]]
-"""Sums of masked-LM and pair losses, of pairs judged right and of masked positions, (4,), on the
-device; and a gradient for each parameter."""
+"""The sums of `batch_losses`, (4,), on the device; and a gradient for each parameter."""
 
 
 class Gradients:
@@ -37,100 +38,85 @@ class Gradients:
     def __init__(self, run: RunConfig, setup: Setup, world: World) -> None:
         self._run, self._setup, self._world = run, setup, world
         self.parameters = list(setup.model.parameters())
-        self.lanes = Lanes(setup.device, setup.description["parameters"])
-        self._repeats = run.training.gradient_accumulation_steps
+        self.lanes = Lanes(setup.device, setup.facts["parameters"])
+        self._parts = run.training.gradient_accumulation_steps
         self._resident: Resident | None = None
         if setup.device.type == "cuda":
             self._resident = Resident(setup.batches, setup.device)
-        self._captured = Captured(self._of_plan, setup.device)
+        self._captured = Captured(self._of_sent_plan, setup.device)
 
     def of_step(self, step: int) -> Share:
         """This process's share of the batch of this step, in training mode."""
         if not self._setup.model.training:
             self._setup.model.train()
-        if self._resident is not None:
-            return self._on_device(self._resident, step)
-        return self._in_lanes(step)
-
-    def _in_lanes(self, step: int) -> Share:
-        arrays = self._setup.batches.draw(step)
-        masked, pairs = arrays.masked, len(arrays.labels)
-        lanes = self.lanes
-        used = lanes.count
-        if pairs < 2 * lanes.count * self._repeats * self._world.size:
-            used = 1
-        mine = self._repeats * used  # shards of this process
-
-        def share(lane: int) -> Share:
-            """This lane's part of the batch."""
-
-            def one(shard: int) -> Share:
-                batch = arrays.shard(shard, self._world.size * mine).to(self._setup.device)
-                return self._of_batch(batch, max(masked, 1), batch_masks(batch))
-
-            first = self._world.rank * mine
-            return self._added(one, step, range(first + lane, first + mine, used))
-
-        shares = lanes.map(share) if used == lanes.count else [share(0)]
-        return torch.stack([sums for sums, _ in shares]).sum(0), add_up([g for _, g in shares])
-
-    def _on_device(self, resident: Resident, step: int) -> Share:
         plan = self._setup.batches.plan(step)
-        count = self._world.size * self._repeats
+        if self._resident is not None:
+            return _added(self._parts_on_device(self._resident, plan, step))
+        return self._in_lanes(plan, step)
+
+    def _in_lanes(self, plan: Plan, step: int) -> Share:
+        """By all lanes together, or by one where there is too little for each."""
+        few = len(plan.labels) < 2 * self.lanes.count * self._parts * self._world.size
+        lanes = 1 if few else self.lanes.count
+        masks = self._setup.batches.count_masks(plan)
+        of_lane = functools.partial(self._lane_parts, plan, step, masks, lanes)
+        if lanes < self.lanes.count:
+            return _added(of_lane(0))
+        return _added(self.lanes.map(lambda lane: _added(of_lane(lane))))
+
+    def _lane_parts(
+        self, plan: Plan, step: int, masks: int, lanes: int, lane: int
+    ) -> Iterator[Share]:
+        """The shares of one of `lanes` lanes, one after the other."""
+        own = self._parts * lanes
+        first = self._world.rank * own
+        for shard in range(first + lane, first + own, lanes):
+            part = plan.shard(shard, self._world.size * own)
+            dropout.seed_noise(self._run.training.seed, step)
+            dropout.number_rows(part.token_places)
+            batch = self._setup.batches.lay_out(part)
+            yield self._of_batch(batch.to(self._setup.device), masks)
+
+    def _parts_on_device(self, resident: Resident, plan: Plan, step: int) -> Iterator[Share]:
+        """The shares of a GPU, which are written to the same place one after the other."""
+        count = self._world.size * self._parts
         whole = (resident.sent(plan), resident.size_of(plan)) if count > 1 else None
-
-        def one(shard: int) -> Share:
+        first = self._world.rank * self._parts
+        for shard in range(first, first + self._parts):
+            dropout.seed_noise(self._run.training.seed, step, shard)
             part = plan.shard(shard, count)
-            return self._captured_share(resident, part, whole)
+            sent, key = [resident.sent(part)], [resident.size_of(part)]
+            if whole is not None:
+                sent, key = [*sent, whole[0]], [*key, whole[1]]
+            sums, *grads = self._captured(tuple(key), *sent)
+            assert sums is not None
+            if self._parts > 1:
+                grads = [None if grad is None else grad.clone() for grad in grads]
+            yield sums.clone(), grads
 
-        first = self._world.rank * self._repeats
-        return self._added(one, step, range(first, first + self._repeats))
-
-    def _captured_share(
-        self, resident: Resident, plan: Plan, whole: tuple[Tensor, Size] | None
-    ) -> Share:
-        size = resident.size_of(plan)
-        sent = [resident.sent(plan)]
-        key: tuple[Size, ...] = (size,)
-        if whole is not None:
-            sent, key = [*sent, whole[0]], (size, whole[1])
-        sums, *grads = self._captured(key, *sent)
-        assert sums is not None
-        if self._repeats > 1:  # the next part is written to the same place
-            grads = [None if grad is None else grad.clone() for grad in grads]
-        return sums, grads
-
-    def _of_plan(self, key: tuple[Size, ...], sent: Tensor, *whole: Tensor) -> Outputs:
-        """A plan's sums and gradients; of the whole batch's plan the masks are counted."""
+    def _of_sent_plan(self, key: tuple[Size, ...], sent: Tensor, *whole: Tensor) -> Outputs:
+        """The sums and gradients of a plan; of the whole batch's plan the masks are counted."""
         assert self._resident is not None
         batch = self._resident.lay_out(sent, key[0])
-        own = batch_masks(batch)
-        masked = self._resident.count_masks(whole[0], key[1]) if whole else own
-        sums, grads = self._of_batch(batch, masked.clamp(min=1), own)
+        masks = self._resident.count_masks(whole[0], key[1]) if whole else batch.count_masks()
+        sums, grads = self._of_batch(batch, masks)
         return (sums, *grads)
 
-    def _of_batch(self, batch: TrainingBatch, masked: Tensor | int, own: Tensor) -> Share:
+    def _of_batch(self, batch: TrainingBatch, masks: Tensor | int) -> Share:
+        """A shard's share; `masks` are those of the whole batch."""
         setup = self._setup
+        divisor = masks.clamp(min=1) if isinstance(masks, Tensor) else max(masks, 1)
         with setup.autocast():
-            losses = batch_losses(setup.model, batch)
-            loss = losses[0] / masked + losses[1] / self._run.training.batch_size
+            sums = batch_losses(setup.model, batch)
+            loss = sums[0] / divisor + sums[1] / self._run.training.batch_size
         found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-        return torch.cat([losses.detach(), own.float().view(1)]), list(found)
-
-    def _added(self, one: Callable[[int], Share], step: int, shards: range) -> Share:
-        """The sums and gradients of these shards, each with random numbers of its own."""
-        sums = torch.zeros(4, device=self._setup.device)
-        total: list[Tensor | None] = [None] * len(self.parameters)
-        for shard in shards:
-            dropout.seed_noise(self._run.training.seed, step, shard)
-            own, grads = one(shard)
-            total = add_up([total, grads])
-            sums += own
-        return sums, total
+        return sums.detach(), list(found)
 
 
-def batch_masks(batch: TrainingBatch) -> Tensor:
-    """How many positions of the batch are to be guessed, (), on its device."""
-    if batch.mlm_labels is None:
-        return torch.zeros((), device=batch.labels.device)
-    return (batch.mlm_labels >= 0).sum()
+def _added(shares: Iterable[Share]) -> Share:
+    """All of them together, always in the same order; the first one's gradients are changed."""
+    rest = iter(shares)
+    sums, grads = next(rest)
+    for others, more in rest:
+        sums, grads = sums + others, add_up([grads, more])
+    return sums, grads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from bert_demo.config import UserError
-from bert_demo.data.batches import NliBatches, PretrainingBatches
+from bert_demo.data.batches import NliBatches, PretrainingBatches, TrainingBatch
 from bert_demo.data.packing import pack, unpack
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 
@@ -39,15 +40,18 @@ def pretraining(text: Any, tokenizer: Tokenizer, **changes: Any) -> PretrainingB
 
 def sequences(batches: Any, step: int) -> list[tuple[list[int], list[int], int]]:
     """(unmasked ids, segments, label) of each pair of a step."""
-    arrays = batches.draw(step)
-    ids = arrays.input_ids
-    if arrays.mlm_labels is not None:
-        ids = np.where(arrays.mlm_labels >= 0, arrays.mlm_labels, ids)
-    ends = np.cumsum(arrays.lengths)
-    starts = ends - arrays.lengths
+    return unmasked(batches.draw(step))
+
+
+def unmasked(batch: TrainingBatch) -> list[tuple[list[int], list[int], int]]:
+    """(unmasked ids, segments, label) of each pair of a batch."""
+    ids, types = batch.packed.input_ids.clone(), batch.packed.token_type_ids
+    if batch.mlm_positions is not None:
+        ids[batch.mlm_positions] = batch.mlm_labels
+    bounds = itertools.pairwise(batch.packed.bounds.tolist())
     return [
-        (ids[s:e].tolist(), arrays.token_type_ids[s:e].tolist(), int(label))
-        for s, e, label in zip(starts, ends, arrays.labels, strict=True)
+        (ids[s:e].tolist(), types[s:e].tolist(), label)
+        for (s, e), label in zip(bounds, batch.labels.tolist(), strict=True)
     ]
 
 
@@ -88,12 +92,14 @@ def test_a_step_is_drawn_again_exactly_and_masks_change(tokenizer: Tokenizer) ->
     text = a_text([[9, 9], [9, 9]])
     one, two = (pretraining(text, tokenizer) for _ in range(2))
     one.draw(0)
-    for name in ("input_ids", "mlm_labels", "labels", "order"):
-        assert (getattr(one.draw(7), name) == getattr(two.draw(7), name)).all()
-    masks = {tuple(one.draw(step).mlm_labels) for step in range(10)}
+    for name in ("mlm_positions", "mlm_labels", "labels"):
+        assert torch.equal(getattr(one.draw(7), name), getattr(two.draw(7), name))
+    assert torch.equal(one.draw(7).packed.input_ids, two.draw(7).packed.input_ids)
+    assert (one.draw(7).packed.order == two.draw(7).packed.order).all()
+    masks = {tuple(one.draw(step).packed.input_ids.tolist()) for step in range(10)}
     assert len(masks) == 10
     other = pretraining(text, tokenizer, seed=1)
-    assert (other.draw(7).input_ids.tolist()) != one.draw(7).input_ids.tolist()
+    assert not torch.equal(other.draw(7).packed.input_ids, one.draw(7).packed.input_ids)
 
 
 def test_long_pairs_are_cut_and_counted(tokenizer: Tokenizer) -> None:
@@ -117,42 +123,38 @@ def test_dropping_is_the_books_way(tokenizer: Tokenizer) -> None:
 
 def test_shards_make_up_the_whole(tokenizer: Tokenizer) -> None:
     text = a_text([[3, 4, 5], [2, 6], [7, 3, 4, 2]])
-    arrays = pretraining(text, tokenizer, batch_size=7).draw(0)
-    whole = arrays.shard(0, 1)
-    parts = [arrays.shard(i, 3) for i in range(3)]
-    assert sum(len(part.packed) for part in parts) == 7
-    assert sum(len(part.mlm_labels) for part in parts) == arrays.masked
+    batches = pretraining(text, tokenizer, batch_size=7)
+    plan, whole = batches.plan(0), batches.draw(0)
+    parts = [batches.lay_out(plan.shard(i, 3)) for i in range(3)]
+    assert [len(part.packed) for part in parts] == [3, 2, 2]
+    masks = [int(part.count_masks()) for part in parts]
+    assert sum(masks) == whole.count_masks() == batches.count_masks(plan) > 0
 
-    def found(batch: Any) -> list[tuple[tuple[int, ...], int]]:
-        # unpack gives the order drawn, so the labels are put into it too
-        rows = unpack(batch.packed.input_ids, batch.packed) if batch is whole else None
-        if rows is None:
-            lengths = [n for count, n in batch.packed.groups for _ in range(count)]
-            rows = list(batch.packed.input_ids.split(lengths))
-            labels = batch.labels.tolist()
-        else:
-            labels = [0] * len(rows)
-            for place, label in zip(batch.packed.order, batch.labels.tolist(), strict=True):
-                labels[place] = label
-        return [(tuple(row.tolist()), label) for row, label in zip(rows, labels, strict=True)]
+    def masked_rows(batch: TrainingBatch) -> list[tuple[int, ...]]:
+        rows = batch.packed.input_ids.split(batch.packed.bounds.diff().tolist())
+        return [tuple(row.tolist()) for row in rows]
 
-    assert sorted(found(whole)) == sorted(x for part in parts for x in found(part))
+    for i, part in enumerate(parts):
+        assert unmasked(part) == unmasked(whole)[i::3]
+        assert masked_rows(part) == masked_rows(whole)[i::3]
 
 
 def test_masked_positions_point_at_what_was_there(tokenizer: Tokenizer) -> None:
-    batch = pretraining(a_text([[30, 30], [30, 30]]), tokenizer).draw(3).shard(0, 1)
+    batch = pretraining(a_text([[30, 30], [30, 30]]), tokenizer).draw(3)
     ids = batch.packed.input_ids
     changed = ids[batch.mlm_positions] != batch.mlm_labels
     assert changed.float().mean() > 0.5
     assert not set(batch.mlm_labels.tolist()) & {tokenizer.cls_id, tokenizer.sep_id}
 
 
-def test_one_position_is_masked_at_least(tokenizer: Tokenizer) -> None:
+def test_each_word_is_masked_or_not_whatever_the_others_are(tokenizer: Tokenizer) -> None:
     batches = pretraining(a_text([[1, 1], [1, 1]]), tokenizer, batch_size=1)
-    for step in range(60):
-        arrays = batches.draw(step)
-        assert arrays.masked in (1, 2)
-        assert (arrays.mlm_labels[[0, 2, 4]] == -1).all()  # <cls> and both <sep>
+    drawn = [batches.draw(step).mlm_positions for step in range(2000)]
+    places = [tuple(positions.tolist()) for positions in drawn if positions is not None]
+    shares = {found: places.count(found) / 2000 for found in set(places)}
+    # Two words between <cls>, <sep> and <sep>: none of them, one or both.
+    expected = {(): 0.85**2, (1,): 0.85 * 0.15, (3,): 0.85 * 0.15, (1, 3): 0.15**2}
+    assert shares == pytest.approx(expected, abs=0.03)
 
 
 def test_nli_pairs_keep_their_labels(tokenizer: Tokenizer) -> None:
@@ -178,7 +180,7 @@ def test_nli_pairs_keep_their_labels(tokenizer: Tokenizer) -> None:
 
 def test_validation_spreads_over_the_data(tokenizer: Tokenizer) -> None:
     batches = pretraining(a_text([[2] * 20 for _ in range(5)]), tokenizer, batch_size=6)
-    sizes = [len(arrays.labels) for arrays in batches.all_in_order()]
+    sizes = [len(batch.labels) for batch in batches.all_in_order()]
     assert sum(sizes) == len(batches) == 95
     limited = list(batches.all_in_order(10))
     assert [len(a.labels) for a in limited] == [6, 4]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bert_demo.config import BertConfig
 from bert_demo.data.batches import TrainingBatch
 from bert_demo.data.packing import pack
-from bert_demo.model import kernels
+from bert_demo.model import dropout, kernels
 from bert_demo.model.bert import BertModel
 from bert_demo.model.compiled import blocks, library
 from bert_demo.training.losses import batch_losses
@@ -58,19 +58,22 @@ def assert_same(found: list[Tensor], expected: list[Tensor], low: torch.dtype) -
 
 @ODD_AND_EVEN
 @PRECISIONS
+@pytest.mark.parametrize("rate", [0.0, 0.3])
 @pytest.mark.usefixtures("_threads")
-def test_add_norm_equals_the_norm_of_the_sum(size: int, low: torch.dtype) -> None:
+def test_add_norm_equals_the_norm_of_the_sum(size: int, low: torch.dtype, rate: float) -> None:
     x, added, offset = numbers(ROWS, size), numbers(ROWS, size, seed=1, low=low), numbers(size)
     norm = nn.LayerNorm(size)
     for number, parameter in enumerate((norm.weight, norm.bias)):
         parameter.data = numbers(size, seed=2 + number).detach()
     weight, low_weight = numbers(ROWS, size, seed=4).detach(), numbers(ROWS, size, seed=5).detach()
     inputs = [x, added, offset, norm.weight, norm.bias]
-    out, rounded = blocks.add_norm(x, added, offset, norm, 0.0)
+    dropout.seed_noise(7)
+    out, rounded = blocks.add_norm(x, added, offset, norm, rate)
     assert out.dtype == torch.float32 and rounded.dtype == low
     loss = (out * weight).sum() + (rounded.float() * low_weight).sum()
     found = [out, rounded, *torch.autograd.grad(loss, inputs)]
-    plain = norm(x + (added.float() + offset))
+    dropout.seed_noise(7)
+    plain = norm(x + dropout.dropout(added.float() + offset, rate, True))
     expected_loss = (plain * (weight + low_weight)).sum()
     expected = [plain, plain, *torch.autograd.grad(expected_loss, inputs)]
     assert_same(found, expected, low)
@@ -120,9 +123,9 @@ def test_embed_adds_three_rows_and_hands_gradients_back(low: torch.dtype) -> Non
 
 @pytest.mark.parametrize("hidden_act", ["relu", "gelu"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("words", [2100, 200])
+@pytest.mark.parametrize(("words", "rate"), [(2100, 0.0), (2100, 0.2), (200, 0.0)])
 def test_a_training_step_is_that_of_the_plain_path(
-    hidden_act: str, precision: str, words: int, monkeypatch: pytest.MonkeyPatch
+    hidden_act: str, precision: str, words: int, rate: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(1)
     monkeypatch.setattr(kernels, "_MANY", 100)  # with 200 words each is projected once
@@ -134,8 +137,8 @@ def test_a_training_step_is_that_of_the_plain_path(
         intermediate_size=40,
         max_position_embeddings=64,
         hidden_act=hidden_act,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
+        hidden_dropout_prob=rate,
+        attention_probs_dropout_prob=rate,
     )
     model = BertModel(config)
     model.train()
@@ -150,6 +153,7 @@ def test_a_training_step_is_that_of_the_plain_path(
     parameters = list(model.parameters())
 
     def step() -> list[Tensor]:
+        dropout.seed_noise(3)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             sums = batch_losses(model, batch)
         loss = sums[0] / 90 + sums[1] / 30
@@ -169,6 +173,7 @@ def test_a_training_step_is_that_of_the_plain_path(
 
 
 def _exact(model: BertModel, batch: TrainingBatch, parameters: list[nn.Parameter]) -> list[Tensor]:
+    dropout.seed_noise(3)
     sums = batch_losses(model, batch)
     loss = sums[0] / 90 + sums[1] / 30
     return [loss.detach(), *torch.autograd.grad(loss, parameters)]

@@ -89,11 +89,11 @@ def test_a_students_loss_is_the_cross_entropy_with_the_teacher(teacher: Path) ->
     data, _ = taught_pairs("crane-world", tokenizer, teacher, 300, CPU)
     settings = {"max_length": 64, "truncation": "longest_first", "seed": 0}
     batches = NliBatches(data, tokenizer, batch_size=12, **settings)
-    arrays = batches.draw(0)
+    plan, batch = batches.plan(0), batches.draw(0)
     with torch.no_grad():
-        whole = batch_losses(model, arrays.shard(0, 1))[1]
-        parts = sum(batch_losses(model, arrays.shard(i, 3))[1] for i in range(3))
-        batch = arrays.shard(0, 1)
+        whole = batch_losses(model, batch)[1]
+        shards = (batches.lay_out(plan.shard(i, 3)) for i in range(3))
+        parts = sum(batch_losses(model, shard)[1] for shard in shards)
         logits = model.nli_logits(model(batch.packed, batch.packed.cls_positions))
     assert batch.targets is not None
     by_hand = -(batch.targets * F.log_softmax(logits, -1)).sum()

@@ -55,7 +55,7 @@ def trained(folder: Path, processes: int, *flags: str) -> list[dict[str, Any]]:
 
 def curve(folder: Path, processes: int) -> list[list[float]]:
     folder.mkdir()
-    events = trained(folder, processes, "--steps", "5", "--dropout", "0")
+    events = trained(folder, processes, "--steps", "5", "--dropout", "0.2")
     steps = [e for e in events if e["event"] == "step"]
     last = [e for e in events if e["event"] == "validation"][-1]  # how many is a matter of time
     return [[e["mlm_loss"], e["nsp_loss"]] for e in (*steps, last)]

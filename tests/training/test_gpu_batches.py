@@ -47,10 +47,10 @@ def batches(request: pytest.FixtureRequest) -> Batches:
 def test_the_device_lays_out_what_the_host_does(batches: Batches, count: int) -> None:
     resident = Resident(batches, CPU)
     for step in (0, 7):
-        arrays, masked = batches.draw(step), 0
-        plan = batches.plan(step)
+        plan, masked = batches.plan(step), 0
         for number in range(count):
-            host, part = arrays.shard(number, count), plan.shard(number, count)
+            part = plan.shard(number, count)
+            host = batches.lay_out(part)
             size = resident.size_of(part)
             batch = resident.lay_out(resident.sent(part), size)
             tokens, pairs = len(host.packed.input_ids), len(host.labels)
@@ -77,6 +77,29 @@ def test_the_device_lays_out_what_the_host_does(batches: Batches, count: int) ->
             assert (batch.mlm_positions[own:] == size.tokens - 1).all()
         if masked:
             assert resident.count_masks(resident.sent(plan), resident.size_of(plan)) == masked
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_masks_are_the_same_in_the_smallest_batches(size: int) -> None:
+    text, tokenizer, _ = prepare_text("crane-world")
+    settings = SETTINGS | {"batch_size": size, "truncation": "longest_first"}
+    batches = PretrainingBatches(text, tokenizer, **settings)
+    resident = Resident(batches, CPU)
+    counts = []
+    for seed in range(400):
+        batches.seed = seed
+        plan = batches.plan(seed)
+        host = batches.lay_out(plan)
+        batch = resident.lay_out(resident.sent(plan), resident.size_of(plan))
+        assert batch.mlm_labels is not None and batch.mlm_positions is not None
+        here = batch.mlm_labels >= 0
+        assert torch.equal(batch.mlm_positions[here], host.mlm_positions)
+        assert torch.equal(batch.mlm_labels[here], host.mlm_labels)
+        tokens = len(host.packed.input_ids)
+        assert torch.equal(batch.packed.input_ids[:tokens], host.packed.input_ids)
+        counts.append(batches.count_masks(plan))
+        assert counts[-1] == host.count_masks() == batch.count_masks()
+    assert (0 in counts) or size > 1
 
 
 def test_what_fills_a_batch_up_are_sequences_too(batches: Batches) -> None:
@@ -114,7 +137,7 @@ def a_setup(task: str, **changes: Any) -> tuple[RunConfig, Setup]:
         kinds = {"batch_size": 24, "max_length": 48, "truncation": "longest_first", "seed": 0}
         drawn = NliBatches(pairs, setup.tokenizer, **kinds)  # type: ignore[arg-type]
         model = type(setup.model)(setup.model.config, "nli")
-        setup = replace(setup, task="nli", model=model, batches=drawn)
+        setup = replace(setup, model=model, batches=drawn)
     return run, setup
 
 
@@ -168,7 +191,7 @@ def test_nothing_makes_the_host_wait(
     with work.lanes:
         resident = work._resident = Resident(setup.batches, META)
         plan = setup.batches.plan(0)
-        sums, *grads = work._of_plan((resident.size_of(plan),), resident.sent(plan))
+        sums, *grads = work._of_sent_plan((resident.size_of(plan),), resident.sent(plan))
     assert sums is not None and sums.shape == (4,)
     shapes = [parameter.shape for parameter in setup.model.parameters()]
     assert [None if grad is None else grad.shape for grad in grads] == shapes

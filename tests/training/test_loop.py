@@ -18,11 +18,13 @@ from bert_demo.config import RunConfig, TrainingConfig, UserError
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.inference.predict import evaluate
 from bert_demo.model.checkpoint import read_config
-from bert_demo.training import loop, losses, recorder, setup, step
+from bert_demo.model.compiled import library
+from bert_demo.training import losses, readings, recorder, setup, step
 from bert_demo.training.distributed import World
 from bert_demo.training.loop import resumable, train
 from bert_demo.training.optimizers import recipe, schedule
 from bert_demo.training.recorder import read_metrics
+from bert_demo.training.validation import validate
 
 SMALL: dict[str, Any] = {
     "corpus": "crane-world",
@@ -69,9 +71,9 @@ def test_a_run_tells_its_story_and_leaves_a_checkpoint(pretrained: Path) -> None
 @pytest.mark.parametrize(("recipe", "knows"), [("d2l", "uniform"), ("recommended", "unigram")])
 def test_a_new_model_guesses(recipe: str, knows: str) -> None:
     ready = setup.prepare_run(a_run(recipe=recipe), World())
-    scores = losses.validate(ready, 512)
+    scores = validate(ready, 512)
     # PyTorch's own initialisation, the book's, is a little further from equal guesses.
-    assert scores["mlm_loss"] == pytest.approx(ready.description["baselines"][knows], abs=0.2)
+    assert scores["mlm_loss"] == pytest.approx(ready.facts["baselines"][knows], abs=0.2)
     assert scores["nsp_loss"] == pytest.approx(math.log(2), abs=0.1)
 
 
@@ -114,18 +116,35 @@ def test_a_listener_that_leaves_loses_nothing(tmp_path: Path) -> None:
     assert losses_of(seen) + losses_of(rest) == losses_of(list(train(run)))
 
 
-def test_accumulation_gives_the_same_curve() -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_lanes_and_accumulation_give_the_same_curve(
+    monkeypatch: pytest.MonkeyPatch, dropout: float, compiled: bool
+) -> None:
+    if not compiled:
+        monkeypatch.setattr(library, "serves", lambda _: False)
     # Adam, since Muon orthogonalises in bf16, which makes visible in which order sums were made.
-    run = replace(a_run(recipe="d2l"), dropout=0.0)
-    whole = losses_of(list(train(run)))
-    split = replace(run.training, gradient_accumulation_steps=3)
-    parts = losses_of(list(train(replace(run, training=split))))
-    assert parts == pytest.approx(whole, abs=1e-5)
+    run = replace(a_run(recipe="d2l", batch_size=17), dropout=dropout)
+    threads = torch.get_num_threads()
+    curves = []
+    for lanes, parts in ((1, 1), (3, 1), (1, 4), (2, 2)):
+        torch.set_num_threads(lanes)
+        split = replace(run.training, gradient_accumulation_steps=parts)
+        curves.append(losses_of(list(train(replace(run, training=split)))))
+    torch.set_num_threads(threads)
+    for curve in curves[1:]:
+        assert curve == pytest.approx(curves[0], abs=1e-5)
+
+
+def test_a_batch_with_no_masks_has_no_masked_lm_loss() -> None:
+    steps = [e for e in train(a_run(steps=40, batch_size=1)) if e["event"] == "step"]
+    assert 0.0 in [step["mlm_loss"] for step in steps]
+    assert all(math.isfinite(step["loss"]) and step["nsp_loss"] > 0 for step in steps)
 
 
 def test_one_batch_overfits(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = setup.PretrainingBatches.draw
-    monkeypatch.setattr(setup.PretrainingBatches, "draw", lambda self, step: draw(self, 0))
+    plan = setup.PretrainingBatches.plan
+    monkeypatch.setattr(setup.PretrainingBatches, "plan", lambda self, step: plan(self, 0))
     run = replace(a_run(steps=150, batch_size=8, recipe="d2l", learning_rate=0.01), dropout=0.0)
     curve = losses_of(list(train(run)))
     assert curve[-1] < 0.3 < 5 < curve[0]
@@ -200,7 +219,7 @@ def test_losses_read_some_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch
         return [{k: v for k, v in e.items() if k not in times} for e in found]
 
     at_once = events()
-    monkeypatch.setattr(loop._Readings, "due", lambda _: False)
+    monkeypatch.setattr(readings.Readings, "due", lambda _: False)
     assert events() == at_once
     assert [e["step"] for e in at_once if e["event"] == "step"] == list(range(1, 8))
 

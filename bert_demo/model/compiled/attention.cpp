@@ -10,7 +10,6 @@ constexpr int64_t kBlock = 64;  // queries whose scores exist at the same time
 struct Shape {
   int64_t sequences, heads, size;  // size: numbers of one head
   const int64_t *keys, *queries;   // (sequences + 1,): where each one's rows begin
-  const int64_t* cells;            // (sequences,): weights of one head before it
   int64_t key_stride, query_stride;
   float scale;
   const float* bias;  // (3, heads * size), of queries, keys and values; or none
@@ -45,6 +44,7 @@ void forward_head(const Shape& s, const Inputs<T>& in, Dropout dropout, T* out, 
   const int64_t key = s.keys[sequence], keys = s.keys[sequence + 1] - key;
   const int64_t query = s.queries[sequence], queries = s.queries[sequence + 1] - query;
   const int64_t wide = round_up(keys), size = round_up(s.size), column = head * s.size;
+  const uint32_t weight_column = head * kHeadColumns;  // of the weight of the first key
   float* k = space.data((2 * wide + 2 * kBlock) * size + kBlock * wide);
   float* v = k + size * wide;
   float* q = v + size * wide;
@@ -75,11 +75,11 @@ void forward_head(const Shape& s, const Inputs<T>& in, Dropout dropout, T* out, 
       for (int64_t j = keys / kLanes * kLanes; j < keys; j++) sums += line[j];
       log_sums[(query + first + i) * s.heads + head] = shift + std::log(sums);
       const float inverse = 1 / sums;
-      const int64_t cell = s.heads * s.cells[sequence] + (head * queries + first + i) * keys;
+      const DroppedRow dropped = dropout.row(query + first + i);
       int64_t j = 0;
       for (; j + kLanes <= keys; j += kLanes)
-        store(line + j, load(line + j) * dropout.at(cell + j) * inverse);
-      for (; j < keys; j++) line[j] *= dropout.at_one(cell + j) * inverse;
+        store(line + j, load(line + j) * dropped.at(weight_column + j) * inverse);
+      for (; j < keys; j++) line[j] *= dropped.at_one(weight_column + j) * inverse;
     }
     product(count, size, keys, scores, wide, 1, v, size, mixed, size, false);
     for (int64_t i = 0; i < count; i++)
@@ -94,6 +94,7 @@ void backward_head(const Shape& s, const Inputs<T>& in, Dropout dropout, const T
   const int64_t key = s.keys[sequence], keys = s.keys[sequence + 1] - key;
   const int64_t query = s.queries[sequence], queries = s.queries[sequence + 1] - query;
   const int64_t wide = round_up(keys), size = round_up(s.size), column = head * s.size;
+  const uint32_t weight_column = head * kHeadColumns;  // of the weight of the first key
   float* k = space.data((5 * wide + 3 * kBlock) * size + 2 * kBlock * wide);
   float* turned_k = k + size * wide;
   float* turned_v = turned_k + size * wide;
@@ -122,29 +123,29 @@ void backward_head(const Shape& s, const Inputs<T>& in, Dropout dropout, const T
     for (int64_t i = 0; i < count; i++) {
       float *w = weights + i * wide, *g = slopes + i * wide;
       const float shift = log_sums[(query + first + i) * s.heads + head];
-      const int64_t cell = s.heads * s.cells[sequence] + (head * queries + first + i) * keys;
+      const DroppedRow dropped = dropout.row(query + first + i);
       const int64_t full = keys / kLanes * kLanes;
       Vec inner = {};
       for (int64_t j = 0; j < wide; j += kLanes) {
         Vec p = exp(load(w + j) - shift);
         store(w + j, p);
         if (j < full) {
-          Vec slope = load(g + j) * dropout.at(cell + j);
+          Vec slope = load(g + j) * dropped.at(weight_column + j);
           store(g + j, slope);
           inner += slope * p;
         }
       }
       float total = sum(inner);
       for (int64_t j = full; j < keys; j++) {
-        g[j] *= dropout.at_one(cell + j);
+        g[j] *= dropped.at_one(weight_column + j);
         total += g[j] * w[j];
       }
       for (int64_t j = 0; j < wide; j += kLanes) {
         Vec p = load(w + j);
         store(g + j, p * (load(g + j) - total));
-        if (j < full) store(w + j, p * dropout.at(cell + j));
+        if (j < full) store(w + j, p * dropped.at(weight_column + j));
       }
-      for (int64_t j = full; j < keys; j++) w[j] *= dropout.at_one(cell + j);
+      for (int64_t j = full; j < keys; j++) w[j] *= dropped.at_one(weight_column + j);
     }
     product(count, size, keys, slopes, wide, 1, k, size, back, size, false);
     product(keys, size, count, slopes, 1, wide, q, size, sum_k, size, first > 0);
@@ -179,17 +180,17 @@ void each_head(const Shape& s, int64_t threads, Work work) {
 // What both directions are told first: the shapes, and what dropout and threads do.
 #define COMMON                                                                                     \
   int64_t sequences, int64_t heads, int64_t size, float scale, const int64_t *keys,                \
-      const int64_t *queries, const int64_t *cells, int64_t key_stride, int64_t query_stride,      \
-      int64_t threads, const float *bias, const int16_t *noise, int64_t limit, float factor
+      const int64_t *queries, int64_t key_stride, int64_t query_stride,      \
+      int64_t threads, const float *bias, const int64_t *places, int64_t key, int64_t limit, float factor
 #define SHAPE \
-  Shape { sequences, heads, size, keys, queries, cells, key_stride, query_stride, scale, bias }
+  Shape { sequences, heads, size, keys, queries, key_stride, query_stride, scale, bias }
 
 #define ATTENTION(NAME, T)                                                                         \
   extern "C" void attention_##NAME(COMMON, const T* q, const T* k, const T* v, T* out,             \
                                    int64_t out_stride, float* log_sums) {                          \
     Shape s = SHAPE;                                                                               \
     each_head(s, threads, [&](int64_t, int64_t sequence, int64_t head, auto& space) {              \
-      forward_head<T>(s, {q, k, v}, {noise, limit, factor}, out, out_stride, log_sums, sequence,   \
+      forward_head<T>(s, {q, k, v}, {places, key, limit, factor}, out, out_stride, log_sums, sequence,   \
                       head, space);                                                                \
     });                                                                                            \
   }                                                                                                \
@@ -199,7 +200,7 @@ void each_head(const Shape& s, int64_t threads, Work work) {
     Shape s = SHAPE;                                                                               \
     each_head(s, threads, [&](int64_t part, int64_t sequence, int64_t head, auto& space) {         \
       float* own = grad_bias ? grad_bias + part * 3 * heads * size : nullptr;                      \
-      backward_head<T>(s, {q, k, v}, {noise, limit, factor}, grad, grad_stride, log_sums, grad_q,  \
+      backward_head<T>(s, {q, k, v}, {places, key, limit, factor}, grad, grad_stride, log_sums, grad_q,  \
                        grad_k, grad_v, own, sequence, head, space);                                \
     });                                                                                            \
   }

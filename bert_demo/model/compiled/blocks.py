@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bert_demo.model.compiled.library import Argument, call
-from bert_demo.model.dropout import draw_noise
+from bert_demo.model.dropout import draw
 
 IntArray = npt.NDArray[np.int64]
 
@@ -26,23 +26,23 @@ class Layout(NamedTuple):
     """(B + 1,): where each sequence begins, and the end of the last."""
     queries: IntArray
     """The same of the rows that ask."""
-    cells: IntArray
-    """The same of the attention weights of one head."""
 
 
 def layout(lengths: IntArray, asking: IntArray | None = None) -> Layout:
     """For sequences of these lengths, (B,), of which so many tokens each ask (all if not given)."""
     asking = lengths if asking is None else asking
-    return Layout(*(_ends(counts) for counts in (lengths, asking, lengths * asking)))
+    return Layout(_ends(lengths), _ends(asking))
 
 
 def _ends(counts: IntArray) -> IntArray:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
-def _noise(count: int, rate: float) -> tuple[Tensor | None, int, float]:
+def _dropping(
+    rows: int, rate: float, *, ascending: bool = False
+) -> tuple[Tensor | None, int, int, float]:
     """What a block is told of its dropout."""
-    return draw_noise(count, rate) if rate else (None, 0, 1.0)
+    return draw(rows, rate, ascending=ascending) if rate else (None, 0, 0, 1.0)
 
 
 class _Attention(torch.autograd.Function):
@@ -66,16 +66,17 @@ class _Attention(torch.autograd.Function):
         shape: list[Argument] = [len(where.keys) - 1, heads, size, size**-0.5, *where]
         ctx.threads = torch.get_num_threads()
         shape += [k.stride(0), q.stride(0), ctx.threads]
-        noise, *dropping = _noise(heads * int(where.cells[-1]), rate)
-        given = (bias, noise, *dropping, q, k, v, out, out.stride(0), log_sums)
+        # Rows that ask are sorted by their sequences.
+        places, *dropping = _dropping(len(log_sums), rate, ascending=True)
+        given = (bias, places, *dropping, q, k, v, out, out.stride(0), log_sums)
         call("attention", rows.dtype, *shape, *given)
-        ctx.save_for_backward(asking, rows, bias, log_sums, noise)
+        ctx.save_for_backward(asking, rows, bias, log_sums, places)
         ctx.shape, ctx.dropping, ctx.where = shape, dropping, where
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        asking, rows, bias, log_sums, noise = ctx.saved_tensors
+        asking, rows, bias, log_sums, places = ctx.saved_tensors
         grad = grad.contiguous()
         grad_asking = None if asking is None else torch.empty_like(asking)
         grad_rows = torch.empty_like(rows)
@@ -83,7 +84,7 @@ class _Attention(torch.autograd.Function):
         if grad_asking is not None:
             grad_asking[ctx.where.queries[-1] :] = 0
         sums = None if bias is None else torch.zeros(ctx.threads, len(bias))
-        given = (bias, noise, *ctx.dropping, *_parts(asking, rows), grad, grad.stride(0), log_sums)
+        given = (bias, places, *ctx.dropping, *_parts(asking, rows), grad, grad.stride(0), log_sums)
         grads = (*_parts(grad_asking, grad_rows), sums)
         call("attention_backward", rows.dtype, *ctx.shape, *given, *grads)
         grad_bias = None if sums is None else sums.sum(0)
@@ -128,26 +129,26 @@ class _AddNorm(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         x, added = x.contiguous(), added.contiguous()
-        noise, *dropping = _noise(x.numel(), rate)
+        places, *dropping = _dropping(len(x), rate)
         out, means, inverses = torch.empty_like(x), torch.empty(len(x)), torch.empty(len(x))
         low = torch.empty_like(added) if added.dtype != x.dtype else None
         ctx.shape, ctx.dropping = (*x.shape, torch.get_num_threads()), dropping
-        given = (x, added, offset, noise, *dropping, weight, bias, eps)
+        given = (x, added, offset, places, *dropping, weight, bias, eps)
         call("add_norm", added.dtype, *ctx.shape, *given, out, low, means, inverses)
-        ctx.save_for_backward(x, added, offset, noise, weight, means, inverses)
+        ctx.save_for_backward(x, added, offset, places, weight, means, inverses)
         return (out, out.view_as(out)) if low is None else (out, low)
 
     @staticmethod
     def backward(
         ctx: Any, grad: Tensor | None, low_grad: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        x, added, offset, noise, weight, means, inverses = ctx.saved_tensors
+        x, added, offset, places, weight, means, inverses = ctx.saved_tensors
         grad = torch.zeros_like(x) if grad is None else grad.contiguous()
         low_grad = None if low_grad is None else low_grad.contiguous()
         grad_x, grad_added = torch.empty_like(x), torch.empty_like(added)
         _, size, threads = ctx.shape
         sums = torch.zeros(3, threads, size)
-        given = (x, added, offset, noise, *ctx.dropping, weight, means, inverses, grad, low_grad)
+        given = (x, added, offset, places, *ctx.dropping, weight, means, inverses, grad, low_grad)
         call("add_norm_backward", added.dtype, *ctx.shape, *given, grad_x, grad_added, *sums)
         grad_weight, grad_bias, grad_offset = sums.sum(1)
         return grad_x, grad_added, grad_offset, grad_weight, grad_bias, None, None

@@ -15,13 +15,13 @@ struct Sum {  // x + dropout(added + offset)
 template <class T>
 void read_sum(float* to, const Sum<T>& s, int64_t row, int64_t size, int64_t padded) {
   const int64_t place = row * size;
+  const DroppedRow dropped = s.dropout.row(row);
   int64_t i = 0;
   for (; i + kLanes <= size; i += kLanes)
-    store(to + i, load(s.x + place + i) + (load(s.added + place + i) + load(s.offset + i)) *
-                                              s.dropout.at(place + i));
+    store(to + i, load(s.x + place + i) +
+                      (load(s.added + place + i) + load(s.offset + i)) * dropped.at(i));
   for (; i < size; i++)
-    to[i] = s.x[place + i] +
-            (load_one(s.added + place + i) + s.offset[i]) * s.dropout.at_one(place + i);
+    to[i] = s.x[place + i] + (load_one(s.added + place + i) + s.offset[i]) * dropped.at_one(i);
   for (; i < padded; i++) to[i] = 0;
 }
 
@@ -94,14 +94,15 @@ void add_norm_backward(int64_t rows, int64_t size, Sum<T> s, const float* weight
       for (int64_t i = 0; i < padded; i += kLanes)
         store(g + i, (load(g + i) - shift - load(z + i) * tilt) * inverse);
       write_row(grad_x + place, g, size);
+      const DroppedRow dropped = s.dropout.row(row);
       int64_t i = 0;
       for (; i + kLanes <= size; i += kLanes) {
-        Vec slope = load(g + i) * s.dropout.at(place + i);
+        Vec slope = load(g + i) * dropped.at(i);
         store(grad_added + place + i, slope);
         store(sum_o + i, load(sum_o + i) + slope);
       }
       for (; i < size; i++) {
-        const float slope = g[i] * s.dropout.at_one(place + i);
+        const float slope = g[i] * dropped.at_one(i);
         store_one(grad_added + place + i, slope);
         sum_o[i] += slope;
       }
@@ -225,19 +226,18 @@ void embed_backward(int64_t rows, int64_t size, const int64_t* words, const int6
 
 #define ROWS(NAME, T)                                                                              \
   extern "C" void add_norm_##NAME(int64_t rows, int64_t size, int64_t threads, const float* x,     \
-                                  const T* added, const float* offset, const int16_t* noise,       \
-                                  int64_t limit, float factor, const float* weight,                \
+                                  const T* added, const float* offset, const int64_t* places, int64_t key, int64_t limit, float factor, const float* weight,                \
                                   const float* bias, float epsilon, float* out, T* low,            \
                                   float* means, float* inverses) {                                 \
-    add_norm<T>(rows, size, {x, added, offset, {noise, limit, factor}}, weight, bias, epsilon,     \
+    add_norm<T>(rows, size, {x, added, offset, {places, key, limit, factor}}, weight, bias, epsilon,     \
                 threads, out, low, means, inverses);                                               \
   }                                                                                                \
   extern "C" void add_norm_backward_##NAME(                                                        \
       int64_t rows, int64_t size, int64_t threads, const float* x, const T* added,                 \
-      const float* offset, const int16_t* noise, int64_t limit, float factor, const float* weight, \
+      const float* offset, const int64_t* places, int64_t key, int64_t limit, float factor, const float* weight, \
       const float* means, const float* inverses, const float* grad, const T* low_grad,             \
       float* grad_x, T* grad_added, float* grad_weight, float* grad_bias, float* grad_offset) {    \
-    add_norm_backward<T>(rows, size, {x, added, offset, {noise, limit, factor}}, weight, means,    \
+    add_norm_backward<T>(rows, size, {x, added, offset, {places, key, limit, factor}}, weight, means,    \
                          inverses, grad, low_grad, threads, grad_x, grad_added, grad_weight,       \
                          grad_bias, grad_offset);                                                  \
   }                                                                                                \

@@ -33,7 +33,6 @@ typedef float Vec __attribute__((vector_size(kLanes * 4)));
 typedef int32_t IntVec __attribute__((vector_size(kLanes * 4)));
 typedef uint32_t BitVec __attribute__((vector_size(kLanes * 4)));
 typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2)));
-typedef int16_t NoiseVec __attribute__((vector_size(kLanes * 2)));
 
 inline int64_t round_up(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
 
@@ -151,27 +150,51 @@ void transpose(Vec (&rows)[kLanes]) {
   if constexpr (kStep > 1) transpose<kStep / 2>(rows);
 }
 
-// What dropout keeps: where the noise is at least `limit`, times `factor`; 1 without noise.
-struct Dropout {
-  const int16_t* noise;
-  int64_t limit;
+// What dropout keeps of a row: where the random bits of a column are at least `limit`, times
+// `factor`; all without dropout. model/dropout.py computes the same bits.
+struct DroppedRow {
+  bool drops;
+  uint32_t low, high, limit;
   float factor;
 
-  Vec at(int64_t place) const {
-    if (!noise) return splat(1.0f);
-    NoiseVec bits;
-    std::memcpy(&bits, noise + place, sizeof bits);
-#if defined(__AVX512F__)
-    IntVec wide = (IntVec)_mm512_cvtepi16_epi32((__m256i)bits);
-#else
-    IntVec wide = __builtin_convertvector(bits, IntVec);
-#endif
-    return wide >= (int32_t)limit ? splat(factor) : Vec{};
+  static constexpr uint32_t kStride = 0x9e3779b9;
+
+  template <class Bits>
+  Bits random(Bits x) const {  // of columns times the stride
+    x += low;
+    x = (x ^ (x >> 16)) * 0x7feb352du;
+    x ^= high;
+    return (x ^ (x >> 15)) * 0x846ca68bu;
   }
-  float at_one(int64_t place) const {
-    return !noise ? 1.0f : noise[place] >= limit ? factor : 0.0f;
+  Vec at(uint32_t column) const {
+    if (!drops) return splat(1.0f);
+    BitVec steps;
+    for (int i = 0; i < kLanes; i++) steps[i] = i * kStride;
+    return random(steps + column * kStride) >= limit ? splat(factor) : Vec{};
+  }
+  float at_one(uint32_t column) const {
+    return !drops || random(column * kStride) >= limit ? factor : 0.0f;
   }
 };
+
+// The same of many rows, by their places in the batch (none without dropout) and the key of this
+// use of it.
+struct Dropout {
+  const int64_t* places;
+  int64_t key, limit;
+  float factor;
+
+  DroppedRow row(int64_t row) const {
+    if (!places) return {false, 0, 0, 0, 1.0f};
+    uint64_t x = (uint64_t)places[row] * 0x9e3779b97f4a7c15u + (uint64_t)key;  // SplitMix64
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    x ^= x >> 31;
+    return {true, (uint32_t)x, (uint32_t)(x >> 32), (uint32_t)limit, factor};
+  }
+};
+
+constexpr uint32_t kHeadColumns = 1 << 16;  // how far the columns of two heads are apart
 
 // Ask for a part of a row that will be read, or written, soon: a processor foresees only what lies
 // closer together. The row may lie beyond the last one, as nothing is read yet. GCC would take such

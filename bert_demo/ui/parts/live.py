@@ -13,6 +13,7 @@ import gradio as gr
 import psutil
 
 from bert_demo.config import UserError
+from bert_demo.model.metrics import METRICS
 from bert_demo.runs.queue import Place
 from bert_demo.runs.record import TRAINING, Run, Status
 from bert_demo.ui.context import AppContext
@@ -22,11 +23,7 @@ from bert_demo.ui.parts.language import say, translate
 _COLUMNS = (
     "step",
     "seconds",
-    "loss",
-    "mlm_loss",
-    "nsp_loss",
-    "nsp_accuracy",
-    "accuracy",
+    *METRICS,
     "examples_per_second",
     "seconds_left",
 )

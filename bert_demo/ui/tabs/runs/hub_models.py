@@ -173,8 +173,7 @@ def _began_with(context: AppContext, folder: Path) -> list[Run]:
 
 
 def _line(entry: Entry) -> str:
-    new = entry.about.get("untrained_heads")
-    parts = [say(_NEW.get(str(part), str(part))) for part in new] if isinstance(new, list) else []
+    parts = [say(_NEW.get(part, part)) for part in entry.about.untrained_heads]
     words = [f"{entry.title}: {translate(entry.origin)}.", f"{translate(entry.size)}."]
     if parts:
         words.append(say("Not in the file, so untrained: {parts}.", parts=listed(parts)))

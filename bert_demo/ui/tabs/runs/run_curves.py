@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bert_demo.model.metrics import ACCURACY, LOSS, MLM_LOSS, NSP_LOSS, Metric
 from bert_demo.runs.record import Run
 from bert_demo.ui.parts.figures import Figure, plain
 from bert_demo.ui.parts.language import later, listed, say
@@ -19,23 +20,21 @@ _DASHES = ("solid", "dash", "dot", "dashdot")
 
 @dataclass(frozen=True)
 class Curve:
-    """One number of a run over time, and what is known to be its starting point."""
+    """One number of a run over time, and the words for it and for what it has to beat."""
 
-    name: str
+    metric: Metric
     title: str
-    baseline: str
-    """Its name among the baselines of the run."""
     baseline_words: str
 
 
 CURVES = {
     "pretraining": (
-        Curve("mlm_loss", later("Masked-LM loss (nats)"), "unigram", later("word frequency")),
-        Curve("nsp_loss", later("Next-sentence loss (nats)"), "coin", later("a coin")),
+        Curve(MLM_LOSS, later("Masked-LM loss (nats)"), later("word frequency")),
+        Curve(NSP_LOSS, later("Next-sentence loss (nats)"), later("a coin")),
     ),
     "nli": (
-        Curve("loss", later("Loss (nats)"), "uniform", later("three equal guesses")),
-        Curve("accuracy", later("Accuracy"), "chance", later("chance")),
+        Curve(LOSS, later("Loss (nats)"), later("three equal guesses")),
+        Curve(ACCURACY, later("Accuracy"), later("chance")),
     ),
 }
 
@@ -51,6 +50,7 @@ def overlay(
 
     `places`: which colour and number each run has.
     """
+    measure = curve.metric.name
     traces: list[dict[str, Any]] = []
     baselines: dict[float, list[str]] = {}
     clock = say("step") if by == "step" else say("seconds of training")
@@ -58,8 +58,8 @@ def overlay(
     for place, run in zip(places, runs, strict=True):
         name = plain(f"{place + 1}. {run.title}", 32)
         colour = SERIES[place % len(SERIES)]
-        steps = [e for e in events[run.id] if e["event"] == "step" and curve.name in e]
-        smoothed = smooth([e[curve.name] for e in steps])
+        steps = [e for e in events[run.id] if e["event"] == "step" and measure in e]
+        smoothed = smooth([e[measure] for e in steps])
         kept = _thin(len(steps))
         traces.append(
             {
@@ -76,9 +76,7 @@ def overlay(
         # Of two scores at one step the later one, at the end of a run, is on more text.
         scored = list(
             {
-                e["step"]: e
-                for e in events[run.id]
-                if e["event"] == "validation" and curve.name in e
+                e["step"]: e for e in events[run.id] if e["event"] == "validation" and measure in e
             }.values()
         )
         traces.append(
@@ -89,7 +87,7 @@ def overlay(
                 "legendgroup": run.id,
                 "showlegend": False,
                 "x": [e[by] for e in scored],
-                "y": [float(f"{e[curve.name]:.5g}") for e in scored],
+                "y": [float(f"{e[measure]:.5g}") for e in scored],
                 "marker": {"color": colour, "size": 8, "symbol": "diamond"},
                 "hovertemplate": "%{y:.3f} "
                 + held_out
@@ -100,7 +98,7 @@ def overlay(
                 + "</extra>",
             }
         )
-        baseline = baseline_of(run, curve.baseline)
+        baseline = baseline_of(run, curve.metric)
         if baseline is not None:
             baselines.setdefault(round(baseline, 3), []).append(corpus_of(run))
     axis = {"gridcolor": LINES, "zeroline": False, "automargin": True}
@@ -114,7 +112,7 @@ def overlay(
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
             "hoverlabel": {"align": "left"},
             "xaxis": {**axis, "title": {"text": clock, "standoff": 6}, "rangemode": "tozero"},
-            "yaxis": {**axis, **({"tickformat": ".0%"} if curve.name == "accuracy" else {})},
+            "yaxis": {**axis, **({"tickformat": ".0%"} if curve.metric.unit == "share" else {})},
             "shapes": [_line(value) for value in baselines],
             "annotations": [
                 _note(value, curve.baseline_words, sorted(set(corpora)), len(baselines))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bert_demo.data.corpora import CORPORA
 from bert_demo.data.files import FileStamp, file_stamp
 from bert_demo.interop.sharing import model_name
+from bert_demo.model.about import read_about
+from bert_demo.model.metrics import ACCURACY, MLM_LOSS, Metric
 from bert_demo.runs.record import CHECKPOINT, Run, read_json
 from bert_demo.ui.parts.language import later, say
 
@@ -28,18 +29,9 @@ def corpus_of(run: Run) -> str:
     return "" if run.config is None else CORPORA[run.config.corpus].title
 
 
-def facts_of(run: Run) -> Mapping[str, Any]:
-    """What its checkpoint says of it: baselines, device, number of parameters."""
-    about = (_stored(run) or {}).get("about")
-    facts = about.get("facts") if isinstance(about, dict) else None
-    return facts if isinstance(facts, dict) else {}
-
-
-def baseline_of(run: Run, name: str) -> float | None:
-    """One of the numbers that a run is measured against, such as "unigram"."""
-    baselines = facts_of(run).get("baselines")
-    value = baselines.get(name) if isinstance(baselines, dict) else None
-    return value if isinstance(value, float) else None
+def baseline_of(run: Run, metric: Metric) -> float | None:
+    """What a run has to beat by this metric; None where that is not known."""
+    return read_about(_stored(run)).baselines.get(metric.baseline or "")
 
 
 def result_of(run: Run) -> tuple[float, str, str] | None:
@@ -52,11 +44,11 @@ def result_of(run: Run) -> tuple[float, str, str] | None:
     if task_of(run) == "nli":
         test = scores.get("test")
         where, found = (_ON_TEST, test) if isinstance(test, dict) else (_ON_VALIDATION, scores)
-        accuracy = found.get("accuracy")
+        accuracy = found.get(ACCURACY.name)
         if not isinstance(accuracy, float):
             return None
         return accuracy, say("{share} right", share=f"{accuracy:.1%}"), say(where)
-    loss, baseline = scores.get("mlm_loss"), baseline_of(run, "unigram")
+    loss, baseline = scores.get(MLM_LOSS.name), baseline_of(run, MLM_LOSS)
     if not isinstance(loss, float):
         return None
     words = say("loss {n}", n=f"{loss:.2f}")
@@ -69,9 +61,9 @@ def score_of(run: Run) -> float | None:
     """What the best-of-class tables rank by: only what is comparable between runs."""
     if task_of(run) == "nli":
         test = run.status.scores.get("test")
-        accuracy = test.get("accuracy") if isinstance(test, dict) else None
+        accuracy = test.get(ACCURACY.name) if isinstance(test, dict) else None
         return accuracy if isinstance(accuracy, float) else None
-    loss, baseline = run.status.scores.get("mlm_loss"), baseline_of(run, "unigram")
+    loss, baseline = run.status.scores.get(MLM_LOSS.name), baseline_of(run, MLM_LOSS)
     return baseline - loss if isinstance(loss, float) and baseline is not None else None
 
 
@@ -83,7 +75,7 @@ def settings_of(run: Run) -> dict[str, Any]:
         settings |= settings.pop("training")
         if settings["start_from"] is not None:
             settings["start_from"] = model_name(settings["start_from"])
-    facts = facts_of(run)
+    facts = read_about(_stored(run)).facts
     for name in ("vocab_size", "parameters", "device"):
         if name in facts:
             settings[name] = facts[name]

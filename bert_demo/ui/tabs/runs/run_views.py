@@ -80,7 +80,7 @@ def compare(store: RunStore, runs: Sequence[Run], by: str) -> list[Block]:
                 *(
                     [
                         chart(
-                            f"runs-{curve.name}",
+                            f"runs-{curve.metric.name}",
                             overlay(of_task, events, curve, by, places),
                             say(
                                 "{measure}, {task}",
