@@ -25,7 +25,7 @@ from bert_demo.data.batches import NliBatches
 from bert_demo.data.packing import pack, unpack
 from bert_demo.data.tokenizer import Encoded, Tokenizer
 from bert_demo.model.bert import BertModel
-from bert_demo.model.threads import Lanes
+from bert_demo.model.threads import ShardThreads
 
 if TYPE_CHECKING:
     from bert_demo.data.prepare import TokenizedNli
@@ -232,7 +232,7 @@ def nli_logits(
     result = np.empty((len(batches), len(LABELS)), dtype=np.float32)
     chosen = list(_batches(batches.lengths(np.arange(len(batches)))))
     device = model.device
-    lanes = Lanes(device, sum(p.numel() for p in model.parameters()))
+    lanes = ShardThreads(device, sum(p.numel() for p in model.parameters()))
 
     def work(lane: int) -> None:
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=low_precision):

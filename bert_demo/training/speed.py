@@ -21,6 +21,7 @@ from typing import Any
 
 from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.model.device import usable_cores
+from bert_demo.model.process import prepare_process
 from bert_demo.training.cost import (
     MASKED,
     MIDDLE,
@@ -154,11 +155,11 @@ def _scoring_seconds(
     import torch
 
     from bert_demo.model import kernels
-    from bert_demo.model.threads import Lanes, add_up
+    from bert_demo.model.threads import ShardThreads, add_up
 
     weight = torch.nn.Parameter(torch.randn(_WORDS, hidden_size, device=device) * 0.02)
     bias = torch.nn.Parameter(torch.zeros(_WORDS, device=device))
-    with Lanes(device, _LARGE if hidden_size == WIDE else 0) as lanes:
+    with ShardThreads(device, _LARGE if hidden_size == WIDE else 0) as lanes:
         count = masked // lanes.count
         x = torch.randn(count, hidden_size, device=device)
         labels = torch.arange(count, device=device)
@@ -290,4 +291,5 @@ def _times(work: Any, device: Any, tries: int) -> list[float]:
 
 
 if __name__ == "__main__":
+    prepare_process()
     print(json.dumps(dataclasses.asdict(_measure())))

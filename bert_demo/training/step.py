@@ -15,7 +15,7 @@ from bert_demo.config import RunConfig
 from bert_demo.data.batches import TrainingBatch
 from bert_demo.data.layout import Plan
 from bert_demo.model import dropout
-from bert_demo.model.threads import Lanes, add_up
+from bert_demo.model.threads import ShardThreads, add_up
 from bert_demo.training.cuda_graphs import Captured, Outputs
 from bert_demo.training.distributed import World
 from bert_demo.training.gpu_batches import Resident, Size
@@ -37,7 +37,7 @@ class Gradients:
     def __init__(self, run: RunConfig, setup: Setup, world: World) -> None:
         self._run, self._setup, self._world = run, setup, world
         self.parameters = list(setup.model.parameters())
-        self.lanes = Lanes(setup.device, setup.description["parameters"])
+        self.lanes = ShardThreads(setup.device, setup.description["parameters"])
         self._repeats = run.training.gradient_accumulation_steps
         self._resident: Resident | None = None
         if setup.device.type == "cuda":
