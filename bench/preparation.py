@@ -54,8 +54,8 @@ def draw_here(measure: str) -> float:
         begin = time.thread_time()
         plan = batches.plan(step)
         batches.count_masks(plan)
-        for lane in range(2):
-            batches.lay_out(plan.shard(lane, 2))
+        for thread in range(2):
+            batches.lay_out(plan.shard(thread, 2))
         seconds.append(time.thread_time() - begin)
     return median(seconds[1:])  # the first one shuffles
 
@@ -133,7 +133,7 @@ def main() -> None:
         drawn = drawing(data, Path(work), chosen.steps)
     lines = [
         "Measured by `python -m bench.preparation`. Rows beyond the 100,000 that there are repeat",
-        "them. Drawing a batch is the time of one thread, all its pieces for the lanes included.",
+        "them. Drawing a batch is the time of one thread, all its pieces for the threads included.",
         "",
         *machine.describe(before, "numpy"),
         "",

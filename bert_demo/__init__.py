@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from typing import TYPE_CHECKING, Any
 
 from bert_demo.config import VERSION
@@ -28,12 +27,6 @@ if TYPE_CHECKING:
     from bert_demo.training.loop import train
 
 __version__ = VERSION
-
-# PyTorch's threads wait for their next work by counting, here for a quarter of a millisecond; by
-# default it is milliseconds, in which they keep the lanes of `model/threads.py` off their cores. It
-# is read when torch is imported, so it stands before that.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 __all__ = [
     "BertConfig",

@@ -25,7 +25,7 @@ from bert_demo.data.batches import NliBatches
 from bert_demo.data.packing import pack, unpack
 from bert_demo.data.tokenizer import Encoded, Tokenizer
 from bert_demo.model.bert import BertModel
-from bert_demo.model.threads import Lanes
+from bert_demo.model.threads import ShardThreads
 
 if TYPE_CHECKING:
     from bert_demo.data.prepare import TokenizedNli
@@ -228,25 +228,25 @@ def whole_pairs(
 def nli_logits(
     model: BertModel, batches: NliBatches, *, low_precision: bool = False
 ) -> npt.NDArray[np.float32]:
-    """(N, 3): what a classifier gives for each pair of `batches`, computed in lanes.
+    """(N, 3): what a classifier gives for each pair of `batches`, computed in threads.
 
     `low_precision`: in bf16, for whoever needs it sooner rather than to the last digit.
     """
     result = np.empty((len(batches), len(LABELS)), dtype=np.float32)
     chosen = list(_batches(batches.lengths(np.arange(len(batches)))))
     device = model.device
-    lanes = Lanes(device, sum(p.numel() for p in model.parameters()))
+    threads = ShardThreads(device, sum(p.numel() for p in model.parameters()))
 
-    def work(lane: int) -> None:
+    def work(thread: int) -> None:
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=low_precision):
-            for places in chosen[lane :: lanes.count]:  # by length, so that lanes end together
+            for places in chosen[thread :: threads.count]:  # by length: they end together
                 pairs = np.asarray(places)
                 packed = batches.at(pairs, 0).to(device).packed
                 logits = model.nli_logits(model(packed, packed.cls_positions))
                 result[pairs[packed.order]] = logits.float().cpu().numpy()
 
-    with _inference(model), lanes:
-        lanes.map(work)
+    with _inference(model), threads:
+        threads.map(work)
     return result
 
 

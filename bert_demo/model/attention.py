@@ -1,91 +1,129 @@
-"""Self-attention within packed sequences.
+"""Self-attention within packed sequences by PyTorch's own operations.
 
-Letters: T tokens, S sequences, L tokens of one, H hidden size, h heads, d = H / h, M tokens that
-ask. On a CPU it runs in compiled blocks, or without them in buckets; on a GPU in
-FlashAttention's kernels for sequences of any lengths, or padded where these do not serve.
+Letters: T tokens, S sequences, L tokens of one, H hidden size, h heads, d = H / h, M tokens whose
+queries are wanted. Which function serves where is for `kernels.attention` to choose: on a CPU with
+a compiler it is none of these.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from bert_demo.data.packing import PackedBatch, resized
-from bert_demo.model.bucketed_attention import (
-    Groups,
-    askers,
-    bucketed_attention,
-    chosen_bucketed_attention,
-    sequence_lengths,
-)
-from bert_demo.model.compiled import blocks, library
+from bert_demo.model.dropout import Draw, draw, kept_weights
+
+IntArray = npt.NDArray[np.int64]
 
 _FLASH_TYPES = (torch.bfloat16, torch.float16)
 _FLASH_SIZES = range(8, 257, 8)
 
-
-@lru_cache(maxsize=16)
-def _layout(groups: Groups) -> blocks.Layout:
-    return blocks.layout(sequence_lengths(groups))
+_GROUP_TOKENS = 512
+_MOST_PADDING = 1.15
 
 
-def attention(
-    qkv: Tensor, bias: Tensor | None, batch: PackedBatch, heads: int, rate: float, training: bool
+def sequence_lengths(groups: Sequence[tuple[int, int]]) -> IntArray:
+    """(S,): the length of each sequence, from `PackedBatch.groups`."""
+    return np.repeat([length for _, length in groups], [count for count, _ in groups])
+
+
+def by_sequence(positions: Tensor, lengths: IntArray) -> tuple[Tensor, IntArray]:
+    """The order (M,) that sorts `positions` (M,), and how many each sequence has, (S,)."""
+    order = np.argsort(positions.numpy(), kind="stable")
+    sequence = np.searchsorted(np.cumsum(lengths), positions.numpy()[order], side="right")
+    return torch.from_numpy(order), np.bincount(sequence, minlength=len(lengths))
+
+
+def grouped_attention(
+    q: Tensor, k: Tensor, v: Tensor, queries: IntArray, lengths: IntArray, heads: int, rate: float
 ) -> Tensor:
-    """Scaled dot-product self-attention within each packed sequence (Vaswani et al. 2017).
+    """Scaled dot-product self-attention on a CPU, padded within groups of similar lengths.
 
-    qkv: (T or more, 3 H), rows beyond the sequences being ignored. bias: (3 H,), what is still to
-    be added. Returns as many rows of width H.
+    q: (M or more, H); k, v: (T or more, H); rows beyond the sequences are ignored. queries: (S,),
+    how many rows of q each sequence has; lengths: (S,), ascending, the same of k and v. Returns as
+    many rows as q has. In fp32 whatever comes in: bf16 gains nothing on blocks so small.
     """
-    rate = rate if training else 0.0
-    if library.serves(qkv) and batch.groups:
-        return blocks.attention(None, qkv, bias, _layout(batch.groups), heads, rate)
-    if bias is not None:
-        qkv = qkv + bias
-    if qkv.device.type == "cpu" and batch.groups:
-        return bucketed_attention(qkv, batch.groups, heads, rate)
-    if _flash_serves(qkv, heads):
-        return _flash_attention(qkv, batch, heads, rate)
-    return padded_attention(qkv, batch, heads, rate)[0]
+    ends = _group_ends(lengths)
+    counts = np.split(queries, ends), np.split(lengths, ends)
+    rows = _split(q.float(), counts[0]), _split(k.float(), counts[1]), _split(v.float(), counts[1])
+    drawn = draw(int(queries.sum()), rate, ascending=True) if rate else None
+    draws: Sequence[Draw | None] = [None] * len(counts[0])
+    if drawn is not None:
+        draws = [drawn._replace(places=places) for places in _split(drawn.places, counts[0])]
+    with torch.autocast("cpu", enabled=False):
+        groups = zip(*rows, *counts, draws, strict=True)
+        mixed = [_one_group(a, b, c, asked, n, own, heads) for a, b, c, asked, n, own in groups]
+    return resized(torch.cat(mixed), len(q)).to(q.dtype)
 
 
-def chosen_attention(
-    asking: Tensor,
-    keys_values: Tensor,
-    bias: Tensor | None,
-    positions: Tensor,
-    groups: Groups,
+def _group_ends(lengths: IntArray) -> list[int]:
+    """Where a group of neighbours ends before the last: it has enough tokens and little padding."""
+    ends: list[int] = []
+    tokens = shortest = 0
+    for place, length in enumerate(lengths.tolist()):
+        if tokens >= _GROUP_TOKENS and length > _MOST_PADDING * shortest:
+            ends.append(place)
+            tokens = 0
+        shortest = shortest if tokens else length
+        tokens += length
+    return ends
+
+
+def _split(x: Tensor, groups: Sequence[IntArray]) -> tuple[Tensor, ...]:
+    """The rows of each group."""
+    sizes = [int(counts.sum()) for counts in groups]
+    parts: tuple[Tensor, ...] = x.split([*sizes, len(x) - sum(sizes)])
+    return parts[:-1]
+
+
+def _one_group(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    queries: IntArray,
+    lengths: IntArray,
+    drawn: Draw | None,
     heads: int,
-    rate: float,
-    training: bool,
 ) -> Tensor:
-    """The same on a CPU for the tokens at `positions` alone, all that a last layer needs.
-
-    asking: (M or more, H), queries of these tokens; keys_values: (T or more, 2 H) of all; bias:
-    (3 H,), what is still to be added to both; positions: (M,) int64. Returns as many rows as
-    `asking`.
-    """
-    rate = rate if training else 0.0
-    compiled = library.serves(keys_values)
-    if bias is not None and not compiled:
-        width = asking.shape[1]
-        asking, keys_values = asking + bias[:width], keys_values + bias[width:]
-    order, sequence, asked = askers(groups, positions)
-    sorted_asking = asking.index_select(0, order)
-    if compiled:
-        where = blocks.layout(sequence_lengths(groups), asked)
-        mixed = blocks.attention(sorted_asking, keys_values, bias, where, heads, rate)
-    else:
-        mixed = chosen_bucketed_attention(
-            sorted_asking, keys_values, groups, sequence, asked, heads, rate
-        )
-    return torch.zeros_like(asking).index_copy(0, order, mixed)
+    """The formula (Vaswani et al. 2017, 3.2) for n sequences of at most L tokens and L' queries."""
+    q = _padded(q, queries).unflatten(2, (heads, -1)).transpose(1, 2)  # (n, h, L', d)
+    k, v = (_padded(x, lengths).unflatten(2, (heads, -1)).transpose(1, 2) for x in (k, v))
+    scores = (q * q.shape[3] ** -0.5) @ k.transpose(2, 3)  # (n, h, L', L)
+    empty = ~_is_token(lengths)[:, None, None, :]
+    weights = scores.masked_fill_(empty, -math.inf).softmax(3)
+    if drawn is not None:
+        padded = drawn._replace(places=_padded(drawn.places[:, None], queries)[:, :, 0])
+        weights = (weights * kept_weights(padded, heads, weights.shape[3])).mul_(drawn.factor)
+    mixed = (weights @ v).transpose(1, 2).flatten(2)  # (n, L', H)
+    return mixed.flatten(0, 1).index_select(0, _places(queries))
 
 
-def _flash_serves(qkv: Tensor, heads: int) -> bool:
+def _is_token(counts: IntArray) -> Tensor:
+    """(n, L) bool: which slots hold a token, where n sequences of these lengths are padded."""
+    return torch.from_numpy(np.arange(counts.max()) < counts[:, None])
+
+
+def _places(counts: IntArray) -> Tensor:
+    """(rows,): where each row stands among the n L slots."""
+    return _is_token(counts).view(-1).nonzero().view(-1)
+
+
+def _padded(rows: Tensor, counts: IntArray) -> Tensor:
+    """(rows, H) -> (n, L, H), zero where no row is."""
+    slots = rows.new_zeros(len(counts) * int(counts.max()), rows.shape[1])
+    slots = slots.index_copy(0, _places(counts), rows)
+    padded: Tensor = slots.view(len(counts), -1, rows.shape[1])
+    return padded
+
+
+def flash_serves(qkv: Tensor, heads: int) -> bool:
     """Whether FlashAttention takes these numbers on their device (Dao et al. 2022)."""
     size = qkv.shape[1] // 3 // heads
     fits = qkv.dtype in _FLASH_TYPES and size in _FLASH_SIZES
@@ -102,8 +140,8 @@ def _has_flash(device: torch.device) -> bool:
     )
 
 
-def _flash_attention(qkv: Tensor, batch: PackedBatch, heads: int, rate: float) -> Tensor:
-    """`attention` without padding and without waiting for the device.
+def flash_attention(qkv: Tensor, batch: PackedBatch, heads: int, rate: float) -> Tensor:
+    """`grouped_attention` of (T or more, 3 H) without padding and without waiting for the device.
 
     By the function below `torch.nn.attention.varlen`, which itself knows no dropout.
     """
@@ -119,7 +157,7 @@ def _flash_attention(qkv: Tensor, batch: PackedBatch, heads: int, rate: float) -
 def padded_attention(
     qkv: Tensor, batch: PackedBatch, heads: int, rate: float = 0.0, need_weights: bool = False
 ) -> tuple[Tensor, list[Tensor]]:
-    """`attention` with padding and a mask, where one large call beats many small ones.
+    """The same with padding and a mask, where one large call beats many small ones.
 
     Returns (T, H) and, if asked for, the attention weights: for each sequence (h, L, L).
     """

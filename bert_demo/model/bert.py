@@ -19,10 +19,7 @@ from torch.overrides import TorchFunctionMode
 from bert_demo.config import LABELS, TASKS, BertConfig
 from bert_demo.data.packing import PackedBatch, resized
 from bert_demo.model import dropout, kernels
-from bert_demo.model.attention import attention, chosen_attention, padded_attention
-
-Stream = tuple[Tensor, Tensor]
-"""Hidden states (T, H) to be added to, and the same as matrix products read them."""
+from bert_demo.model.attention import padded_attention
 
 
 class Embeddings(nn.Module):
@@ -40,26 +37,15 @@ class Embeddings(nn.Module):
             else None
         )
 
-    def forward(
-        self, batch: PackedBatch, rows: int, weight: Tensor | None = None
-    ) -> tuple[Stream, Tensor | None]:
-        """(T, H), with rows of padding up to `rows`, and perhaps the product with `weight`.
-
-        weight: (n, H), what the first layer will multiply it with. The product (T, n) comes along
-        where there is a shorter way to it.
-        """
-        ids = batch.input_ids, batch.token_type_ids, batch.position_ids
+    def forward(self, batch: PackedBatch) -> Tensor:
+        """The batch's tokens as vectors, (T, H)."""
+        ids = batch.input_ids, batch.token_type_ids, batch.position_ids  # (T,) each
         positions = self.position_embeddings.weight[: batch.max_length]
         tables = self.word_embeddings.weight, self.token_type_embeddings.weight, positions
-        if weight is not None and self.norm is None:
-            shorter = kernels.embed_and_project(ids, tables, rows, weight)
-            if shorter is not None:
-                x, product = shorter
-                return (x, x), product
-        x, low = kernels.embed(ids, tables, rows)
-        if self.norm is not None:
-            x = low = dropout.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training)
-        return (x, low), None
+        x = kernels.embed(ids, tables)  # (T, H)
+        if self.norm is None:
+            return x
+        return dropout.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training)
 
 
 class EncoderLayer(nn.Module):
@@ -76,51 +62,26 @@ class EncoderLayer(nn.Module):
         self.output = nn.Linear(config.intermediate_size, hidden)
         self.output_norm = nn.LayerNorm(hidden, eps)
 
-    def forward(
-        self,
-        stream: Stream,
-        batch: PackedBatch,
-        positions: Tensor | None,
-        need_weights: bool,
-        qkv: Tensor | None = None,
-    ) -> tuple[Stream, list[Tensor]]:
-        """The next stream, of the tokens at `positions` (M,) if they are given, and the weights.
+    def forward(self, x: Tensor, batch: PackedBatch, positions: Tensor | None = None) -> Tensor:
+        """(T, H) -> (T, H), or (M, H): only those at `positions` (M,), which attend to all T."""
+        heads = self.config.num_attention_heads
+        rate = self.config.attention_probs_dropout_prob if self.training else 0.0
+        selected = None if positions is None else kernels.select(x, positions)  # (M, H)
+        mixed = kernels.attention(x, self.qkv, batch, heads, rate, positions, selected)
+        return self._residual(x if selected is None else selected, mixed)
 
-        qkv: (T, 3 H), queries, keys and values of all but for their bias, if they are known.
-        """
-        x, low = stream
-        config = self.config
-        heads = config.num_attention_heads
-        dropped = config.attention_probs_dropout_prob, self.training
-        weights: list[Tensor] = []
-        if need_weights:
-            mixed, weights = padded_attention(self.qkv(low), batch, heads, need_weights=True)
-        elif positions is None or not batch.groups or x.device.type != "cpu":
-            bias: Tensor | None = self.qkv.bias
-            if qkv is None:
-                qkv, bias = kernels.project(low, self.qkv.weight, self.qkv.bias)
-            mixed = attention(qkv, bias, batch, heads, *dropped)
-            if positions is not None:  # a GPU saves nothing by leaving queries out
-                x, mixed = _chosen(x, positions), _chosen(mixed, positions)
-        else:
-            parts = [x.shape[1], 2 * x.shape[1]]
-            ask, tell = self.qkv.weight.split(parts)
-            ask_bias, tell_bias = self.qkv.bias.split(parts)
-            told, bias = kernels.project(low, tell, tell_bias)
-            x = _chosen(x, positions)
-            dropout.choose_rows(positions)
-            asked, _ = kernels.project(x, ask, ask_bias)
-            bias = None if bias is None else self.qkv.bias
-            mixed = chosen_attention(asked, told, bias, positions, batch.groups, heads, *dropped)
-        rate = config.hidden_dropout_prob if self.training else 0.0
-        x, low = kernels.add_norm(x, mixed, self.attention_output, self.attention_norm, rate)
-        inner = kernels.activate(low, self.intermediate, config.hidden_act == "gelu")
-        return kernels.add_norm(x, inner, self.output, self.output_norm, rate), weights
+    def look_inside(self, x: Tensor, batch: PackedBatch) -> tuple[Tensor, list[Tensor]]:
+        """(T, H) -> (T, H), and each sequence's attention weights (heads, L, L)."""
+        heads = self.config.num_attention_heads
+        mixed, weights = padded_attention(self.qkv(x), batch, heads, need_weights=True)
+        return self._residual(x, mixed), weights
 
-
-def _chosen(x: Tensor, positions: Tensor) -> Tensor:
-    """The rows of x (T, H) at `positions` (M,), and zeros up to a number that repeats."""
-    return resized(x.index_select(0, positions), kernels.steady(len(positions)))
+    def _residual(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """What follows attention, token by token; x, mixed: (M, H)."""
+        rate = self.config.hidden_dropout_prob if self.training else 0.0
+        x = kernels.add_norm(x, mixed, self.attention_output, self.attention_norm, rate)  # (M, H)
+        inner = kernels.activate(x, self.intermediate, self.config.hidden_act == "gelu")
+        return kernels.add_norm(x, inner, self.output, self.output_norm, rate)
 
 
 class MaskedLMHead(nn.Module):
@@ -149,14 +110,14 @@ class MaskedLMHead(nn.Module):
         return F.linear(self.transform(x), self.decoder_weight, self.decoder_bias)
 
     def loss_sum(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Sum of the cross entropies at M masked positions; x: (M or more, H), labels: (M,)."""
-        weight, bias = self.decoder_weight, self.decoder_bias
-        return kernels.linear_cross_entropy(self.transform(x), weight, bias, labels)
+        """Sum of the cross entropies at M masked positions; x: (M, H), labels: (M,)."""
+        x = self.transform(kernels.pad(x))
+        return kernels.linear_cross_entropy(x, self.decoder_weight, self.decoder_bias, labels)
 
 
 @dataclass(frozen=True)
 class BertOutput:
-    """What the encoder gives when it is asked to look inside."""
+    """What `look_inside` gives."""
 
     hidden_states: tuple[Tensor, ...]
     """The embeddings and each layer's output: num_hidden_layers + 1 tensors (T, H)."""
@@ -203,30 +164,25 @@ class BertModel(nn.Module):
         positions: (M,) int64, the tokens whose vectors are wanted; the last layer computes its
         queries and feed-forward net for those alone. Returns (M, H), or (T, H) without positions.
         """
-        dropout.choose_rows(None)
-        tokens = len(batch.input_ids)
-        wanted = tokens if positions is None else len(positions)
-        last = len(self.layers) - 1
-        first = self.layers[0]
-        assert isinstance(first, EncoderLayer)
-        whole = last > 0 or positions is None  # the first layer asks for all tokens
-        weight = first.qkv.weight if whole else None
-        stream, qkv = self.embeddings(batch, kernels.steady(tokens), weight)
-        for number, layer in enumerate(self.layers):
-            stream, _ = layer(stream, batch, positions if number == last else None, False, qkv)
-            qkv = None  # those of the first layer only
-        return resized(stream[0], wanted)
+        x = self.embeddings(batch)  # (T, H)
+        *layers, last = self.layers
+        for layer in layers:
+            x = layer(x, batch)
+        x = last(x, batch, positions)  # (M, H)
+        # Without the rows of zeros that `kernels` lets hidden states carry.
+        return resized(x, len(batch.input_ids) if positions is None else len(positions))
 
     def look_inside(self, batch: PackedBatch) -> BertOutput:
         """All layers' hidden states and attention weights (dropout has to be off)."""
         assert not self.training
-        stream, _ = self.embeddings(batch, len(batch.input_ids))
-        states = [stream[0]]
+        x = resized(self.embeddings(batch), len(batch.input_ids))  # (T, H)
+        states = [x]
         attentions = []
         for layer in self.layers:
-            stream, weights = layer(stream, batch, None, True)
-            states.append(stream[0])
-            ordered: list[Tensor] = [stream[0]] * len(weights)
+            assert isinstance(layer, EncoderLayer)
+            x, weights = layer.look_inside(x, batch)
+            states.append(x)
+            ordered: list[Tensor] = [x] * len(weights)
             for place, weight in zip(batch.order.tolist(), weights, strict=True):
                 ordered[place] = weight
             attentions.append(ordered)

@@ -2,8 +2,8 @@
 
 On a CPU an element is kept or dropped by a function of (seed, step), of how many times the step has
 dropped before, of its token's place in the whole batch, and of its column. So it does not matter
-which process, lane or part of a batch computes the token. Compiled blocks compute the same numbers
-on their way. Other devices draw by PyTorch's own generator, which is seeded here.
+which process, thread or part of a batch computes the token. Compiled blocks compute the same
+numbers on their way. Other devices draw by PyTorch's own generator, which is seeded here.
 Letters: R rows, C columns, T tokens, n sequences, L tokens of one.
 """
 

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bert_demo.config import RunConfig, run_config
+from bert_demo.model.process import prepare_process
 from bert_demo.runs.warm import Answer, own_stdout, warm_up
 
 if TYPE_CHECKING:
@@ -237,4 +238,5 @@ def _listen(orders: queue.Queue[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
+    prepare_process()
     main()

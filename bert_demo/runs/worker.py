@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.config import Text, UserError
+from bert_demo.model.process import prepare_process
 from bert_demo.runs.peers import Peers
 from bert_demo.runs.record import (
     ERRORS,
@@ -284,4 +285,5 @@ def _touch_local_corpora() -> None:
 
 
 if __name__ == "__main__":
+    prepare_process()
     main()

@@ -3,7 +3,7 @@
 loop            one run from its first event to its last: the story
 events          what is told along the way, and how it is typed
 setup           what a run needs before its first step: model, data, device
-step            losses and gradients of one batch, by lanes on a CPU or on a GPU
+step            losses and gradients of one batch, by threads on a CPU or on a GPU
 losses          what training makes small
 optimizers      the two recipes: AdamW, Muon, and the learning rate's way
 schedule        the clock: budget, time left, what is due when

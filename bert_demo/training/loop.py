@@ -77,7 +77,7 @@ def train(
     loop.clock.start()
     reason: Reason
     try:
-        with loop.gradients.lanes:
+        with loop.gradients.threads:
             while (ended := loop.ended(should_stop)) is None:
                 loop.step()
                 if world.leads:

@@ -9,9 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bert_demo.data.batches import TrainingBatch
-from bert_demo.data.packing import resized
 from bert_demo.model.bert import BertModel
-from bert_demo.model.kernels import steady
 from bert_demo.training.events import Losses
 
 
@@ -28,8 +26,7 @@ def batch_losses(model: BertModel, batch: TrainingBatch) -> Tensor:
     else:
         count = len(batch.mlm_positions)
         vectors = model(batch.packed, torch.cat([batch.mlm_positions, cls]))
-        wanted = resized(vectors[:count], steady(count))
-        masked = model.mlm.loss_sum(wanted, batch.mlm_labels)
+        masked = model.mlm.loss_sum(vectors[:count], batch.mlm_labels)
         logits = model.nsp_logits(vectors[count:]).float()
     # Against probabilities: a student's loss (Hinton et al. 2015).
     answers = batch.labels if batch.targets is None else batch.targets

@@ -17,6 +17,7 @@ from typing import Any
 
 from bert_demo.config import RunConfig, TrainingConfig, UserError, model_config
 from bert_demo.model.device import usable_cores
+from bert_demo.model.process import prepare_process
 from bert_demo.training.cost import Speed, text_facts, work
 
 _METHOD = 6  # raised when the way of measuring changes, so that old numbers are not taken for new
@@ -173,4 +174,5 @@ def _mean(ends: list[float]) -> float:
 
 
 if __name__ == "__main__":
+    prepare_process()
     print(json.dumps(dataclasses.asdict(_measure())))

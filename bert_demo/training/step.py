@@ -1,7 +1,7 @@
 """Losses and gradients of one batch, by whatever way suits the device.
 
-A plan says which pairs make up the batch; each process, lane and part of gradient accumulation
-takes a shard of it. A CPU computes shards in lanes, from tokens that the host lays out. A GPU is
+A plan says which pairs make up the batch; each process, thread and part of gradient accumulation
+takes a shard of it. A CPU computes shards in threads, from tokens that the host lays out. A GPU is
 sent a shard's plan, a few hundred numbers, and does the rest by itself, in sizes that repeat.
 """
 
@@ -17,7 +17,7 @@ from bert_demo.config import RunConfig
 from bert_demo.data.batches import TrainingBatch
 from bert_demo.data.layout import Plan
 from bert_demo.model import dropout
-from bert_demo.model.threads import Lanes, add_up
+from bert_demo.model.threads import ShardThreads, add_up
 from bert_demo.training.cuda_graphs import Captured, Outputs
 from bert_demo.training.distributed import World
 from bert_demo.training.gpu_batches import Resident, Size
@@ -32,13 +32,13 @@ class Gradients:
     """What this process computes of every batch: its share of the sums and of the gradients.
 
     The gradients are those of the mean over the whole batch, all processes' shares together. They
-    are asked for inside `with gradients.lanes`.
+    are asked for inside `with gradients.threads`.
     """
 
     def __init__(self, run: RunConfig, setup: Setup, world: World) -> None:
         self._run, self._setup, self._world = run, setup, world
         self.parameters = list(setup.model.parameters())
-        self.lanes = Lanes(setup.device, setup.facts["parameters"])
+        self.threads = ShardThreads(setup.device, setup.facts["parameters"])
         self._parts = run.training.gradient_accumulation_steps
         self._resident: Resident | None = None
         if setup.device.type == "cuda":
@@ -52,25 +52,25 @@ class Gradients:
         plan = self._setup.batches.plan(step)
         if self._resident is not None:
             return _added(self._parts_on_device(self._resident, plan, step))
-        return self._in_lanes(plan, step)
+        return self._on_threads(plan, step)
 
-    def _in_lanes(self, plan: Plan, step: int) -> Share:
-        """By all lanes together, or by one where there is too little for each."""
-        few = len(plan.labels) < 2 * self.lanes.count * self._parts * self._world.size
-        lanes = 1 if few else self.lanes.count
+    def _on_threads(self, plan: Plan, step: int) -> Share:
+        """By all threads together, or by one where there is too little for each."""
+        few = len(plan.labels) < 2 * self.threads.count * self._parts * self._world.size
+        threads = 1 if few else self.threads.count
         masks = self._setup.batches.count_masks(plan)
-        of_lane = functools.partial(self._lane_parts, plan, step, masks, lanes)
-        if lanes < self.lanes.count:
-            return _added(of_lane(0))
-        return _added(self.lanes.map(lambda lane: _added(of_lane(lane))))
+        of_thread = functools.partial(self._parts_on_thread, plan, step, masks, threads)
+        if threads < self.threads.count:
+            return _added(of_thread(0))
+        return _added(self.threads.map(lambda thread: _added(of_thread(thread))))
 
-    def _lane_parts(
-        self, plan: Plan, step: int, masks: int, lanes: int, lane: int
+    def _parts_on_thread(
+        self, plan: Plan, step: int, masks: int, threads: int, thread: int
     ) -> Iterator[Share]:
-        """The shares of one of `lanes` lanes, one after the other."""
-        own = self._parts * lanes
+        """The shares of one of `threads` threads, one after the other."""
+        own = self._parts * threads
         first = self._world.rank * own
-        for shard in range(first + lane, first + own, lanes):
+        for shard in range(first + thread, first + own, threads):
             part = plan.shard(shard, self._world.size * own)
             dropout.seed_noise(self._run.training.seed, step)
             dropout.number_rows(part.token_places)

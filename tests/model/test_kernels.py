@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from bert_demo.data.packing import pack
 from bert_demo.model import attention, dropout, kernels
@@ -46,9 +46,19 @@ def plain_attention(qkv: Tensor, heads: int) -> Tensor:
     return torch.cat(out)
 
 
-def random_qkv(hidden: int) -> Tensor:
+def random_case(hidden: int) -> tuple[Tensor, nn.Linear]:
+    """Tokens (T, H), and what makes queries, keys and values of them."""
     generator = torch.Generator().manual_seed(hidden)
-    return torch.randn(TOKENS, 3 * hidden, generator=generator).requires_grad_()
+    linear = nn.Linear(hidden, 3 * hidden)
+    for parameter in linear.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator) / hidden**0.5
+    return torch.randn(TOKENS, hidden, generator=generator).requires_grad_(), linear
+
+
+def exact_attention(x: Tensor, linear: nn.Linear, heads: int) -> tuple[Tensor, list[Tensor]]:
+    """(T, H) by the formula in fp64, and the tokens, weight and bias that it is made of."""
+    leaves = [t.detach().double().requires_grad_() for t in (x, linear.weight, linear.bias)]
+    return plain_attention(F.linear(*leaves), heads), leaves
 
 
 def directional_derivatives(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[float, float]:
@@ -62,61 +72,60 @@ def directional_derivatives(function: Callable[[Tensor], Tensor], x: Tensor) -> 
 
 
 @SHAPES
-def test_attention_equals_the_formula_and_its_gradient(heads: int, hidden: int) -> None:
-    qkv = random_qkv(hidden)
-    exact = qkv.detach().double().requires_grad_()
+@pytest.mark.parametrize("way", ["by the device", "padded"])
+def test_attention_equals_the_formula_and_its_gradient(heads: int, hidden: int, way: str) -> None:
+    x, linear = random_case(hidden)
+    expected, leaves = exact_attention(x, linear, heads)
     weight = torch.randn(TOKENS, hidden, generator=torch.Generator().manual_seed(1))
-    expected = plain_attention(exact, heads)
-    (expected_grad,) = torch.autograd.grad((expected * weight).sum(), exact)
-    for name in ("grouped", "padded"):
-        if name == "grouped":
-            out = attention.attention(qkv, None, BATCH, heads, 0.5, training=False)
-        else:
-            out, weights = attention.padded_attention(qkv, BATCH, heads)
-            assert weights == []
-        (grad,) = torch.autograd.grad((out * weight).sum(), qkv)
-        torch.testing.assert_close(out.double(), expected, atol=2e-6, rtol=1e-5)
-        torch.testing.assert_close(grad.double(), expected_grad, atol=5e-6, rtol=1e-4)
+    if way == "padded":
+        out, weights = attention.padded_attention(linear(x), BATCH, heads)
+        assert weights == []
+    else:
+        out = kernels.attention(x, linear, BATCH, heads, 0.0)
+    torch.testing.assert_close(out.double(), expected, atol=2e-6, rtol=1e-5)
+    grads = torch.autograd.grad((out * weight).sum(), (x, *linear.parameters()))
+    expected_grads = torch.autograd.grad((expected * weight).sum(), leaves)
+    for grad, expected_grad in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(grad.double(), expected_grad, atol=1e-5, rtol=1e-4)
 
 
 @SHAPES
 @pytest.mark.parametrize(
-    "asked",
+    "chosen",
     [[0, 1, 2, 3, 8, 13, 19, 28, 37, 46], [54, 20, 3, 19, 4, 21, 47], [5]],
     ids=["one each", "in any order", "one sequence alone"],
 )
-def test_chosen_queries_get_what_all_would(heads: int, hidden: int, asked: list[int]) -> None:
-    qkv, positions = random_qkv(hidden), torch.tensor(asked)
-    weight = torch.randn(len(asked), hidden, generator=torch.Generator().manual_seed(2))
-    expected = attention.attention(qkv, None, BATCH, heads, 0.5, training=False)[positions]
-    (expected_grad,) = torch.autograd.grad((expected * weight).sum(), qkv)
-    rows = torch.cat([qkv[positions, :hidden], torch.full((3, hidden), 7.0)])  # three are padding
-    out = attention.chosen_attention(
-        rows, qkv[:, hidden:], None, positions, GROUPS, heads, 0.5, training=False
-    )
-    assert out.shape == rows.shape
-    torch.testing.assert_close(out[: len(asked)], expected)
-    (grad,) = torch.autograd.grad((out[: len(asked)] * weight).sum(), qkv)
-    torch.testing.assert_close(grad, expected_grad, atol=5e-6, rtol=1e-4)
+def test_chosen_queries_get_what_all_would(heads: int, hidden: int, chosen: list[int]) -> None:
+    (x, linear), positions = random_case(hidden), torch.tensor(chosen)
+    expected, leaves = exact_attention(x, linear, heads)
+    weight = torch.randn(len(chosen), hidden, generator=torch.Generator().manual_seed(2))
+    selected = kernels.select(x, positions)
+    assert len(selected) == 16 and not selected[len(chosen) :].any()
+    out = kernels.attention(x, linear, BATCH, heads, 0.0, positions, selected)
+    assert out.shape == selected.shape and not out[len(chosen) :].any()
+    out = out[: len(chosen)]
+    torch.testing.assert_close(out.double(), expected[positions], atol=2e-6, rtol=1e-5)
+    grads = torch.autograd.grad((out * weight).sum(), (x, *linear.parameters()))
+    expected_grads = torch.autograd.grad((expected[positions] * weight).sum(), leaves)
+    for grad, expected_grad in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(grad.double(), expected_grad, atol=1e-5, rtol=1e-4)
 
 
-def test_a_bias_that_is_still_to_be_added_is() -> None:
-    hidden, heads, positions = 12, 3, torch.tensor([5, 20, 3])
-    qkv, bias = random_qkv(hidden), torch.randn(3 * hidden).requires_grad_()
-    parts = qkv[positions, :hidden], qkv[:, hidden:]
-    whole = attention.attention(qkv, bias, BATCH, heads, 0.0, training=False)
-    chosen = attention.chosen_attention(*parts, bias, positions, GROUPS, heads, 0.0, training=False)
-    expected = plain_attention(qkv + bias, heads)
-    for out, exact in ((whole, expected), (chosen, expected[positions])):
-        torch.testing.assert_close(out, exact, atol=5e-6, rtol=1e-5)
-        found = torch.autograd.grad(out.square().sum(), (qkv, bias), retain_graph=True)
-        right = torch.autograd.grad(exact.square().sum(), (qkv, bias), retain_graph=True)
-        torch.testing.assert_close(found, right, atol=1e-4, rtol=1e-4)
+def test_groups_of_similar_lengths_are_computed_apart() -> None:
+    lengths = [3] * 200 + list(range(20, 60))
+    batch = pack([([0] * length,) * 2 for length in lengths])
+    x = torch.randn(len(batch.input_ids), 8, generator=torch.Generator().manual_seed(0))
+    _, linear = random_case(8)
+    with torch.no_grad():
+        together = kernels.attention(x, linear, batch, 2, 0.0).split(lengths)
+        for own, rows in zip(together, x.split(lengths), strict=True):
+            alone = pack([([0] * len(rows),) * 2])
+            torch.testing.assert_close(own, kernels.attention(rows, linear, alone, 2, 0.0))
 
 
 def test_attention_weights_belong_to_the_values_that_were_mixed() -> None:
     hidden, heads = 12, 3
-    qkv = random_qkv(hidden).detach()
+    qkv = torch.randn(TOKENS, 3 * hidden, generator=torch.Generator().manual_seed(hidden))
     out, weights = attention.padded_attention(qkv, BATCH, heads, need_weights=True)
     lengths = [length for count, length in GROUPS for _ in range(count)]
     assert [tuple(w.shape) for w in weights] == [(heads, n, n) for n in lengths]
@@ -127,22 +136,21 @@ def test_attention_weights_belong_to_the_values_that_were_mixed() -> None:
         torch.testing.assert_close((weight @ by_head).transpose(0, 1).flatten(1), mixed)
 
 
-def test_attention_keeps_the_type_it_is_given() -> None:
-    qkv = random_qkv(8).detach()
-    low = qkv.bfloat16().requires_grad_()
-    out = attention.attention(low, None, BATCH, 2, 0.0, training=True)
-    out.float().sum().backward()
-    assert out.dtype == torch.bfloat16
-    assert low.grad is not None and low.grad.dtype == torch.bfloat16
-    exact = plain_attention(low.detach().double(), 2)
-    torch.testing.assert_close(out.double(), exact, atol=0.02, rtol=0.02)
+def test_attention_has_the_type_of_the_products_it_is_made_of() -> None:
+    x, linear = random_case(8)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = kernels.attention(x, linear, BATCH, 2, 0.0)
+        (grad,) = torch.autograd.grad(out.float().sum(), x)
+    assert out.dtype == torch.bfloat16 and grad.dtype == torch.float32
+    torch.testing.assert_close(out.double(), exact_attention(x, linear, 2)[0], atol=0.02, rtol=0.02)
 
 
 def test_attention_dropout_is_right_on_average() -> None:
     dropout.seed_noise(3)
-    qkv = random_qkv(8).detach()
-    exact = attention.attention(qkv, None, BATCH, 2, 0.3, training=False)
-    draws = [attention.attention(qkv, None, BATCH, 2, 0.3, training=True) for _ in range(600)]
+    x, linear = random_case(8)
+    with torch.no_grad():
+        exact = kernels.attention(x, linear, BATCH, 2, 0.0)
+        draws = [kernels.attention(x, linear, BATCH, 2, 0.3) for _ in range(600)]
     stacked = torch.stack(draws)
     assert not torch.equal(draws[0], draws[1])
     error = (stacked.mean(0) - exact).abs() / (stacked.std(0) / 600**0.5 + 1e-6)
@@ -151,13 +159,14 @@ def test_attention_dropout_is_right_on_average() -> None:
 
 
 def test_attention_dropout_has_the_gradient_of_the_draw_it_made() -> None:
+    x, linear = random_case(8)
     weight = torch.randn(TOKENS, 8, generator=torch.Generator().manual_seed(5))
 
-    def dropped(qkv: Tensor) -> Tensor:
+    def dropped(x: Tensor) -> Tensor:
         dropout.seed_noise(11)
-        return (attention.attention(qkv, None, BATCH, 2, 0.4, training=True) * weight).sum()
+        return (kernels.attention(x, linear, BATCH, 2, 0.4) * weight).sum()
 
-    by_backward, by_differences = directional_derivatives(dropped, random_qkv(8))
+    by_backward, by_differences = directional_derivatives(dropped, x)
     assert by_backward == pytest.approx(by_differences, rel=2e-3)
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo.model.compiled import cross_entropy, library, tiled_cross_entropy
+from bert_demo.model.compiled import library, tiled_cross_entropy
 
 LOW = torch.bfloat16
 
@@ -53,7 +53,7 @@ def loss_and_gradients(
 ) -> list[Tensor]:
     """As the model calls it, times a factor as the mean of a batch has one."""
     assert tiled_cross_entropy.serves(x, LOW)
-    loss = cross_entropy.linear_cross_entropy(x, weight, bias, labels, LOW)
+    loss = tiled_cross_entropy.tiled_cross_entropy(x, weight, bias, labels)
     return [loss, *torch.autograd.grad(loss * factor, (x, weight, bias))]
 
 
@@ -104,7 +104,7 @@ def test_a_hopeless_guess_costs_what_it_says(size: float) -> None:
     x = torch.tensor([[1.0] + [0.0] * 31])
     weight = torch.zeros(40, 32)
     weight[0, 0] = size
-    loss = cross_entropy.linear_cross_entropy(x, weight, torch.zeros(40), torch.tensor([39]), LOW)
+    loss = tiled_cross_entropy.tiled_cross_entropy(x, weight, torch.zeros(40), torch.tensor([39]))
     assert float(loss) == pytest.approx(float(torch.tensor(size, dtype=LOW)))
 
 
@@ -113,5 +113,5 @@ def test_a_broken_weight_does_not_go_unnoticed(broken: float) -> None:
     x, weight, bias, labels = case(4, 32, 50)
     with torch.no_grad():
         weight[7] = broken
-        loss = cross_entropy.linear_cross_entropy(x, weight, bias, labels, LOW)
+        loss = tiled_cross_entropy.tiled_cross_entropy(x, weight, bias, labels)
     assert not loss.isfinite()

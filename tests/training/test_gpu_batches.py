@@ -18,7 +18,7 @@ import torch
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.batches import Batches, NliBatches, PretrainingBatches
 from bert_demo.data.prepare import prepare_nli, prepare_text
-from bert_demo.model import attention
+from bert_demo.model import attention, kernels
 from bert_demo.model.compiled import library
 from bert_demo.training import cuda_graphs
 from bert_demo.training.distributed import World
@@ -143,20 +143,20 @@ def a_setup(task: str, **changes: Any) -> tuple[RunConfig, Setup]:
 
 def on_device(run: RunConfig, setup: Setup, world: World, step: int) -> Share:
     found = Gradients(run, setup, world)
-    with found.lanes:
+    with found.threads:
         found._resident = Resident(setup.batches, CPU)
         return found.of_step(step)
 
 
 @pytest.mark.parametrize("task", ["pretraining", "nli"])
 @pytest.mark.parametrize("parts", [1, 2])
-def test_the_device_has_the_lanes_gradients(
+def test_the_device_has_the_threads_gradients(
     monkeypatch: pytest.MonkeyPatch, task: str, parts: int
 ) -> None:
     monkeypatch.setattr(library, "serves", lambda _: False)
     run, setup = a_setup(task, gradient_accumulation_steps=parts)
     plain = Gradients(run, setup, World())
-    with plain.lanes:
+    with plain.threads:
         expected_sums, expected = plain.of_step(4)
     sums, found = on_device(run, setup, World(), 4)
     torch.testing.assert_close(sums, expected_sums, atol=1e-4, rtol=1e-5)
@@ -179,7 +179,7 @@ def test_nothing_makes_the_host_wait(
     """Tensors without numbers know their shapes alone: to ask for a number is an error."""
     monkeypatch.setattr(library, "serves", lambda _: False)
     if flash:
-        monkeypatch.setattr(attention, "_flash_serves", lambda *_: True)
+        monkeypatch.setattr(kernels, "flash_serves", lambda *_: True)
     # Autocast knows no such device; all numbers are of one type instead.
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: False)
@@ -188,7 +188,7 @@ def test_nothing_makes_the_host_wait(
     with pytest.raises((RuntimeError, NotImplementedError)):
         torch.ones(3, device=META).sum().item()
     work = Gradients(run, setup, World())
-    with work.lanes:
+    with work.threads:
         resident = work._resident = Resident(setup.batches, META)
         plan = setup.batches.plan(0)
         sums, *grads = work._of_sent_plan((resident.size_of(plan),), resident.sent(plan))
@@ -219,10 +219,10 @@ def test_flash_attention_is_asked_for_where_it_is(
     monkeypatch.setattr(torch.version, "hip", hip)
     for dtype, heads, fits in ((torch.bfloat16, 2, True), (torch.float32, 2, False)):
         qkv = SimpleNamespace(device=torch.device("cuda"), dtype=dtype, shape=(5, 384))
-        assert attention._flash_serves(qkv, heads) == (serves and fits)  # type: ignore[arg-type]
+        assert attention.flash_serves(qkv, heads) == (serves and fits)  # type: ignore[arg-type]
     attention._has_flash.cache_clear()
     on_cpu = torch.ones(5, 384, dtype=torch.bfloat16)
-    assert not attention._flash_serves(on_cpu, 2)
+    assert not attention.flash_serves(on_cpu, 2)
 
 
 class FakeGraph:

@@ -118,7 +118,7 @@ def test_a_listener_that_leaves_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
-def test_lanes_and_accumulation_give_the_same_curve(
+def test_threads_and_accumulation_give_the_same_curve(
     monkeypatch: pytest.MonkeyPatch, dropout: float, compiled: bool
 ) -> None:
     if not compiled:
@@ -127,8 +127,8 @@ def test_lanes_and_accumulation_give_the_same_curve(
     run = replace(a_run(recipe="d2l", batch_size=17), dropout=dropout)
     threads = torch.get_num_threads()
     curves = []
-    for lanes, parts in ((1, 1), (3, 1), (1, 4), (2, 2)):
-        torch.set_num_threads(lanes)
+    for threads, parts in ((1, 1), (3, 1), (1, 4), (2, 2)):
+        torch.set_num_threads(threads)
         split = replace(run.training, gradient_accumulation_steps=parts)
         curves.append(losses_of(list(train(replace(run, training=split)))))
     torch.set_num_threads(threads)

@@ -101,8 +101,8 @@ void backward_head(const Shape& s, const Inputs<T>& in, Dropout dropout, const T
   float* sum_k = turned_v + size * wide;
   float* sum_v = sum_k + size * wide;
   float* q = sum_v + size * wide;
-  float* asked = q + kBlock * size;
-  float* back = asked + kBlock * size;
+  float* grad_out = q + kBlock * size;
+  float* back = grad_out + kBlock * size;
   float* weights = back + kBlock * size;
   float* slopes = weights + kBlock * wide;
   const int64_t start = key * s.key_stride + column;
@@ -116,10 +116,10 @@ void backward_head(const Shape& s, const Inputs<T>& in, Dropout dropout, const T
     read_rows(q, size, in.q + place * s.query_stride + column, s.query_stride, count, s.size,
               offset(s, 0, head));
     scale_row(q, s.scale, count * size);
-    read_rows<T>(asked, size, grad + place * grad_stride + column, grad_stride, count, s.size,
+    read_rows<T>(grad_out, size, grad + place * grad_stride + column, grad_stride, count, s.size,
                  nullptr);
     product(count, wide, s.size, q, size, 1, turned_k, wide, weights, wide, false);
-    product(count, wide, s.size, asked, size, 1, turned_v, wide, slopes, wide, false);
+    product(count, wide, s.size, grad_out, size, 1, turned_v, wide, slopes, wide, false);
     for (int64_t i = 0; i < count; i++) {
       float *w = weights + i * wide, *g = slopes + i * wide;
       const float shift = log_sums[(query + first + i) * s.heads + head];
@@ -149,7 +149,7 @@ void backward_head(const Shape& s, const Inputs<T>& in, Dropout dropout, const T
     }
     product(count, size, keys, slopes, wide, 1, k, size, back, size, false);
     product(keys, size, count, slopes, 1, wide, q, size, sum_k, size, first > 0);
-    product(keys, size, count, weights, 1, wide, asked, size, sum_v, size, first > 0);
+    product(keys, size, count, weights, 1, wide, grad_out, size, sum_v, size, first > 0);
     for (int64_t i = 0; i < count; i++) {
       scale_row(back + i * size, s.scale, size);
       if (grad_bias) add_row(grad_bias + column, back + i * size, s.size);
@@ -177,7 +177,7 @@ void each_head(const Shape& s, int64_t threads, Work work) {
 
 }  // namespace
 
-// What both directions are told first: the shapes, and what dropout and threads do.
+// What both directions are given first: the shapes, and what dropout and threads do.
 #define COMMON                                                                                     \
   int64_t sequences, int64_t heads, int64_t size, float scale, const int64_t *keys,                \
       const int64_t *queries, int64_t key_stride, int64_t query_stride,      \

@@ -1,7 +1,7 @@
 """A layer's compiled blocks as PyTorch functions with gradients.
 
 Each equals a plain function of `kernels` or `attention` up to rounding. Letters: B sequences,
-T tokens of all of them, H hidden size, h heads, M tokens that ask.
+T tokens of all of them, H hidden size, h heads, M tokens whose queries are wanted.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ class Layout(NamedTuple):
     keys: IntArray
     """(B + 1,): where each sequence begins, and the end of the last."""
     queries: IntArray
-    """The same of the rows that ask."""
+    """The same of the rows of queries."""
 
 
-def layout(lengths: IntArray, asking: IntArray | None = None) -> Layout:
-    """For sequences of these lengths, (B,), of which so many tokens each ask (all if not given)."""
-    asking = lengths if asking is None else asking
-    return Layout(_ends(lengths), _ends(asking))
+def layout(lengths: IntArray, queries: IntArray | None = None) -> Layout:
+    """For sequences of these lengths, (B,), with so many queries each (of all tokens if None)."""
+    return Layout(_ends(lengths), _ends(lengths if queries is None else queries))
 
 
 def _ends(counts: IntArray) -> IntArray:
@@ -49,7 +48,7 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        asking: Tensor | None,
+        queries: Tensor | None,
         rows: Tensor,
         bias: Tensor | None,
         where: Layout,
@@ -57,8 +56,8 @@ class _Attention(torch.autograd.Function):
         rate: float,
     ) -> Tensor:
         rows = rows.contiguous()
-        asking = None if asking is None else asking.contiguous()
-        q, k, v = _parts(asking, rows)
+        queries = None if queries is None else queries.contiguous()
+        q, k, v = _parts(queries, rows)
         out = torch.empty_like(q, memory_format=torch.contiguous_format)
         out[where.queries[-1] :] = 0
         log_sums = torch.empty(int(where.queries[-1]), heads)
@@ -70,34 +69,42 @@ class _Attention(torch.autograd.Function):
         places, *dropping = _dropping(len(log_sums), rate, ascending=True)
         given = (bias, places, *dropping, q, k, v, out, out.stride(0), log_sums)
         call("attention", rows.dtype, *shape, *given)
-        ctx.save_for_backward(asking, rows, bias, log_sums, places)
+        ctx.save_for_backward(queries, rows, bias, log_sums, places)
         ctx.shape, ctx.dropping, ctx.where = shape, dropping, where
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        asking, rows, bias, log_sums, places = ctx.saved_tensors
+        queries, rows, bias, log_sums, places = ctx.saved_tensors
         grad = grad.contiguous()
-        grad_asking = None if asking is None else torch.empty_like(asking)
+        grad_q = None if queries is None else torch.empty_like(queries)
         grad_rows = torch.empty_like(rows)
         grad_rows[ctx.where.keys[-1] :] = 0
-        if grad_asking is not None:
-            grad_asking[ctx.where.queries[-1] :] = 0
+        if grad_q is not None:
+            grad_q[ctx.where.queries[-1] :] = 0
         sums = None if bias is None else torch.zeros(ctx.threads, len(bias))
-        given = (bias, places, *ctx.dropping, *_parts(asking, rows), grad, grad.stride(0), log_sums)
-        grads = (*_parts(grad_asking, grad_rows), sums)
+        given = (
+            bias,
+            places,
+            *ctx.dropping,
+            *_parts(queries, rows),
+            grad,
+            grad.stride(0),
+            log_sums,
+        )
+        grads = (*_parts(grad_q, grad_rows), sums)
         call("attention_backward", rows.dtype, *ctx.shape, *given, *grads)
         grad_bias = None if sums is None else sums.sum(0)
-        return grad_asking, grad_rows, grad_bias, None, None, None
+        return grad_q, grad_rows, grad_bias, None, None, None
 
 
-def _parts(asking: Tensor | None, rows: Tensor) -> tuple[Tensor, ...]:
+def _parts(queries: Tensor | None, rows: Tensor) -> tuple[Tensor, ...]:
     """Queries, keys and values, as views."""
-    return rows.chunk(3, 1) if asking is None else (asking, *rows.chunk(2, 1))
+    return rows.chunk(3, 1) if queries is None else (queries, *rows.chunk(2, 1))
 
 
 def attention(
-    asking: Tensor | None,
+    queries: Tensor | None,
     rows: Tensor,
     bias: Tensor | None,
     where: Layout,
@@ -106,12 +113,12 @@ def attention(
 ) -> Tensor:
     """Self-attention within packed sequences; scores and weights never reach memory.
 
-    asking: (M or more, H), with keys and values in rows (T or more, 2 H); or None and (T or more,
-    3 H). Both in fp32 or in bf16. bias: (3 H,) fp32, what is still to be added to
-    queries, keys and values. Rows beyond the sequences are ignored. Returns as many rows as ask, of
-    width H.
+    queries: (M or more, H), with keys and values in rows (T or more, 2 H); or None and all three in
+    rows (T or more, 3 H). Both in fp32 or in bf16. bias: (3 H,) fp32, what is still to be added to
+    queries, keys and values. Rows beyond the sequences are ignored. Returns (M or more, H), or
+    (T or more, H).
     """
-    result: Tensor = _Attention.apply(asking, rows, bias, where, heads, rate)  # type: ignore[no-untyped-call]
+    result: Tensor = _Attention.apply(queries, rows, bias, where, heads, rate)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -136,7 +143,8 @@ class _AddNorm(torch.autograd.Function):
         given = (x, added, offset, places, *dropping, weight, bias, eps)
         call("add_norm", added.dtype, *ctx.shape, *given, out, low, means, inverses)
         ctx.save_for_backward(x, added, offset, places, weight, means, inverses)
-        return (out, out.view_as(out)) if low is None else (out, low)
+        # No view of `out`: it may become an attribute of `out`, and neither would ever be freed.
+        return out, out.detach() if low is None else low
 
     @staticmethod
     def backward(
@@ -203,20 +211,19 @@ def activate(x: Tensor, bias: Tensor, gelu: bool) -> Tensor:
 class _Embed(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, low: torch.dtype, both: bool, rows: int, ids: tuple[Tensor, ...], *tables: Tensor
-    ) -> tuple[Tensor | None, Tensor]:
+        ctx: Any, low: torch.dtype, rows: int, ids: tuple[Tensor, ...], *tables: Tensor
+    ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         tables = tuple(table.contiguous() for table in tables)
         count, size = len(ids[0]), tables[0].shape[1]
-        lower = torch.empty(rows, size, dtype=low)
-        out = torch.empty(rows, size) if both else None
-        halves = (lower, None) if low == torch.float32 else (out, lower)
-        call("embed", low, count, size, torch.get_num_threads(), *ids, *tables, *halves)
-        for half in (out, lower):
-            if half is not None:
-                half[count:] = 0
+        out = torch.empty(rows, size)
+        rounded = torch.empty(rows, size, dtype=low) if low != torch.float32 else None
+        call("embed", low, count, size, torch.get_num_threads(), *ids, *tables, out, rounded)
+        for x in (out, rounded):
+            if x is not None:
+                x[count:] = 0
         ctx.low, ctx.ids, ctx.shapes = low, ids, [table.shape for table in tables]
-        return out, lower
+        return out, out.detach() if rounded is None else rounded
 
     @staticmethod
     def backward(
@@ -226,7 +233,7 @@ class _Embed(torch.autograd.Function):
         tables = [torch.zeros(shape) for shape in ctx.shapes]
         count, size = len(ctx.ids[0]), ctx.shapes[0][1]
         call("embed_backward", ctx.low, count, size, *ctx.ids, *grads, *tables)
-        return None, None, None, None, *tables
+        return None, None, None, *tables
 
 
 def embed(
@@ -236,16 +243,5 @@ def embed(
 
     ids: three of (T,) int64; tables: three of (n, H) fp32.
     """
-    if low == torch.float32:
-        x = embed_once(ids, tables, rows, low)
-        return x, x
-    result: tuple[Tensor, Tensor] = _Embed.apply(low, True, rows, ids, *tables)  # type: ignore[no-untyped-call]
-    return result
-
-
-def embed_once(
-    ids: tuple[Tensor, ...], tables: tuple[Tensor, ...], rows: int, low: torch.dtype
-) -> Tensor:
-    """The same in `low` alone."""
-    result: Tensor = _Embed.apply(low, False, rows, ids, *tables)[1]  # type: ignore[no-untyped-call]
+    result: tuple[Tensor, Tensor] = _Embed.apply(low, rows, ids, *tables)  # type: ignore[no-untyped-call]
     return result

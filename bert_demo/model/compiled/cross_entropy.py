@@ -1,4 +1,4 @@
-"""Cross entropy over a vocabulary in blocks whose logits stay in the processor's cache.
+"""Cross entropy over a vocabulary in blocks of words whose logits stay in the processor's cache.
 
 Letters: H hidden size, M masked positions, V vocabulary, R rows of a chunk of the M.
 """
@@ -13,13 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo.model.compiled import tiled_cross_entropy
 from bert_demo.model.compiled.library import call
 
 _ROWS, _COLUMNS = 320, 2048
 """Most rows and words of a block: a megabyte of logits in bf16."""
 _LAST = 32
-"""What the rows of the last chunk are a multiple of."""
+"""What the rows of the last chunk are a multiple of: sizes repeat from batch to batch."""
 
 _thread = threading.local()
 
@@ -30,30 +29,30 @@ class _Block(NamedTuple):
     place: slice
     matrix: Tensor
     """(words, H)."""
-    turned: Tensor
+    transposed: Tensor
     """(H, words)."""
     bias: Tensor
     """(words,)."""
 
 
 @dataclass(frozen=True)
-class _Chunk:
-    """R rows and what their guesses, the exponentials of their logits, add up to.
+class _Softmax:
+    """The softmax of a chunk's logits, not yet divided by its sums.
 
-    A row's largest logit is known only in the end, so guesses are kept relative to the largest one
-    so far, as in flash attention (Dao et al. 2022).
+    A row's largest logit is known only in the end, so exponentials are kept relative to the largest
+    one so far, as in flash attention (Dao et al. 2022).
     """
 
-    guesses: list[Tensor]
+    exponentials: list[Tensor]
     """For each block (R, words): exp(logit - largest so far)."""
     sums: Tensor
-    """(R,): of the guesses, relative to the largest of all."""
-    shrinks: tuple[Tensor, ...]
-    """For each block (R,): by how much the guesses of the blocks before it are too large."""
+    """(R,): of the exponentials, relative to the largest logit of all."""
+    factors: tuple[Tensor, ...]
+    """For each block (R,): by which to multiply the exponentials of the blocks before it."""
     log_likelihoods: Tensor
     """(R,): of the labels."""
     product: Tensor
-    """(R, H): guesses @ matrix, relative to the largest of all."""
+    """(R, H): exponentials @ matrix, relative to the largest logit of all."""
 
 
 class _BlockedCrossEntropy(torch.autograd.Function):
@@ -64,7 +63,7 @@ class _BlockedCrossEntropy(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, low: torch.dtype
     ) -> Tensor:
         count, (words, hidden) = len(labels), weight.shape
-        matrix, inputs = _prepared(x, weight, count, low)
+        matrix, inputs = weight.to(low), F.pad(x[:count].to(low), (0, 0, 0, -count % _LAST))
         grad_x = torch.empty(len(inputs), hidden)
         grad_weight, grad_bias = torch.empty(words, hidden), torch.zeros(words)
         loss = torch.zeros((), dtype=torch.float64)
@@ -75,18 +74,18 @@ class _BlockedCrossEntropy(torch.autograd.Function):
         for start in range(0, len(inputs), _ROWS):
             part, label = inputs[start : start + _ROWS], labels[start : start + _ROWS]
             rows = len(part)
-            chunk = _chunk(part, blocks, label, wants_product=True)
-            loss -= chunk.log_likelihoods[: len(label)].sum(dtype=torch.float64)
-            # What makes probabilities of guesses; zero for rows that are padding.
-            shares = 1 / chunk.sums
-            shares[len(label) :] = 0
-            torch.mul(chunk.product, shares[:, None], out=grad_x[start : start + rows])
-            parts = zip(blocks, chunk.guesses, chunk.shrinks, sums, strict=True)
-            for block, guesses, shrink, (weight_sum, bias_sum) in reversed(list(parts)):
+            softmax = _softmax(part, blocks, label)
+            loss -= softmax.log_likelihoods[: len(label)].sum(dtype=torch.float64)
+            # What makes probabilities of exponentials; zero for rows that are padding.
+            scales = 1 / softmax.sums
+            scales[len(label) :] = 0
+            torch.mul(softmax.product, scales[:, None], out=grad_x[start : start + rows])
+            parts = zip(blocks, softmax.exponentials, softmax.factors, sums, strict=True)
+            for block, exponentials, factor, (weight_sum, bias_sum) in reversed(list(parts)):
                 size, out = len(block.bias), product[: len(block.bias)]
-                given = (guesses, words, part, shrink, shares, scaled, bias_sum)
-                call("share_block", low, rows, size, hidden, *given)
-                torch.mm(guesses.t(), scaled[:rows], out=out)
+                given = (exponentials, words, part, factor, scales, scaled, bias_sum)
+                call("scale_block", low, rows, size, hidden, *given)
+                torch.mm(exponentials.t(), scaled[:rows], out=out)
                 call("add_all", low, size * hidden, weight_sum, out, int(start == 0))
         if not count:
             grad_weight.zero_()
@@ -105,28 +104,27 @@ class _BlockedCrossEntropy(torch.autograd.Function):
         return grad_x.mul_(grad), grad_weight.mul_(grad), grad_bias.mul_(grad), None, None
 
 
-def _chunk(part: Tensor, blocks: list[_Block], labels: Tensor, *, wants_product: bool) -> _Chunk:
-    """The guesses of R rows, block by block; without the product they are not all kept."""
+def _softmax(part: Tensor, blocks: list[_Block], labels: Tensor) -> _Softmax:
+    """Of R rows, block by block."""
     (rows, hidden), low = part.shape, part.dtype
     threads = torch.get_num_threads()
     space, logits, products = _work_space(blocks)
     words, product = space.shape[1], products[:rows]
-    tops, sums, answers = torch.full((rows,), -1e30), torch.zeros(rows), torch.zeros(rows)
-    shrinks = torch.empty(len(blocks), rows).unbind()
+    maxima, sums, label_logits = torch.full((rows,), -1e30), torch.zeros(rows), torch.zeros(rows)
+    factors = torch.empty(len(blocks), rows).unbind()
     total = torch.zeros(rows, hidden)
-    guesses = []
-    for block, shrink in zip(blocks, shrinks, strict=True):
+    found = []
+    for block, factor in zip(blocks, factors, strict=True):
         size = len(block.bias)
-        found = logits[: rows * size].view(rows, size)
-        torch.mm(part, block.turned, out=found)
-        guess = space[:rows, block.place if wants_product else slice(size)]
-        given = (found, block.bias, block.place.start, labels, len(labels), guess, words)
-        call("guess_block", low, rows, size, threads, *given, tops, sums, shrink, answers)
-        if wants_product:
-            guesses.append(guess)
-            torch.mm(guess, block.matrix, out=product)
-            call("add_rows", low, rows, hidden, total, shrink, product)
-    return _Chunk(guesses, sums, shrinks, answers - tops - sums.log(), total)
+        own = logits[: rows * size].view(rows, size)
+        torch.mm(part, block.transposed, out=own)
+        exponentials = space[:rows, block.place]
+        given = (own, block.bias, block.place.start, labels, len(labels), exponentials, words)
+        call("exp_block", low, rows, size, threads, *given, maxima, sums, factor, label_logits)
+        found.append(exponentials)
+        torch.mm(exponentials, block.matrix, out=product)
+        call("add_rows", low, rows, hidden, total, factor, product)
+    return _Softmax(found, sums, factors, label_logits - maxima - sums.log(), total)
 
 
 def _blocks(matrix: Tensor, bias: Tensor) -> list[_Block]:
@@ -134,17 +132,8 @@ def _blocks(matrix: Tensor, bias: Tensor) -> list[_Block]:
     return [_Block(place, matrix[place], matrix[place].t(), bias[place]) for place in places]
 
 
-def _prepared(x: Tensor, weight: Tensor, count: int, low: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The matrix, and `count` rows and some padding, as products read them.
-
-    Chunks are whole but for the last, whose size is one of a few, too, that come again.
-    """
-    inputs = F.pad(x[:count].to(low), (0, 0, 0, -count % _LAST))
-    return weight.to(low), inputs
-
-
 def _work_space(blocks: list[_Block]) -> tuple[Tensor, Tensor, Tensor]:
-    """Guesses (rows, V), logits of one block and a block's product, kept from step to step.
+    """Exponentials (rows, V), logits of one block and a block's product, kept from step to step.
 
     Fresh memory costs a page fault every 4 kB, which takes longer than to fill it.
     """
@@ -158,20 +147,9 @@ def _work_space(blocks: list[_Block]) -> tuple[Tensor, Tensor, Tensor]:
     return space
 
 
-def linear_cross_entropy(
+def blocked_cross_entropy(
     x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, low: torch.dtype
 ) -> Tensor:
-    """`bert_demo.model.kernels.linear_cross_entropy` in blocks, its matrix products in `low`."""
-    if tiled_cross_entropy.serves(x, low):
-        return tiled_cross_entropy.linear_cross_entropy(x, weight, bias, labels)
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, bias)):
-        result: Tensor = _BlockedCrossEntropy.apply(x, weight, bias, labels, low)  # type: ignore[no-untyped-call]
-        return result
-    matrix, inputs = _prepared(x, weight, len(labels), low)
-    blocks = _blocks(matrix, bias)
-    parts = zip(inputs.split(_ROWS), labels.split(_ROWS), strict=True)
-    chunks = (
-        _chunk(part, blocks, label, wants_product=False).log_likelihoods[: len(label)]
-        for part, label in parts
-    )
-    return -torch.stack([chunk.sum() for chunk in chunks]).sum() if len(labels) else x.new_zeros(())
+    """`kernels.linear_cross_entropy` with its gradients, its matrix products in `low`."""
+    result: Tensor = _BlockedCrossEntropy.apply(x, weight, bias, labels, low)  # type: ignore[no-untyped-call]
+    return result

@@ -34,16 +34,21 @@ class _TiledCrossEntropy(torch.autograd.Function):
         inputs = F.pad(x[:count].float(), (0, 0, 0, -count % _TILE))
         weight, bias = weight.float().contiguous(), bias.float().contiguous()
         ctx.shape = [len(inputs), *reversed(weight.shape), torch.get_num_threads()]
-        tops, sums, answers = (torch.full((len(inputs),), start) for start in (-1e30, 0.0, 0.0))
-        wanted = F.pad(labels, (0, -count % _TILE), value=-1)
-        given = (inputs, weight, bias, wanted, tops, sums, answers)
+        rows = len(inputs)
+        maxima, sums, label_logits = (
+            torch.full((rows,), -1e30),
+            torch.zeros(rows),
+            torch.zeros(rows),
+        )
+        padded_labels = F.pad(labels, (0, -count % _TILE), value=-1)
+        given = (inputs, weight, bias, padded_labels, maxima, sums, label_logits)
         call("tiled_cross_entropy", torch.bfloat16, *ctx.shape, *given)
-        log_sums = tops + sums.log()
+        log_sums = maxima + sums.log()
         log_sums[count:] = _NEVER
-        log_likelihoods = answers - log_sums
+        log_likelihoods = label_logits - log_sums
         # exp() of what is below 0 less 1, without the digits that a subtraction would lose.
         misses = log_likelihoods.expm1()
-        ctx.save_for_backward(inputs, weight, bias, log_sums, wanted, misses)
+        ctx.save_for_backward(inputs, weight, bias, log_sums, padded_labels, misses)
         ctx.rows, ctx.count, ctx.kind = len(x), count, x.dtype
         return log_likelihoods[:count].sum(dtype=torch.float64).neg().float()
 
@@ -60,7 +65,7 @@ class _TiledCrossEntropy(torch.autograd.Function):
         return grad_x.to(ctx.kind), grad_weight, grad_bias, None
 
 
-def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
+def tiled_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
     """`kernels.linear_cross_entropy` in bf16, where `serves` says that it can be had."""
     result: Tensor = _TiledCrossEntropy.apply(x, weight, bias, labels)  # type: ignore[no-untyped-call]
     return result

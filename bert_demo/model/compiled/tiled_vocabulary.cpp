@@ -13,7 +13,7 @@ extern "C" int64_t tiles_hold() { return 1; }
 namespace {
 
 constexpr int64_t kWords = 512;  // of a block
-constexpr int64_t kBand = 256;   // positions whose guesses exist at the same time
+constexpr int64_t kBand = 256;   // positions whose probabilities exist at the same time
 constexpr int64_t kSquare = kLong * kLong;
 
 struct Problem {
@@ -59,10 +59,10 @@ float largest_of(const float* line, int64_t count) {
 // Of each position the largest logit so far, the sum of exp(logit - largest), and the logit of the
 // label.
 struct Sums {
-  float *tops, *sums, *answers;
+  float *maxima, *sums, *label_logits;
 
   void add(int64_t position, const float* line, const Block& block, int64_t label) const {
-    float &top = tops[position], &sum = sums[position];
+    float &top = maxima[position], &sum = sums[position];
     const float most = largest_of(line, block.wide);
     if (most > top) {  // what came before is too large by so much
       sum *= std::exp(top - most);
@@ -72,7 +72,7 @@ struct Sums {
     for (int64_t i = 0; i < block.wide; i += kLanes) total += exp(load(line + i) - top);
     sum += _mm512_reduce_add_ps((__m512)total);
     label -= block.begin;
-    if (0 <= label && label < block.count) answers[position] = line[label];
+    if (0 <= label && label < block.count) label_logits[position] = line[label];
   }
 };
 
@@ -112,7 +112,7 @@ void sum_up(const Problem& p, const int64_t* labels, const Sums& sums, int64_t b
 // Probabilities of 32 positions and 32 words from logits: as two tiles of the left factor
 // (positions, words), `next` apart, and as two of the right one; and their sums over the positions.
 // Of the positions those from `begin` to `end`, even numbers.
-void guess(const float* logits, const float* log_sums, bf16* left, int64_t left_next, bf16* right,
+void softmax(const float* logits, const float* log_sums, bf16* left, int64_t left_next, bf16* right,
            int64_t right_next, float* totals, int64_t begin, int64_t end) {
   Vec total[2] = {load(totals), load(totals + kShort)};
   for (int64_t i = begin; i < end; i += 2) {
@@ -147,8 +147,8 @@ void write_turned(float* to, const float* from, int64_t hidden, int64_t wide, in
     }
 }
 
-// What each position was asked: its label, or -1, and the probability of that, less 1.
-struct Asked {
+// What is wanted at each position: its label, or -1, and the probability of that, less 1.
+struct Labels {
   const int64_t* labels;
   const float* misses;
 };
@@ -156,15 +156,15 @@ struct Asked {
 // The gradients of the blocks `begin` to `end`: in all grad_x (M, H), which begins with zeros and
 // takes no factor, and times a factor grad_weight (V, H) and grad_bias (V,). The gradient of a logit
 // is its probability, less 1 at the label.
-void slopes(const Problem& p, const float* log_sums, const Asked& asked, float factor,
+void slopes(const Problem& p, const float* log_sums, const Labels& of, float factor,
             float* grad_x, float* grad_weight, float* grad_bias, int64_t begin, int64_t end) {
   const int64_t depth = p.hidden / kLong, row = depth * kTile;  // of tiles that hold H columns
   const int64_t turned_row = p.positions / kLong * kTile, band_row = kBand / kLong * kTile;
-  Space places((p.positions * p.hidden)), texts(kWords * p.hidden), guesses(kBand * kWords),
+  Space places((p.positions * p.hidden)), texts(kWords * p.hidden), probabilities(kBand * kWords),
       sums(p.hidden * kWords), small(2 * kSquare + 2 * kWords);
   bf16 *x = (bf16*)places.data(), *turned_x = x + p.positions * p.hidden;
   bf16 *turned_words = (bf16*)texts.data(), *words = turned_words + kWords * p.hidden;
-  bf16 *left = (bf16*)guesses.data(), *right = left + kBand * kWords;
+  bf16 *left = (bf16*)probabilities.data(), *right = left + kBand * kWords;
   float *sum = sums.data(), *logits = small.data(), *bias = logits + 2 * kSquare,
         *totals = bias + kWords;
   read_positions(x, p, 0, p.positions);
@@ -193,7 +193,7 @@ void slopes(const Problem& p, const float* log_sums, const Asked& asked, float f
           float* last = logits + (n / kLong + 1) % 2 * kSquare;
           auto part = [&](int64_t k) {
             if (made < 0) return;
-            guess(last, log_sums + first + i, left + i / kShort * word_row + made / kLong * kTile,
+            softmax(last, log_sums + first + i, left + i / kShort * word_row + made / kLong * kTile,
                   word_row, right + made / kShort * band_row + i / kLong * kTile, band_row,
                   totals + made, kShort * k / depth * 2, kShort * (k + 1) / depth * 2);
           };
@@ -205,9 +205,9 @@ void slopes(const Problem& p, const float* log_sums, const Asked& asked, float f
           }
         }
         for (int64_t place = i; place < i + kLong; place++) {
-          const int64_t label = asked.labels[first + place] - block.begin;
+          const int64_t label = of.labels[first + place] - block.begin;
           if (label < 0 || label >= block.count) continue;
-          const float miss = asked.misses[first + place];
+          const float miss = of.misses[first + place];
           store_one(left + place / kShort * word_row + label / kLong * kTile +
                         place % kShort * kLong + label % kLong,
                     miss);
@@ -238,12 +238,12 @@ extern "C" int64_t tiles_ready() { return tiles_allowed(); }
 
 extern "C" void tiled_cross_entropy_bf16(int64_t positions, int64_t hidden, int64_t words,
                                          int64_t threads, const float* x, const float* weight,
-                                         const float* bias, const int64_t* labels, float* tops,
-                                         float* sums, float* answers) {
+                                         const float* bias, const int64_t* labels, float* maxima,
+                                         float* sums, float* label_logits) {
   const Problem p{positions, hidden, words, x, weight, bias};
   in_parallel(positions / kLong, threads, [=](int64_t, int64_t begin, int64_t end) {
     TileShape here;
-    sum_up(p, labels, {tops, sums, answers}, begin * kLong, end * kLong);
+    sum_up(p, labels, {maxima, sums, label_logits}, begin * kLong, end * kLong);
   });
 }
 
@@ -269,17 +269,17 @@ extern "C" int64_t tiles_hold() {
   if (!tiles_allowed()) return 1;
   constexpr int64_t positions = 64, hidden = 96, words = 600, threads = 2, label = 3;
   std::vector<float> x(positions * hidden, 0.5f), weight(words * hidden, 0.25f), bias(words, 1.0f),
-      tops(positions, -1e30f), sums(positions), answers(positions), misses(positions),
+      maxima(positions, -1e30f), sums(positions), label_logits(positions), misses(positions),
       grad_x(threads * positions * hidden), grad_weight(words * hidden), grad_bias(words);
   std::vector<int64_t> labels(positions, label);
   tiled_cross_entropy_bf16(positions, hidden, words, threads, x.data(), weight.data(), bias.data(),
-                           labels.data(), tops.data(), sums.data(), answers.data());
+                           labels.data(), maxima.data(), sums.data(), label_logits.data());
   auto wrong = [](float found, float expected) {
     return !(std::abs(found - expected) <= 0.01f * std::abs(expected));
   };
   const float logit = 0.5f * 0.25f * hidden + 1, each = 1.0f / words;
   for (int64_t i = 0; i < positions; i++) {
-    if (wrong(tops[i], logit) || wrong(sums[i], words) || wrong(answers[i], logit)) return 0;
+    if (wrong(maxima[i], logit) || wrong(sums[i], words) || wrong(label_logits[i], logit)) return 0;
     sums[i] = logit + std::log((float)words);
     misses[i] = each - 1;
   }
