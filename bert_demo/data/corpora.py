@@ -198,7 +198,8 @@ def locate(
         except hub.HubError as failure:
             if failure.again and attempt == 1:
                 continue
-            kind = NotInRepository if failure.missing else CorpusUnavailable
+            missing = failure.trouble is hub.Trouble.NO_FILE
+            kind = NotInRepository if missing else CorpusUnavailable
             reasons = [*notes, failure.text]
             raise kind(_why_not(repo_id, filename, repo_type, reasons)) from failure
         fault = file_fault(file)

@@ -7,7 +7,9 @@ server accepts and says nothing, and without end where every transfer of a large
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,7 +31,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils.tqdm import tqdm
 
-from bert_demo.config import UserError
+from bert_demo.config import Text, UserError
 from bert_demo.data.download import reachable, remember_silent
 
 ANSWER_SECONDS = 4.0
@@ -40,17 +42,64 @@ _NETWORK_ERRORS = (OSError, httpx2.HTTPError)
 _DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
 
 
+# What can come between this computer and the Hub, for which each caller has words of its own.
+# HIDDEN is a repository that is not there or private, NOT_FOUND does not say what is missing,
+# HUB is an error of the Hub's own.
+Trouble = Enum(
+    "Trouble",
+    "NO_FILE NO_REVISION NO_REPOSITORY HIDDEN GATED NOT_FOUND NO_LOGIN FORBIDDEN CONFLICT "
+    "TOO_MANY HUB REFUSED SILENT BROKEN NOT_THE_HUB OTHER",
+)
+_BY_CLASS = {  # each before those that it is made from
+    EntryNotFoundError: Trouble.NO_FILE,
+    RevisionNotFoundError: Trouble.NO_REVISION,
+    GatedRepoError: Trouble.GATED,
+    RepositoryNotFoundError: Trouble.NO_REPOSITORY,
+    HfHubHTTPError: Trouble.REFUSED,
+    httpx2.TimeoutException: Trouble.SILENT,
+    httpx2.HTTPError: Trouble.BROKEN,
+    json.JSONDecodeError: Trouble.NOT_THE_HUB,
+}
+_BY_STATUS = {
+    401: Trouble.NO_LOGIN,
+    403: Trouble.FORBIDDEN,
+    404: Trouble.NOT_FOUND,
+    409: Trouble.CONFLICT,
+    412: Trouble.CONFLICT,
+    429: Trouble.TOO_MANY,
+}
+
+
+def trouble(error: BaseException) -> Trouble:
+    """What an exception of the Hub's client means."""
+    found = (kind for family, kind in _BY_CLASS.items() if isinstance(error, family))
+    kind = next(found, Trouble.OTHER)
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        if kind is Trouble.NO_REPOSITORY and status == 401:
+            return Trouble.HIDDEN
+        if kind is Trouble.REFUSED:
+            return Trouble.HUB if status >= 500 else _BY_STATUS.get(status, kind)
+    return kind
+
+
 class HubError(UserError):
     """The Hub did not give the file; the message is a clause, without capital or full stop.
 
-    `again` says whether a second try may help, `missing` that the repository has no such file.
+    `again` says whether a second try may help.
     """
 
     def __init__(
-        self, template: str, /, *, again: bool = False, missing: bool = False, **values: Any
+        self,
+        template: str,
+        /,
+        *,
+        again: bool = False,
+        trouble: Trouble = Trouble.OTHER,
+        **values: Any,
     ) -> None:
         super().__init__(template, **values)
-        self.again, self.missing = again, missing
+        self.again, self.trouble = again, trouble
 
 
 class _BreakingError(OSError):
@@ -158,26 +207,28 @@ def _ask(url: str, repo_id: str, filename: str, revision: str | None) -> int:
     host = urlsplit(url).hostname
     try:
         metadata: Any = get_hf_file_metadata(url, timeout=ANSWER_SECONDS)
-    except EntryNotFoundError:
-        raise HubError(
-            "{repo} on the Hub has no file {filename}",
-            repo=repo_id,
-            filename=filename,
-            missing=True,
-        ) from None
-    except RevisionNotFoundError:
-        raise HubError(
-            "{repo} on the Hub has no revision {revision}", repo=repo_id, revision=revision
-        ) from None
-    except GatedRepoError:
-        raise HubError("{repo} on the Hub asks for its owner's permission", repo=repo_id) from None
-    except RepositoryNotFoundError:
-        raise HubError("the Hub has no {repo}, or it is private", repo=repo_id) from None
-    except HfHubHTTPError as error:
-        raise HubError("the Hub answered {status}", status=error.response.status_code) from None
-    except _NETWORK_ERRORS:
-        remember_silent(url)
-        raise HubError("the Hub ({host}) does not answer", host=host) from None
+    except (EntryNotFoundError, *_NETWORK_ERRORS) as error:
+        kind = trouble(error)
+        match kind:
+            case Trouble.NO_FILE:
+                words = Text(
+                    "{repo} on the Hub has no file {filename}", repo=repo_id, filename=filename
+                )
+            case Trouble.NO_REVISION:
+                words = Text(
+                    "{repo} on the Hub has no revision {revision}", repo=repo_id, revision=revision
+                )
+            case Trouble.GATED:
+                words = Text("{repo} on the Hub asks for its owner's permission", repo=repo_id)
+            case Trouble.NO_REPOSITORY | Trouble.HIDDEN:
+                words = Text("the Hub has no {repo}, or it is private", repo=repo_id)
+            case Trouble.SILENT | Trouble.BROKEN | Trouble.OTHER:
+                remember_silent(url)
+                words = Text("the Hub ({host}) does not answer", host=host)
+            case _:
+                assert isinstance(error, HfHubHTTPError)
+                words = Text("the Hub answered {status}", status=error.response.status_code)
+        raise HubError(words, trouble=kind) from None
     if metadata.commit_hash is None or metadata.etag is None:
         raise HubError(
             "what answered at {host} is not the Hub (perhaps the network's login page)", host=host

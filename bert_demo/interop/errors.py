@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +12,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from bert_demo.config import Text, UserError
 from bert_demo.data.download import reachable
-from bert_demo.data.hub import is_offline
+from bert_demo.data.hub import Trouble, is_offline, trouble
 
 LOG_IN = Text("run `hf auth login` with a token that may write, and try again")
 
@@ -73,62 +72,62 @@ def in_words(repo_id: str, token: str | None, *, reading: bool = False) -> Itera
 
 
 def _sentence(error: BaseException, repo_id: str, token: str | None, reading: bool) -> Text:
-    nothing = _nothing(reading)
-    if isinstance(error, HfHubHTTPError):
-        return _answer(error, repo_id, token, reading)
-    if isinstance(error, httpx2.TimeoutException):
-        return Text("The Hub does not answer, so {nothing}; try again later.", nothing=nothing)
-    if isinstance(error, httpx2.HTTPError):
-        return Text("The connection to the Hub broke, so {nothing}; try again.", nothing=nothing)
-    if isinstance(error, json.JSONDecodeError):
-        return Text(
-            "What answers is not the Hub (perhaps the network's login page), so {nothing}.",
-            nothing=nothing,
-        )
-    reason = _safe(str(error), token)
-    return Text("The Hub's client failed ({reason}), so {nothing}.", reason=reason, nothing=nothing)
-
-
-def _answer(error: HfHubHTTPError, repo_id: str, token: str | None, reading: bool) -> Text:
-    """What a status means for who reads, or for who publishes."""
-    status = error.response.status_code
+    """What it means for who reads, or for who publishes."""
+    answer = error if isinstance(error, HfHubHTTPError) else None
+    said = str(error) if answer is None else answer.server_message or "no reason given"
     values = {
         "repo": repo_id,
         "owner": repo_id.partition("/")[0],
-        "status": status,
+        "status": answer and answer.response.status_code,
         "nothing": _nothing(reading),
         "private": Text("your login may not see it" if token else "you are not logged in"),
         "log_in": LOG_IN,
-        "reason": _safe(error.server_message or "no reason given", token),
+        "reason": _safe(said, token),
     }
-    if reading and status in (401, 404):
-        return Text("The Hub has no {repo}, or it is private and {private}.", **values)
-    if reading and status == 403:
-        return Text("The Hub does not let you read {repo}; ask its owner.", **values)
-    if status == 401:
-        return Text(
-            "The Hub does not accept your login, so {nothing}; {log_in} (where HF_TOKEN is set, "
-            "it comes first).",
-            **values,
-        )
-    if status == 403:
-        return Text(
-            "Your login may not write to {repo}, so {nothing}; it needs a token that may write, "
-            "and {owner!r} must be you or an organisation of yours.",
-            **values,
-        )
-    if status == 404:
-        return Text("The Hub knows no {repo} that you could write to, so {nothing}.", **values)
-    if status in (409, 412):
-        return Text("{repo} is being changed by somebody else, so {nothing}; try again.", **values)
-    if status == 429:
-        return Text("The Hub asks for a pause, so {nothing}; try again in some minutes.", **values)
-    if status >= 500:
-        return Text(
-            "The Hub has trouble of its own (it answered {status}), so {nothing}; try later.",
-            **values,
-        )
-    return Text("The Hub refuses with {status} ({reason}), so {nothing}.", **values)
+    match trouble(error):
+        case Trouble.SILENT:
+            return Text("The Hub does not answer, so {nothing}; try again later.", **values)
+        case Trouble.BROKEN:
+            return Text("The connection to the Hub broke, so {nothing}; try again.", **values)
+        case Trouble.NOT_THE_HUB:
+            return Text(
+                "What answers is not the Hub (perhaps the network's login page), so {nothing}.",
+                **values,
+            )
+        case Trouble.OTHER:
+            return Text("The Hub's client failed ({reason}), so {nothing}.", **values)
+        case Trouble.FORBIDDEN | Trouble.GATED if reading:
+            return Text("The Hub does not let you read {repo}; ask its owner.", **values)
+        case Trouble.FORBIDDEN | Trouble.GATED:
+            return Text(
+                "Your login may not write to {repo}, so {nothing}; it needs a token that may "
+                "write, and {owner!r} must be you or an organisation of yours.",
+                **values,
+            )
+        case Trouble.CONFLICT:
+            return Text(
+                "{repo} is being changed by somebody else, so {nothing}; try again.", **values
+            )
+        case Trouble.TOO_MANY:
+            return Text(
+                "The Hub asks for a pause, so {nothing}; try again in some minutes.", **values
+            )
+        case Trouble.HUB:
+            return Text(
+                "The Hub has trouble of its own (it answered {status}), so {nothing}; try later.",
+                **values,
+            )
+        case Trouble.REFUSED:
+            return Text("The Hub refuses with {status} ({reason}), so {nothing}.", **values)
+        case _ if reading:
+            return Text("The Hub has no {repo}, or it is private and {private}.", **values)
+        case Trouble.NO_LOGIN | Trouble.HIDDEN:
+            return Text(
+                "The Hub does not accept your login, so {nothing}; {log_in} (where HF_TOKEN is "
+                "set, it comes first).",
+                **values,
+            )
+    return Text("The Hub knows no {repo} that you could write to, so {nothing}.", **values)
 
 
 def _nothing(reading: bool) -> Text:
