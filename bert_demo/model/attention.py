@@ -102,7 +102,8 @@ def _one_group(
         padded = drawn._replace(places=_padded(drawn.places[:, None], queries)[:, :, 0])
         weights = (weights * kept_weights(padded, heads, weights.shape[3])).mul_(drawn.factor)
     mixed = (weights @ v).transpose(1, 2).flatten(2)  # (n, L', H)
-    return mixed.flatten(0, 1).index_select(0, _places(queries))
+    own: Tensor = mixed.flatten(0, 1).index_select(0, _places(queries))
+    return own
 
 
 def _is_token(counts: IntArray) -> Tensor:
