@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,7 @@ _SETTINGS = (
     (128, 2, 17_500, 256, "recommended"),
     (128, 6, 0, 64, "d2l"),
     (256, 2, 17_500, 64, "recommended"),
-    (512, 2, 0, 64, "recommended"),
+    (512, 2, 0, 64, "d2l"),
     (768, 2, 0, 16, "d2l"),
     (768, 2, 0, 64, "d2l"),
 )
@@ -62,7 +63,7 @@ def measured_speed() -> Speed:
             [sys.executable, "-m", "bert_demo.training.speed"],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=True,
         )
         speed = _speed(json.loads(done.stdout.splitlines()[-1]))
@@ -95,8 +96,11 @@ def _measure() -> Speed:
     on_cpu = device.type == "cpu"
     _, tokenizer, _ = prepare_text("crane-world", "train")
     words = tokenizer.tokens(range(tokenizer.vocab_size))
+    asked_by = os.getppid()
     amounts, seconds = [], []
     for width, layers, more, batch_size, recipe in _SETTINGS:
+        if os.getppid() != asked_by:
+            sys.exit("The page that wanted to know is gone.")
         tokenizer = Tokenizer([*words, *(f"word{number}" for number in range(more))])
         config = model_config(
             "small",

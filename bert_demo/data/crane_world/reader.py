@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bert_demo.config import UserError
+
 Section = dict[str, tuple[str, ...]]
 """Field -> entries."""
 
@@ -22,7 +24,7 @@ Section = dict[str, tuple[str, ...]]
 def read(name: str) -> dict[str, Section]:
     """The sections of one of this folder's text files, by heading, in the file's order.
 
-    Raises `ValueError` with the line that belongs to no field.
+    Raises `UserError` with the line that belongs to no field.
     """
     sections: dict[str, dict[str, list[str]]] = {}
     fields: dict[str, list[str]] = {}
@@ -38,7 +40,12 @@ def read(name: str) -> dict[str, Section]:
             field, colon, line = line.partition(":")
             entries = fields.setdefault(field, []) if colon and sections else None
         if entries is None:
-            raise ValueError(f"{name}, line {number}: {line.strip()!r} belongs to no field.")
+            raise UserError(
+                "{file}, line {number}: {line!r} belongs to no field.",
+                file=name,
+                number=number,
+                line=line.strip(),
+            )
         found = (entry.strip() for entry in line.split(";"))
         entries += ["" if entry == "-" else entry for entry in found if entry]
     return {

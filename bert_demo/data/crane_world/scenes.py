@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bert_demo.config import UserError
 from bert_demo.data.crane_world.grammar import (
     STATIVE,
     State,
@@ -44,7 +45,7 @@ class Telling:
 def scenes() -> tuple[tuple[Telling, ...], ...]:
     """Every scene's tellings: with each hero, in both tenses, with one hero and several.
 
-    The scenes of "crane" come several times, as they are told more often. Raises `ValueError` for
+    The scenes of "crane" come several times, as they are told more often. Raises `UserError` for
     a scene with a field too many or too few.
     """
     frames = read("frames.txt")
@@ -54,7 +55,11 @@ def scenes() -> tuple[tuple[Telling, ...], ...]:
         heroes = [(s, split(entry)) for s in _STYLES for entry in scene.get(s, ())]
         if not heroes or scene.keys() - _STYLES != _FIELDS:
             wanted = ", ".join(sorted(_FIELDS))
-            raise ValueError(f"scenes.txt: {heading} needs {wanted} and a hero, no other fields.")
+            raise UserError(
+                "scenes.txt: {heading} needs {wanted} and a hero, no other fields.",
+                heading=heading,
+                wanted=wanted,
+            )
         tellings = (
             _telling(scene, frames, style, names, kind, past, many)
             for past in (True, False)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import zlib
 
+from bert_demo.config import UserError
+
 _SHARES = {"train": range(16), "validation": range(16, 18), "test": range(18, 20)}
 
 
 def check_split(split: str) -> None:
-    """Raise `ValueError` where there is no such split."""
+    """Raise `UserError` where there is no such split."""
     if split not in _SHARES:
-        raise ValueError(f"split is {split!r}; it must be one of: {', '.join(_SHARES)}.")
+        raise UserError(
+            "split is {value!r}; it must be one of: {choices}.",
+            value=split,
+            choices=", ".join(_SHARES),
+        )
 
 
 def belongs(text: str, split: str) -> bool:
