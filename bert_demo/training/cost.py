@@ -104,7 +104,7 @@ def text_facts(run: RunConfig) -> TextFacts:
         checkpoint.read_config(Path(run.start_from))
         tokenizer = Tokenizer.load(Path(run.start_from) / "tokenizer.json")
     if not corpora.whereabouts(run.corpus).here:
-        known = _PUBLISHED[run.corpus]
+        known = _PUBLISHED.get(run.corpus, _PUBLISHED["wikitext-2"])
         vocab_size = known.vocab_size if tokenizer is None else tokenizer.vocab_size
         return dataclasses.replace(known, vocab_size=vocab_size)
     import numpy as np
