@@ -160,3 +160,10 @@ def _absolute(folder: str | Path) -> Path:
 
 def _previous(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.previous")
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder: it is gone at once, even where its files take their time or are in use."""
+    away = folder.parent / f".deleted-{secrets.token_hex(8)}"
+    folder.rename(away)
+    shutil.rmtree(away, ignore_errors=True)

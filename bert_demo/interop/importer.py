@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from bert_demo.data.files import remove_folder
+from bert_demo.inference.models import imported_name
 from bert_demo.model import checkpoint
+from bert_demo.model.folders import is_name
 
 if TYPE_CHECKING:
     from bert_demo.interop.model_files import Progress
@@ -43,7 +44,7 @@ class Importer:
         from bert_demo.interop.model_files import ModelFiles
 
         repo = repo_id(typed)
-        name = repo.replace("/", "--")
+        name = imported_name(repo)
         if (self.folder / name).exists():
             raise ValueError(f"{repo} is here already; find it in the menus of models.")
         if not self._busy.acquire(blocking=False):
@@ -66,14 +67,12 @@ class Importer:
     def remove(self, name: str) -> None:
         """Delete a model that was fetched; `ValueError` if there is none of this name."""
         folder = self.folder / name
-        if not _REPO.fullmatch(name) or "/" in name or not folder.is_dir():
+        if not is_name(name, _LONGEST) or not folder.is_dir():
             raise ValueError(f"There is no fetched model {name[:_LONGEST]!r} here.")
-        away = self.folder / f".deleted-{secrets.token_hex(8)}"
         try:
-            folder.rename(away)
+            remove_folder(folder)
         except OSError as error:
             raise ValueError(f"{folder} cannot be deleted: {error.strerror or error}.") from error
-        shutil.rmtree(away, ignore_errors=True)
 
 
 def repo_id(typed: Any) -> str:

@@ -1,12 +1,14 @@
 """Runs outlive the page: each is a folder, a worker process trains it, a queue picks the next.
 
 record   what a run's folder says, read and written in whole pieces
-tail     the events of runs that many people watch
+facts    what a run's checkpoint says of it: its results, baselines, settings
+events   the events of runs that many people watch
 store    all runs under one folder, and who may do what with them
-probes   what a model under training says of a few fixed sentences
+film     what a model under training says of a few fixed sentences
 worker   the process that trains
 peers    the processes that train along where there are several GPUs
 warm     what all of these do before their first run
 process  the worker as the queue sees it
 queue    who is next
+zerogpu  the queue where a GPU exists only inside an event
 """

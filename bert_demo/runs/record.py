@@ -6,6 +6,8 @@ control.json    what its owner asked the worker for, until the worker has done i
 model/          the checkpoint, with metrics.jsonl in it
 lock            held by the worker while it trains, so that whoever finds it free knows it is gone
 
+Their names are in `model/folders.py`.
+
 No torch here: the page opens with this module.
 """
 
@@ -14,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import re
 import secrets
 import sys
 import time
@@ -24,10 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.config import RunConfig, run_config
-
-RUN, STATUS, CONTROL = "run.json", "status.json", "control.json"
-MODEL, LOCK, ERRORS = "model", "lock", "error.log"
-CHECKPOINT, METRICS, RESUME = "config.json", "metrics.jsonl", "resume.safetensors"
+from bert_demo.model.folders import CONFIG, CONTROL, MODEL, RESUME, RUN, STATUS, is_name, read_json
 
 TRAINING = ("running", "pausing", "stopping")
 """States in which a worker has the run."""
@@ -35,7 +33,7 @@ RESUMABLE = ("paused", "stopped", "interrupted", "failed")
 """States that a run can go on from."""
 STATES = ("queued", *TRAINING, *RESUMABLE, "completed")
 
-_ID = re.compile(r"\w[\w .-]{0,63}")
+_LONGEST_ID = 64
 _WINDOWS_TRIES = 20
 
 
@@ -83,7 +81,7 @@ class Run:
     @property
     def has_model(self) -> bool:
         """Whether there is a checkpoint that loads."""
-        return (self.model / CHECKPOINT).exists()
+        return (self.model / CONFIG).exists()
 
     @property
     def goes_on(self) -> bool:
@@ -100,7 +98,7 @@ class Run:
 
 def run_folder(root: Path, run_id: object) -> Path:
     """The folder of a run; raises `ValueError` for what cannot be a run's name."""
-    if not isinstance(run_id, str) or not _ID.fullmatch(run_id):
+    if not isinstance(run_id, str) or not is_name(run_id, _LONGEST_ID):
         raise ValueError(f"{str(run_id)[:80]!r} is not the name of a run.")
     return root / run_id
 
@@ -122,15 +120,6 @@ def write_json(path: Path, values: Any) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; None where there is none."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return values if isinstance(values, dict) else None
 
 
 def write_status(folder: Path, status: Status) -> None:
@@ -192,13 +181,13 @@ def _status(values: dict[str, Any] | None) -> Status:
 
 
 def _plain(folder: Path) -> Run | None:
-    stored = read_json(folder / CHECKPOINT)
+    stored = read_json(folder / CONFIG)
     if stored is None or not str(stored.get("format", "")).startswith("bert_demo "):
         return None
     about = stored.get("about")
     about = about if isinstance(about, dict) else {}
     try:
-        changed = (folder / CHECKPOINT).stat().st_mtime
+        changed = (folder / CONFIG).stat().st_mtime
     except OSError:
         return None
     state = "stopped" if (folder / RESUME).exists() else "completed"

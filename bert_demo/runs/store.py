@@ -16,16 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.config import RunConfig
+from bert_demo.data.files import remove_folder
+from bert_demo.model.folders import CONFIG, CONTROL, LOCK, METRICS, RESUME, RUN, STATUS
 from bert_demo.runs.events import Events, Tails
 from bert_demo.runs.record import (
-    CHECKPOINT,
-    CONTROL,
-    LOCK,
-    METRICS,
     RESUMABLE,
-    RESUME,
-    RUN,
-    STATUS,
     TRAINING,
     Run,
     Status,
@@ -237,13 +232,11 @@ class RunStore:
     def _delete(self, run: Run) -> None:
         if run.status.state in TRAINING:
             raise ValueError("This run is being trained; stop it before you delete it.")
-        away = self.root / f".deleted-{secrets.token_hex(8)}"
-        run.folder.rename(away)
-        shutil.rmtree(away, ignore_errors=True)
+        remove_folder(run.folder)
 
     def _read(self, folder: Path) -> Run | None:
         """The run in `folder`; read again only if one of its files has changed."""
-        key = tuple(_stamp(folder / name) for name in (STATUS, CONTROL, RUN, CHECKPOINT, RESUME))
+        key = tuple(_stamp(folder / name) for name in (STATUS, CONTROL, RUN, CONFIG, RESUME))
         seen = self._seen.get(folder.name)
         if seen is not None and seen[0] == key:
             return seen[1]

@@ -25,11 +25,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bert_demo.model.folders import ERRORS, LOCK, RUN
 from bert_demo.runs.peers import Peers
 from bert_demo.runs.record import (
-    ERRORS,
-    LOCK,
-    RUN,
     Run,
     Status,
     held,
@@ -43,7 +41,8 @@ from bert_demo.runs.warm import Answer, own_stdout, warm_up
 
 _NICE = 5
 _OOM_SCORE = 500
-_STATUS_SECONDS = 0.25
+STATUS_SECONDS = 0.25
+"""The most that status.json is behind the run."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -157,7 +156,7 @@ def _follow(
             events.close()
             yield status
             return
-        if time.monotonic() - written >= _STATUS_SECONDS:
+        if time.monotonic() - written >= STATUS_SECONDS:
             if device != "cpu":
                 held_there = peak_memory_bytes(torch.device(device))
                 status = replace(status, device_memory_bytes=held_there)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from bert_demo.config import RunConfig, run_config
-from bert_demo.inference.predict import evaluate
+from bert_demo.inference.evaluation import evaluate
 from bert_demo.model import checkpoint
 from bert_demo.model.device import peak_memory_bytes
 from bert_demo.training import distributed
@@ -178,7 +178,7 @@ def train(
             yield keeper.note(final)
             scores = {k: v for k, v in final.items() if k not in ("event", "step", "seconds")}
             if setup.test is not None and completed:
-                scores["test"] = evaluate(setup.model, setup.tokenizer, setup.test)
+                scores["test"] = asdict(evaluate(setup.model, setup.tokenizer, setup.test))
         keeper.save(clock.state(), scores, finished=reason == "completed")
         message = message or f"Finished {clock.step} steps in {clock.seconds:.1f} s."
     except TrainingError as error:

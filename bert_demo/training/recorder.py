@@ -11,11 +11,10 @@ import torch
 
 from bert_demo.config import RunConfig
 from bert_demo.model import checkpoint
+from bert_demo.model.folders import METRICS
 from bert_demo.training.distributed import World
 from bert_demo.training.optimizers import Optimizers
 from bert_demo.training.setup import Setup
-
-METRICS = "metrics.jsonl"
 
 _SOON_SECONDS = 5.0
 _SAVE_SHARE = 20  # of the time until the next save, one part may go into this one

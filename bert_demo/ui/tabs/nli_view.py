@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bert_demo.inference.words import unknown_words
 from bert_demo.ui.parts.figures import SERIES
 from bert_demo.ui.parts.language import later, number, say, translate
 from bert_demo.ui.parts.view import Block, View, bars, columns, few, heading, table, text, view
@@ -61,7 +62,7 @@ class Judgement:
 
 def judge(shelf: ModelShelf, model: str | None, premise: str, hypothesis: str) -> Judgement:
     """Put a pair to a model, both ways, and its hypothesis alone."""
-    from bert_demo.inference.predict import classify_all, unknown_words
+    from bert_demo.inference.predict import classify_all
 
     if not model:
         raise ValueError("Choose a fine-tuned model first.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.interop.sharing import metrics_csv, without_paths
-from bert_demo.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS
+from bert_demo.model.folders import CONFIG, TOKENIZER, WEIGHTS
 from bert_demo.runs.record import Run
 
 _LONGEST_NAME = 40

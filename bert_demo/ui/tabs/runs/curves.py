@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bert_demo.runs.facts import baseline_of, corpus_of
 from bert_demo.runs.record import Run
 from bert_demo.ui.parts.figures import Figure, plain
 from bert_demo.ui.parts.language import later, listed, say
 from bert_demo.ui.parts.theme import SERIES
-from bert_demo.ui.tabs.runs.run_facts import baseline_of, corpus_of
 
 _MOST_POINTS = 400
 _COLOURS = tuple(f"var(--series-{i}, {colour})" for i, colour in enumerate(SERIES, 1))

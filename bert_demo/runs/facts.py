@@ -1,0 +1,66 @@
+"""What a run's checkpoint says of it: its text, its baselines, its results, its settings."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from bert_demo.data.corpora import CORPORA
+from bert_demo.inference.results import Result, part, read_result
+from bert_demo.interop.sharing import model_name
+from bert_demo.model.folders import CONFIG, read_json
+from bert_demo.runs.record import Run
+
+
+def task_of(run: Run) -> str:
+    """ "pretraining" or "nli"."""
+    if run.config is not None:
+        return run.config.task
+    return str((_stored(run) or {}).get("task", "pretraining"))
+
+
+def corpus_of(run: Run) -> str:
+    """The title of the text that it learns from; empty where that is not known."""
+    return "" if run.config is None else CORPORA[run.config.corpus].title
+
+
+def baseline_of(run: Run, name: str) -> float | None:
+    """One of the numbers that a run is measured against, such as "unigram"."""
+    value = part(_stored(run), "about", "facts", "baselines", name)
+    return value if isinstance(value, float) else None
+
+
+def result_of(run: Run) -> Result | None:
+    """How good it was in the end; None while that is not known."""
+    baselines = part(_stored(run), "about", "facts", "baselines")
+    return read_result(task_of(run), run.status.scores, baselines)
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """All its settings by name, and the facts that follow from them and the computer."""
+    settings: dict[str, Any] = {}
+    if run.config is not None:
+        settings = run.config.to_dict()
+        settings |= settings.pop("training")
+        if settings["start_from"] is not None:
+            settings["start_from"] = model_name(settings["start_from"])
+    for name in ("vocab_size", "parameters", "device"):
+        fact = part(_stored(run), "about", "facts", name)
+        if fact is not None:
+            settings[name] = fact
+    return settings
+
+
+def _stored(run: Run) -> dict[str, Any] | None:
+    path = run.model / CONFIG
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return _read(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=512)
+def _read(path: Path, changed: int, size: int) -> dict[str, Any] | None:
+    return read_json(path)
