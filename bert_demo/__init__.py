@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
     from bert_demo.data.tokenizer import Tokenizer
     from bert_demo.inference.contexts import compare
-    from bert_demo.inference.predict import classify, encode, evaluate, fill_mask
+    from bert_demo.inference.evaluation import evaluate
+    from bert_demo.inference.predict import classify, encode, fill_mask
     from bert_demo.interop.d2l import import_d2l
     from bert_demo.interop.export import export_hf
     from bert_demo.interop.hugging_face import import_hf
@@ -63,7 +64,7 @@ _HOME = {
     "classify": "inference.predict",
     "compare": "inference.contexts",
     "encode": "inference.predict",
-    "evaluate": "inference.predict",
+    "evaluate": "inference.evaluation",
     "fill_mask": "inference.predict",
     "Tokenizer": "data.tokenizer",
     "train": "training.loop",

@@ -87,7 +87,13 @@ class Setting:
     choices: tuple[str, ...] | None
     optional: bool
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What the command line calls it, the usual name first."""
+        return _FLAGS.get(self.name, ("--" + self.name.replace("_", "-"),))
 
+
+_FLAGS = {"start_from": ("--from",), "size": ("--model", "--size")}
 _TYPES = {"int": int, "float": float, "bool": bool, "str": str}
 
 
@@ -474,9 +480,6 @@ def run_config(values: Mapping[str, Any]) -> RunConfig:
     return config
 
 
-_FLAGS = {"start_from": "from", "size": "model"}
-
-
 def command_line(run: RunConfig, out: str) -> str:
     """`python -m bert_demo ...` with every setting that is not its default, and the corpus."""
     words = ["python", "-m", "bert_demo", "pretrain" if run.task == "pretraining" else "finetune"]
@@ -487,7 +490,7 @@ def command_line(run: RunConfig, out: str) -> str:
                 continue
             if value == item.default and item.name != "corpus":
                 continue
-            words += [f"--{_FLAGS.get(item.name, item.name.replace('_', '-'))}", _number(value)]
+            words += [item.flags[0], _number(value)]
     return shlex.join([*words, "--out", out])
 
 

@@ -1,0 +1,8 @@
+"""The same abilities from a shell: `python -m bert_demo COMMAND`.
+
+parser    names and flags of the commands; help needs no more than this
+commands  what the commands do
+training  pretrain and finetune: a run from its flags, and Ctrl-C that keeps it
+doctor    what this computer offers and what is missing
+output    what the commands print: sentences, JSON, tables, a bar
+"""

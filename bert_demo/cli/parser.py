@@ -1,6 +1,6 @@
 """The command line: `python -m bert_demo <command> ...`.
 
-This file knows the commands' names and flags; `cli_commands.py` does the work and is imported
+This file knows the commands' names and flags; `commands.py` does the work and is imported
 when a command runs, so that help costs no torch. Exit codes: 0, 1 for a run that failed, 2 for
 input that cannot be used (with one sentence), 130 for Ctrl-C.
 """
@@ -193,7 +193,6 @@ def _add_settings(
     corpora: Sequence[str],
 ) -> None:
     """A flag for each setting; its value stays text, which the configuration checks itself."""
-    flags = {"size": ("--model", "--size"), "start_from": ("--from",)}
     for item in settings_of(config):
         if item.name in skipped:
             continue
@@ -201,9 +200,9 @@ def _add_settings(
         default = "" if item.default is None else f" (default: {item.default})"
         metavar = {int: "N", float: "X", str: "DIR"}[item.type]
         group.add_argument(
-            *flags.get(item.name, ("--" + item.name.replace("_", "-"),)),
+            *item.flags,
             dest=item.name,
-            metavar="{" + ",".join(choices) + "}" if choices else metavar,
+            metavar=_one_of(choices) if choices else metavar,
             help=(item.hint + default).replace("%", "%%"),
         )
 
@@ -221,9 +220,17 @@ def _add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
+    device = next(item for item in settings_of(TrainingConfig) if item.name == "device")
     parser.add_argument(
-        "--device", default="auto", metavar="{auto,cpu,cuda,mps}", help="Where to compute"
+        *device.flags,
+        default=device.default,
+        metavar=_one_of(device.choices or ()),
+        help="Where to compute",
     )
+
+
+def _one_of(choices: Sequence[str]) -> str:
+    return "{" + ",".join(choices) + "}"
 
 
 def _whole(text: str) -> int:

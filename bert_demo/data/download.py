@@ -28,7 +28,7 @@ REMEMBER_SECONDS = 30.0
 _CHUNK = 1 << 18  # bytes read at a time
 _HTML_STARTS = (b"<!doctype html", b"<html")
 
-_remembered: dict[tuple[str, int], tuple[float, bool]] = {}
+answers: dict[tuple[str, int], tuple[float, bool]] = {}
 
 
 class DownloadError(UserError):
@@ -47,17 +47,17 @@ def reachable(url: str) -> bool:
     for REMEMBER_SECONDS.
     """
     address = _first_hop(url)
-    known = _remembered.get(address)
+    known = answers.get(address)
     if known is not None and time.monotonic() - known[0] < REMEMBER_SECONDS:
         return known[1]
     answer = _accepts(*address)
-    _remembered[address] = (time.monotonic(), answer)
+    answers[address] = (time.monotonic(), answer)
     return answer
 
 
 def remember_silent(url: str) -> None:
     """Note that the host of `url` accepts connections and then says nothing."""
-    _remembered[_first_hop(url)] = (time.monotonic(), False)
+    answers[_first_hop(url)] = (time.monotonic(), False)
 
 
 def _first_hop(url: str) -> tuple[str, int]:

@@ -7,8 +7,6 @@ for.
 
 from __future__ import annotations
 
-import json
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -19,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from bert_demo.config import BertConfig, Text, UserError, from_dict, listed
 from bert_demo.data.corpora import CORPORA
 from bert_demo.data.files import FileStamp, file_stamp
+from bert_demo.inference.results import Result, read_result
 from bert_demo.model import checkpoint
 from bert_demo.model.about import About, read_about
 from bert_demo.model.checkpoint import Checkpoint
-from bert_demo.model.metrics import ACCURACY, MLM_LOSS
+from bert_demo.model.folders import RUN as RUN_FILE
+from bert_demo.model.folders import checkpoint_folder, is_name, run_title
 from bert_demo.model.size import count_parameters
 
 if TYPE_CHECKING:
@@ -42,9 +42,10 @@ _UNTRAINED = {
     "nli": Text("fine-tuned on {corpus}, not trained yet"),
 }
 
-_ID = re.compile(r"([a-z]+)/([A-Za-z0-9][A-Za-z0-9._-]{0,99})", re.ASCII)
-_MOST_MODELS = 6
-_MOST_BYTES = 2 * 1024**3
+BUNDLED, RUN, IMPORTED = "bundled", "run", "imported"
+"""Where a model is from: the first part of its id."""
+
+_LONGEST_NAME = 100
 _TWIN_SEED = 0
 
 
@@ -61,6 +62,16 @@ class Entry:
     about: About
     changed: float
     """When its description was last written, as Unix time."""
+
+    @property
+    def home(self) -> str:
+        """Where it is from: `BUNDLED`, `RUN` or `IMPORTED`."""
+        return self.id.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """What its folder is called, which tells it from others of the same title."""
+        return self.id.partition("/")[2]
 
     @property
     def corpus(self) -> str | None:
@@ -98,31 +109,24 @@ class Entry:
         return self.kind
 
     @property
-    def accuracy(self) -> tuple[float, int, str] | None:
-        """A classifier's accuracy, on how many pairs, and "test" or "validation"; if known."""
-        for split in ("test", "validation"):
-            accuracy = self.about.score(ACCURACY.name, split)
-            n = self.about.scores_on(split).get("n")
-            if accuracy is not None and isinstance(n, int):
-                return accuracy, n, split
-        return None
+    def result(self) -> Result | None:
+        """How good it was when it was last measured, where that is known."""
+        return read_result(self.task, self.about.scores)
 
     @property
     def score(self) -> Text:
         """How good it was when it was last measured, in a sentence; empty where unknown."""
-        if self.task == "nli":
-            if self.accuracy is None:
-                return Text("")
-            accuracy, n, split = self.accuracy
-            return Text(
-                "{split} accuracy {accuracy:.1%} on {n:,} pairs.",
-                split=Text("Test" if split == "test" else "Validation"),
-                accuracy=accuracy,
-                n=n,
-            )
-        if self._loss is None:
+        result = self.result
+        if result is None or (result.n is None and not result.is_loss):
             return Text("")
-        return Text("Validation masked-LM loss {loss:.2f}.", loss=self._loss)
+        if result.is_loss:
+            return Text("Validation masked-LM loss {loss:.2f}.", loss=result.value)
+        return Text(
+            "{split} accuracy {accuracy:.1%} on {n:,} pairs.",
+            split=Text("Test" if result.split == "test" else "Validation"),
+            accuracy=result.value,
+            n=result.n,
+        )
 
     @property
     def facts(self) -> list[str]:
@@ -130,10 +134,11 @@ class Entry:
         facts: list[str] = [self.kind]
         if self.corpus is not None:
             facts.append(CORPORA[self.corpus].title)
-        if self.accuracy is not None:
-            facts.append(f"{self.accuracy[0]:.1%}")
-        elif self._loss is not None:
-            facts.append(Text("loss {loss:.2f}", loss=self._loss))
+        result = self.result
+        if result is not None and result.is_loss:
+            facts.append(Text("loss {loss:.2f}", loss=result.value))
+        elif result is not None:
+            facts.append(f"{result.value:.1%}")
         return [*facts, f"{self._millions} M"]
 
     @property
@@ -142,10 +147,15 @@ class Entry:
         millions = self.parameters / 1e6
         return f"{millions:,.{0 if millions >= 10 else 1}f}"
 
-    @property
-    def _loss(self) -> float | None:
-        """The masked-LM loss when it was last measured."""
-        return self.about.score(MLM_LOSS.name)
+
+def model_id(home: str, name: str) -> str:
+    """The id of the model `name` of a home: "run/20261101-k7qm"."""
+    return f"{home}/{name}"
+
+
+def imported_name(repo: str) -> str:
+    """What the folder of a model from the Hub's repository "owner/name" is called."""
+    return repo.replace("/", "--")
 
 
 class ModelShelf:
@@ -156,12 +166,22 @@ class ModelShelf:
         runs: runs, whose ids are "run/<name>". The model is `runs/name/model`, beside a
             `run.json` that may give its title, or `runs/name` itself.
         imported: models of the world outside, whose ids are "imported/<name>".
+        most_models: how many stay loaded, and most_bytes of weights; the last one always does.
     """
 
-    def __init__(self, checkpoints: Path, runs: Path, imported: Path | None = None) -> None:
-        self._folders = {"bundled": Path(checkpoints), "run": Path(runs)}
+    def __init__(
+        self,
+        checkpoints: Path,
+        runs: Path,
+        imported: Path | None = None,
+        *,
+        most_models: int = 6,
+        most_bytes: int = 2 * 1024**3,
+    ) -> None:
+        self._most_models, self._most_bytes = most_models, most_bytes
+        self._folders = {BUNDLED: Path(checkpoints), RUN: Path(runs)}
         if imported is not None:
-            self._folders["imported"] = Path(imported)
+            self._folders[IMPORTED] = Path(imported)
         self._described: dict[Path, tuple[tuple[FileStamp | None, ...], Entry | None]] = {}
         self._loaded: OrderedDict[str, tuple[object, Checkpoint]] = OrderedDict()
         self._lock = threading.Lock()
@@ -170,18 +190,17 @@ class ModelShelf:
     def entries(self, task: str | None = None) -> list[Entry]:
         """The models of a task, or all: those that came along by name, then the newest first."""
         found: list[Entry] = []
-        for kind, folder in self._folders.items():
-            of_kind = [entry for name in _names(folder) if (entry := self._entry(kind, name))]
-            of_kind.sort(key=lambda entry: entry.id)
-            if kind != "bundled":  # whose files are as old as the copy of this project
-                of_kind.sort(key=lambda entry: -entry.changed)
-            found += of_kind
+        for home, folder in self._folders.items():
+            of_home = [entry for name in _names(folder) if (entry := self._entry(home, name))]
+            of_home.sort(key=lambda entry: entry.id)
+            if home != BUNDLED:  # whose files are as old as the copy of this project
+                of_home.sort(key=lambda entry: -entry.changed)
+            found += of_home
         return [entry for entry in found if task in (None, entry.task)]
 
     def entry(self, model_id: str) -> Entry:
         """The description of one model; `UserError` if there is none of this id."""
-        kind, name = self._parts(model_id)
-        found = self._entry(kind, name)
+        found = self._entry(*self._parts(model_id))
         if found is None:
             raise UserError(
                 "There is no model {model!r} here; choose one from the list.", model=model_id
@@ -191,7 +210,8 @@ class ModelShelf:
     def folder(self, model_id: str) -> Path:
         """Where the model is; `UserError` if there is none of this id."""
         self.entry(model_id)
-        return self._folder(*self._parts(model_id))
+        home, name = self._parts(model_id)
+        return checkpoint_folder(self._folders[home] / name)
 
     def load(self, model_id: str) -> Checkpoint:
         """The model, its tokenizer and its configuration, on the CPU.
@@ -244,32 +264,28 @@ class ModelShelf:
 
     def _evict(self) -> None:
         sizes = [_bytes(loaded.model) for _, loaded in self._loaded.values()]
-        while len(sizes) > 1 and (len(sizes) > _MOST_MODELS or sum(sizes) > _MOST_BYTES):
+        while len(sizes) > 1 and (len(sizes) > self._most_models or sum(sizes) > self._most_bytes):
             self._loaded.popitem(last=False)
             sizes.pop(0)
 
     def _parts(self, model_id: str) -> tuple[str, str]:
-        match = _ID.fullmatch(model_id) if isinstance(model_id, str) else None
-        if match is None or match[1] not in self._folders:
+        home, _, name = model_id.partition("/") if isinstance(model_id, str) else ("", "", "")
+        if home not in self._folders or not is_name(name, _LONGEST_NAME):
             raise UserError(
                 "{model!r} is not a model's name; choose one from the list.", model=model_id
             )
-        return match[1], match[2]
+        return home, name
 
-    def _folder(self, kind: str, name: str) -> Path:
-        folder = self._folders[kind] / name
-        inner = folder / "model"
-        return inner if (inner / checkpoint.CONFIG).is_file() else folder
-
-    def _entry(self, kind: str, name: str) -> Entry | None:
+    def _entry(self, home: str, name: str) -> Entry | None:
         """The description, read again only when its files changed; None where nothing loads."""
-        folder = self._folder(kind, name)
-        run = self._folders[kind] / name / "run.json"
-        stamps = (file_stamp(folder / checkpoint.CONFIG), file_stamp(run))
+        place = self._folders[home] / name
+        folder = checkpoint_folder(place)
+        stamps = file_stamp(folder / checkpoint.CONFIG), file_stamp(place / RUN_FILE)
         known = self._described.get(folder)
         if known is None or known[0] != stamps:
+            title = run_title(place) or (name.replace("--", "/") if home == IMPORTED else name)
             changed = stamps[0].changed_ns / 1e9 if stamps[0] else 0.0
-            known = (stamps, _describe(f"{kind}/{name}", folder, run, changed))
+            known = (stamps, _describe(model_id(home, name), title, folder, changed))
             self._described[folder] = known
         return known[1]
 
@@ -283,26 +299,17 @@ def _names(folder: Path) -> Iterator[str]:
     except OSError:  # not there yet
         return
     for path in paths:
-        if _ID.fullmatch(f"x/{path.name}") and path.is_dir():
+        if is_name(path.name, _LONGEST_NAME) and path.is_dir():
             yield path.name
 
 
-def _describe(model_id: str, folder: Path, run: Path, changed: float) -> Entry | None:
+def _describe(model_id: str, title: str, folder: Path, changed: float) -> Entry | None:
     try:
         stored = checkpoint.read_config(folder)
         config: BertConfig = from_dict(BertConfig, stored["model"])
     except UserError:
         return None
     parameters = count_parameters(config, stored["task"])
-    title = model_id.split("/")[1]
-    if model_id.startswith("imported/"):
-        title = title.replace("--", "/")  # the repository that it came from
-    try:
-        given = json.loads(run.read_text(encoding="utf-8")).get("title")
-    except (OSError, ValueError, AttributeError):
-        given = None
-    if isinstance(given, str) and given.strip():
-        title = given.strip()
     about = read_about(stored)
     return Entry(model_id, title, stored["task"], config, parameters, about, changed)
 

@@ -1,25 +1,43 @@
-"""Numbers that say whether vectors mean something: sense separation, a plane, word counts.
+"""Whether vectors mean something: cosines, the mean subtracted, sense separation, a plane.
 
-Letters: n contexts, H hidden size.
+Letters: n contexts of one word, H hidden size.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA, UserError
-from bert_demo.data.corpora import CORPORA, CorpusUnavailable, whereabouts
-from bert_demo.data.tokenizer import Tokenizer
+from bert_demo.config import UserError
 
 Floats = npt.NDArray[np.float64]
 
 _DEALS = 500
+
+
+def cosines(vectors: Tensor) -> Tensor:
+    """(n, H) -> (n, n), from -1 to 1; a vector of zeros is like nothing, itself included."""
+    unit = F.normalize(vectors, dim=1)
+    return (unit @ unit.T).clamp(-1, 1)
+
+
+def mean_subtracted(vectors: Tensor) -> Tensor:
+    """(n, H) -> (n, H): the vectors less their mean.
+
+    Without this all cosines are high, whatever the words mean: contextual vectors share a
+    direction (Ethayarajh 2019).
+    """
+    centred = vectors - vectors.mean(0)
+    # What is left of equal vectors is rounding, which has a direction but no meaning.
+    rounding = centred.norm(dim=1) < 1e-5 * vectors.norm(dim=1)
+    centred[rounding] = 0
+    return centred
 
 
 @dataclass(frozen=True)
@@ -39,142 +57,61 @@ class Separation:
         return self.within - self.between
 
 
-def cosines(vectors: npt.ArrayLike) -> Floats:
-    """(n, H) -> (n, n); a vector of zeros is like nothing, itself included."""
-    x = np.asarray(vectors, dtype=np.float64)
-    lengths = np.linalg.norm(x, axis=1, keepdims=True)
-    unit = np.divide(x, lengths, out=np.zeros_like(x), where=lengths > 0)
-    similar: Floats = np.clip(unit @ unit.T, -1, 1)
-    return similar
-
-
 def sense_separation(vectors: npt.ArrayLike, senses: Sequence[str]) -> Separation:
     """Mean cosine within senses and between them, after subtracting the mean vector.
 
-    Without the subtraction all cosines are high, whatever the words mean: contextual vectors
-    share a direction (Ethayarajh 2019). `vectors` is (n, H), `senses` has n names. Raises
-    `UserError` unless there are two senses, one of them with two contexts.
+    `vectors` is (n, H), `senses` has n names. Raises `UserError` unless there are two senses, one
+    of them with two contexts.
     """
-    x = np.asarray(vectors, dtype=np.float64)
+    x = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float64))
     if x.ndim != 2 or len(x) != len(senses):
         raise UserError(
-            "{n} senses do not fit vectors of shape {shape}.", n=len(senses), shape=x.shape
+            "{n} senses do not fit vectors of shape {shape}.", n=len(senses), shape=tuple(x.shape)
         )
-    names = np.asarray(senses)
-    same = names[:, None] == names[None, :]
-    above = np.triu(np.ones_like(same), 1)
-    if not (same & above).any() or not (~same & above).any():
+    pairs, same = _pairs(cosines(mean_subtracted(x)), senses)
+    if not same.any() or same.all():
         raise UserError(
             "Sense separation needs at least two senses, one of them with two or more contexts."
         )
-    centred = x - x.mean(0)
-    # What is left of equal vectors is rounding, which has a direction but no meaning.
-    rounding = np.linalg.norm(centred, axis=1) < 1e-5 * np.linalg.norm(x, axis=1)
-    centred[rounding] = 0
-    similar = cosines(centred)
-    within = float(similar[same & above].mean())
-    between = float(similar[~same & above].mean())
     # However the senses are dealt out, as many pairs share one: their sum says it all.
-    rng = np.random.default_rng(0)
-    dealt = rng.permuted(np.tile(np.unique(names, return_inverse=True)[1], (_DEALS, 1)), axis=1)
-    sums = [similar[(deal[:, None] == deal[None, :]) & above].sum() for deal in dealt]
-    chance = float(np.mean(np.array(sums) >= similar[same & above].sum() - 1e-9))
-    return Separation(within, between, chance)
+    first, second = np.triu_indices(len(senses), 1)
+    numbers = np.unique(np.asarray(senses), return_inverse=True)[1]
+    dealt = np.random.default_rng(0).permuted(np.tile(numbers, (_DEALS, 1)), axis=1)
+    sums = np.array([pairs[deal[first] == deal[second]].sum() for deal in dealt])
+    chance = float(np.mean(sums >= pairs[same].sum() - 1e-9))
+    return Separation(float(pairs[same].mean()), float(pairs[~same].mean()), chance)
+
+
+def within_less_between(similarities: Tensor, senses: Sequence[str]) -> float:
+    """Mean similarity (n, n) of two contexts of one sense, less that of two of different senses."""
+    pairs, same = _pairs(similarities, senses)
+    return float(pairs[same].mean() - pairs[~same].mean())
+
+
+def _pairs(similarities: Tensor, senses: Sequence[str]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Of each two of the n contexts their similarity, and whether they have the same sense."""
+    first, second = np.triu_indices(len(senses), 1)
+    names = np.asarray(senses)
+    return similarities.double().numpy()[first, second], names[first] == names[second]
 
 
 def plane(vectors: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """The plane on which n vectors differ most: principal components by SVD.
+    """The plane on which n vectors (n, H) differ most: principal components by SVD.
 
     Returns (n, 2) coordinates and the share (2,) of the variance along each axis. The signs,
     which are a convention, are such that each axis' heaviest weight is positive.
     """
-    x = np.asarray(vectors, dtype=np.float64)
-    centred = x - x.mean(0)
+    centred = mean_subtracted(
+        torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float64))
+    ).numpy()
     _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
     axes = axes[:2]
     heaviest = np.abs(axes).argmax(1)
     axes = axes * np.sign(axes[np.arange(len(axes)), heaviest])[:, None]
-    points = np.zeros((len(x), 2))
+    points = np.zeros((len(centred), 2))
     points[:, : len(axes)] = centred @ axes.T
     total = float((sizes**2).sum())
     shares = np.zeros(2)
     if total > 0:
         shares[: len(axes)] = sizes[:2] ** 2 / total
     return points, shares
-
-
-@dataclass(frozen=True)
-class WordCount:
-    """How often a word is in the text that a model was last trained on."""
-
-    count: int
-    tokens: int
-    """How long that text is."""
-    corpus: str
-    """Its title: "WikiText-2"."""
-
-
-def word_count(word: str, tokenizer: Tokenizer, task: str, corpus: str | None) -> WordCount | None:
-    """Count a word in the training split of `corpus`; as often as the model could learn it.
-
-    None when the corpus is unknown or not on this computer: nothing is downloaded to count. A
-    word that the vocabulary lacks is counted 0 times, for the model never saw it.
-    """
-    known = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
-    if corpus is None or corpus not in known or not whereabouts(corpus).has("train"):
-        return None
-    try:
-        ids, starts = _training_ids(corpus, task, _Key(tokenizer))
-    except (CorpusUnavailable, OSError):
-        return None
-    pieces = tokenizer.encode(word, allow_mask=False)
-    title = CORPORA[corpus].title
-    if not pieces or tokenizer.unk_id in pieces:
-        return WordCount(0, len(ids), title)
-    found = np.flatnonzero(ids[: len(ids) - len(pieces) + 1] == pieces[0])
-    for place, piece in enumerate(pieces[1:], 1):
-        found = found[ids[found + place] == piece]
-        found = found[~np.isin(found + place, starts, assume_unique=True)]
-    if tokenizer.kind == "wordpiece":  # "crane" begins "cranes" too
-        every = tokenizer.tokens(range(tokenizer.vocab_size))
-        goes_on = np.array([token.startswith("##") for token in every])
-        after = found + len(pieces)
-        inside = after < len(ids)
-        found = np.concatenate([found[inside][~goes_on[ids[after[inside]]]], found[~inside]])
-    return WordCount(len(found), len(ids), title)
-
-
-class _Key:
-    """A tokenizer that is equal to another of the same vocabulary, for the cache."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and hash(self) == hash(other)
-
-    def __hash__(self) -> int:
-        return hash(self.tokenizer.fingerprint)
-
-
-@functools.lru_cache(maxsize=4)
-def _training_ids(corpus: str, task: str, key: _Key) -> tuple[Any, Any]:
-    """Token ids of the training split, and where its sentences begin."""
-    # Imported here because it takes its time, and a page that starts needs none of it.
-    from bert_demo.data.prepare import prepare_nli, prepare_text
-
-    tokenizer = key.tokenizer
-    if task == "pretraining":
-        if tokenizer.kind == "word":
-            # Where the vocabulary is the corpus' own, training has prepared these arrays.
-            text, own, _ = prepare_text(corpus, "train")
-            if own.fingerprint == tokenizer.fingerprint:
-                return text.token_ids, text.sentence_offsets
-        text, _, _ = prepare_text(corpus, "train", tokenizer=tokenizer)
-        return text.token_ids, text.sentence_offsets
-    pairs, _ = prepare_nli(corpus, "train", tokenizer)
-    ids = np.concatenate([pairs.premise_ids, pairs.hypothesis_ids])
-    starts = np.concatenate(
-        [pairs.premise_offsets, pairs.hypothesis_offsets + len(pairs.premise_ids)]
-    )
-    return ids, starts

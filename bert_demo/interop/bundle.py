@@ -8,31 +8,41 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bert_demo.data.files import explained, writers_path
+from bert_demo.inference.report import Report
 from bert_demo.interop.card import model_card
 from bert_demo.interop.sharing import without_paths
 from bert_demo.model import checkpoint
+from bert_demo.model.folders import METRICS
 from bert_demo.training.events import Event
-from bert_demo.training.recorder import METRICS, read_metrics
+from bert_demo.training.recorder import read_metrics
 
 CARD = "README.md"
 _POINTS = 200
 
 
+@dataclass(frozen=True, eq=False)
+class Bundled(Report):
+    """The small copy of a checkpoint."""
+
+    out: str
+    """Its folder."""
+    bytes: int
+    """The size of its weights."""
+
+
 def bundle(
     source: str | Path, out: str | Path, *, notes: Sequence[str] = (), overwrite: bool = False
-) -> dict[str, Any]:
+) -> Bundled:
     """Write the small copy of the checkpoint in `source` to `out`.
 
     Args:
         notes: paragraphs for its card, such as how it came about.
         overwrite: replace a checkpoint that is in `out` already.
-
-    Returns:
-        `out`, and `bytes`, the size of its weights.
 
     Raises:
         CheckpointError: `source` is no checkpoint, or `out` cannot be written.
@@ -49,7 +59,7 @@ def bundle(
         (folder / METRICS).write_text(lines, encoding="utf-8")
         (folder / CARD).write_text(model_card(folder, notes=notes), encoding="utf-8")
         size = (folder / checkpoint.WEIGHTS).stat().st_size
-    return {"out": str(folder), "bytes": size}
+    return Bundled(str(folder), size)
 
 
 def _thinned(events: Sequence[Event]) -> list[dict[str, Any]]:

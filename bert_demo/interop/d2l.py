@@ -24,6 +24,7 @@ from bert_demo.config import BertConfig, UserError
 from bert_demo.data.download import download, is_web_page
 from bert_demo.data.files import cache_dir
 from bert_demo.data.tokenizer import Tokenizer
+from bert_demo.inference.report import Report
 from bert_demo.interop import untrusted
 from bert_demo.model import checkpoint
 from bert_demo.model.bert import unfilled_model
@@ -52,14 +53,35 @@ BOOK_MODELS = {
 _LAYER = re.compile(r"encoder\.blks\.(\d+)\.")
 
 
+@dataclass(frozen=True, eq=False)
+class ImportedD2l(Report):
+    """What was found in a checkpoint of the book: the shape as `BertConfig` has it, and more."""
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    intermediate_size: int
+    max_position_embeddings: int
+    type_vocab_size: int
+    num_attention_heads: int
+    heads_from: str
+    """How the number of heads was decided, in words."""
+    parameters: int
+    """How many numbers the model has learnt, its heads included."""
+    source: str
+    """Name of the zip or folder that it came from."""
+    out: str
+    """Folder of the checkpoint that was made."""
+
+
 def import_d2l(
     source: str | Path,
     out: str | Path,
     *,
     num_attention_heads: int | None = None,
     overwrite: bool = False,
-) -> dict[str, Any]:
-    """Make a checkpoint in `out` from one of the book's.
+) -> ImportedD2l:
+    """Make a checkpoint in `out` from one of the book's (D2L 15.8 to 15.10).
 
     Args:
         source: the zip, its unpacked folder, or "bert.small" or "bert.base", which are
@@ -67,10 +89,6 @@ def import_d2l(
         num_attention_heads: the weights do not tell. Left out, the book's two models have
             theirs, any other gets hidden_size / 64, BERT's own ratio.
         overwrite: replace a checkpoint that is in `out` already.
-
-    Returns:
-        What was found, as JSON has it: sizes, `num_attention_heads`, `heads_from` (how they
-        were decided, in words), `parameters`, `vocab_size`, `source`, `out`.
 
     Raises:
         UserError: a source that is missing, damaged, dangerous or not the book's; heads that
@@ -117,14 +135,14 @@ def import_d2l(
                 expected=tuple(expected.shape),
             )
     model.load_state_dict(weights, assign=True)
-    report = {
+    report = ImportedD2l(
         **sizes,
-        "num_attention_heads": heads,
-        "heads_from": reason,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "source": path.name,
-        "out": str(out),
-    }
+        num_attention_heads=heads,
+        heads_from=reason,
+        parameters=sum(p.numel() for p in model.parameters()),
+        source=path.name,
+        out=str(out),
+    )
     checkpoint.save(out, model, tokenizer, {"imported": "D2L", **report})
     return report
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from bert_demo.data.files import (
     writers_path,
 )
 from bert_demo.data.tokenizer import Tokenizer
+from bert_demo.inference.report import Report
 from bert_demo.interop import names
 from bert_demo.interop.card import model_card
 from bert_demo.model import checkpoint
@@ -82,7 +84,22 @@ _WHOLE_WORDS = (
 )
 
 
-def export_hf(folder: str | Path, out: str | Path, *, overwrite: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class Exported(Report):
+    """What was written for `transformers`."""
+
+    architecture: str
+    """The class there that loads it: "BertForPreTraining"."""
+    parameters: int
+    """How many numbers the model has learnt, its heads included."""
+    files: list[str]
+    notes: list[str]
+    """Sentences on what is not the same there."""
+    out: str
+    """Folder that holds the files."""
+
+
+def export_hf(folder: str | Path, out: str | Path, *, overwrite: bool = False) -> Exported:
     """Write the checkpoint in `folder` to `out` in Hugging Face's form.
 
     "pretraining" becomes BertForPreTraining, "nli" BertForSequenceClassification and "encoder"
@@ -90,10 +107,6 @@ def export_hf(folder: str | Path, out: str | Path, *, overwrite: bool = False) -
 
     Args:
         overwrite: replace an earlier export that is in `out`.
-
-    Returns:
-        What was written, as JSON has it: `architecture`, `parameters`, `files`, `notes`
-        (sentences on what is not the same there), `out`.
 
     Raises:
         UserError: a model of the book's architecture, which `transformers` does not have.
@@ -122,13 +135,13 @@ def export_hf(folder: str | Path, out: str | Path, *, overwrite: bool = False) -
         (new / _CARD).write_text(card, encoding="utf-8")
         files = sorted(path.name for path in new.iterdir())
         put_folder(new, target)
-    return {
-        "architecture": _ARCHITECTURES[model.task],
-        "parameters": sum(value.numel() for value in model.parameters()),
-        "files": files,
-        "notes": notes,
-        "out": str(out),
-    }
+    return Exported(
+        architecture=_ARCHITECTURES[model.task],
+        parameters=sum(value.numel() for value in model.parameters()),
+        files=files,
+        notes=notes,
+        out=str(out),
+    )
 
 
 def _check_target(target: Path, overwrite: bool) -> None:

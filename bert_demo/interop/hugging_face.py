@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from bert_demo.config import LABELS, BertConfig, Text, UserError
 from bert_demo.data import wordpiece
 from bert_demo.data.tokenizer import UNK, Tokenizer
+from bert_demo.inference.report import Report
 from bert_demo.interop import names
 from bert_demo.interop.model_files import ModelFiles, Progress
 from bert_demo.model import checkpoint
@@ -58,6 +60,38 @@ _ENCODER = ("embeddings.", "encoder.", "pooler.")
 _SEED = 0  # the same import always gives the same checkpoint, new weights included
 
 
+@dataclass(frozen=True, eq=False)
+class ImportedHf(Report):
+    """What was found in a model of Hugging Face's: the shape as `BertConfig` has it, and more."""
+
+    task: str
+    """One of `bert_demo.config.TASKS`, by the heads that the file has."""
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    max_position_embeddings: int
+    type_vocab_size: int
+    hidden_dropout_prob: float
+    attention_probs_dropout_prob: float
+    hidden_act: str
+    layer_norm_eps: float
+    initializer_range: float
+    parameters: int
+    """How many numbers the model has learnt, its heads included."""
+    untrained_heads: list[str]
+    """Parts that the file does not have, so that they are new: "pooler", "nsp"."""
+    left_out: list[str]
+    """Parts that the file has and this project does not use."""
+    source: str
+    """Name of the folder or repository that it came from."""
+    revision: str | None
+    """The Hub's commit; None for a folder."""
+    out: str
+    """Folder of the checkpoint that was made."""
+
+
 def import_hf(
     source: str | Path,
     out: str | Path,
@@ -65,8 +99,8 @@ def import_hf(
     overwrite: bool = False,
     only_hub: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Make a checkpoint in `out` from a BERT of Hugging Face's.
+) -> ImportedHf:
+    """Make a checkpoint in `out` from a BERT of Hugging Face's (Devlin et al. 2019).
 
     The task follows from the heads that the file has: a masked-LM head makes it "pretraining",
     a classifier over entailment, neutral and contradiction "nli", nothing of the kind "encoder".
@@ -77,11 +111,6 @@ def import_hf(
         overwrite: replace a checkpoint that is in `out` already.
         only_hub: `source` is a repository even where a folder has its name.
         progress: told what is being done, perhaps from another thread.
-
-    Returns:
-        What was found, as JSON has it: the model's sizes, `task`, `parameters`,
-        `untrained_heads` (not in the file, so new), `left_out` (in the file, not used), `source`,
-        `revision` (the Hub's commit, or None), `out`.
 
     Raises:
         UserError: no such source; no network; a model that is not a BERT; files that are
@@ -126,17 +155,19 @@ def import_hf(
     model.load_state_dict(weights, assign=True)
     if task == "pretraining" and config.tie_word_embeddings:
         model.mlm.decoder_weight = model.embeddings.word_embeddings.weight
-    report = {
-        "task": task,
+    report = ImportedHf(
+        task,
         **{name: getattr(config, name) for name in _DEFAULTS},
-        "parameters": sum(value.numel() for value in model.parameters()),
-        "untrained_heads": untrained,
-        "left_out": sorted({name.rpartition(".")[0] for name in state}),
-        "source": files.name,
-        "revision": files.revision,
-    }
-    checkpoint.save(out, model, tokenizer, {"imported": "Hugging Face", **report})
-    return {**report, "out": str(out)}
+        parameters=sum(value.numel() for value in model.parameters()),
+        untrained_heads=untrained,
+        left_out=sorted({name.rpartition(".")[0] for name in state}),
+        source=files.name,
+        revision=files.revision,
+        out=str(out),
+    )
+    kept = {name: value for name, value in report.items() if name != "out"}
+    checkpoint.save(out, model, tokenizer, {"imported": "Hugging Face", **kept})
+    return report
 
 
 def _check_kind(theirs: Mapping[str, Any], source: str) -> None:

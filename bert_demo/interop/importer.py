@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 from bert_demo.config import UserError
 from bert_demo.data.files import remove_folder
+from bert_demo.inference.models import imported_name
 from bert_demo.model import checkpoint
+from bert_demo.model.folders import is_name
 
 if TYPE_CHECKING:
     from bert_demo.interop.model_files import Progress
@@ -43,7 +45,7 @@ class Importer:
         from bert_demo.interop.model_files import ModelFiles
 
         repo = repo_id(typed)
-        name = repo.replace("/", "--")
+        name = imported_name(repo)
         if (self.folder / name).exists():
             raise UserError("{repo} is here already; find it in the menus of models.", repo=repo)
         if not self._busy.acquire(blocking=False):
@@ -68,7 +70,7 @@ class Importer:
     def remove(self, name: str) -> None:
         """Delete a model that was fetched; `UserError` if there is none of this name."""
         folder = self.folder / name
-        if not _REPO.fullmatch(name) or "/" in name or not folder.is_dir():
+        if not is_name(name, _LONGEST) or not folder.is_dir():
             raise UserError("There is no fetched model {name!r} here.", name=name[:_LONGEST])
         try:
             remove_folder(folder)

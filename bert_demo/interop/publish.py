@@ -34,8 +34,8 @@ from bert_demo.interop.export import export_hf
 from bert_demo.interop.model_files import Progress, fetching
 from bert_demo.interop.sharing import metrics_csv, without_paths
 from bert_demo.model import checkpoint
-from bert_demo.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS
-from bert_demo.training.recorder import METRICS, read_metrics
+from bert_demo.model.folders import CONFIG, METRICS, TOKENIZER, WEIGHTS, checkpoint_folder
+from bert_demo.training.recorder import read_metrics
 
 CARD, NUMBERS, EXPORT = "README.md", "metrics.csv", "transformers"
 
@@ -190,9 +190,7 @@ def fetch(
 
 def _stage(folder: Path, stage: Path) -> None:
     """Lay out what is to be published; a run that trains on cannot change it any more."""
-    inner = folder / "model"
-    if (inner / CONFIG).is_file():
-        folder = inner
+    folder = checkpoint_folder(folder)
     config = without_paths(checkpoint.read_config(folder))
     with explained(folder, "read"):
         text = json.dumps(config, ensure_ascii=False, indent=1) + "\n"
@@ -211,7 +209,7 @@ def _stage(folder: Path, stage: Path) -> None:
 def _write_card(stage: Path, repo_id: str) -> None:
     notes = [_READING.format(repo=repo_id)]
     try:
-        notes += [_EXPORTED.format(repo=repo_id), *export_hf(stage, stage / EXPORT)["notes"]]
+        notes += [_EXPORTED.format(repo=repo_id), *export_hf(stage, stage / EXPORT).notes]
         (stage / EXPORT / CARD).unlink()  # one card is enough
     except checkpoint.CheckpointError:
         raise

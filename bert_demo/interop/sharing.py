@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import PureWindowsPath
 from typing import Any
 
+from bert_demo.model.folders import MODEL
+
 _FIRST = ("event", "step", "seconds")
 _KINDS = ("step", "validation")
 _PATHS = (("run", "start_from"), ("run", "teacher"), ("facts", "started_from"))
@@ -30,7 +32,7 @@ def metrics_csv(events: Sequence[Mapping[str, Any]]) -> str:
 def model_name(folder: str) -> str:
     """What a checkpoint's folder is called, without saying where on this computer it is."""
     path = PureWindowsPath(folder)  # which knows both kinds of slashes
-    return path.parent.name if path.name == "model" else path.name
+    return path.parent.name if path.name == MODEL else path.name
 
 
 def without_paths(config: Mapping[str, Any]) -> dict[str, Any]:

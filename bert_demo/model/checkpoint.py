@@ -32,6 +32,7 @@ from bert_demo.data.files import (
     writers_path,
 )
 from bert_demo.data.tokenizer import Tokenizer
+from bert_demo.model.folders import CONFIG, METRICS, RESUME, TOKENIZER, WEIGHTS
 
 if TYPE_CHECKING:  # a page that starts reads what checkpoints say of themselves, without torch
     from torch import Tensor
@@ -39,6 +40,11 @@ if TYPE_CHECKING:  # a page that starts reads what checkpoints say of themselves
     from bert_demo.model.bert import BertModel
 
 __all__ = [
+    "CONFIG",
+    "METRICS",
+    "RESUME",
+    "TOKENIZER",
+    "WEIGHTS",
     "Checkpoint",
     "CheckpointError",
     "check_writable",
@@ -52,8 +58,6 @@ __all__ = [
 ]
 
 FORMAT = "bert_demo 1"
-CONFIG, TOKENIZER = "config.json", "tokenizer.json"
-WEIGHTS, RESUME = "model.safetensors", "resume.safetensors"
 
 _TIED = "mlm.decoder_weight"
 

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from bert_demo.data.crane_world.probes import PROBES, SENSES
 from bert_demo.data.packing import PackedBatch, pack
-from bert_demo.data.tokenizer import Encoded, Tokenizer
+from bert_demo.data.tokenizer import Tokenizer
+from bert_demo.inference.predict import evaluating
+from bert_demo.inference.senses import cosines, mean_subtracted, within_less_between
+from bert_demo.inference.words import find_word
 from bert_demo.model.bert import BertModel
 
 _BLANKS = 8
@@ -60,9 +62,7 @@ def film_frame(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
     and separation (mean similarity within a sense minus that between senses).
     """
     script = _script(tokenizer)
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
+    with evaluating(model):
         batch = script.batch.to(model.device)
         vectors = model(batch, script.positions.to(model.device))
         count = len(script.blanks)
@@ -70,9 +70,7 @@ def film_frame(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
         probabilities[:, list(tokenizer.special_ids)] = -1
         values, ids = (found.cpu() for found in probabilities.topk(_TOP))
         words = torch.stack([part.mean(0) for part in vectors[count:].float().split(script.pieces)])
-    model.train(was_training)
-    unit = F.normalize(words - words.mean(0), dim=1).cpu()  # (contexts, H)
-    matrix = unit @ unit.T
+    matrix = cosines(mean_subtracted(words.cpu()))
     return {
         "blanks": [
             {
@@ -92,19 +90,8 @@ def film_frame(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
             "senses": script.senses,
             "matrix": [[round(value, 3) for value in row] for row in matrix.tolist()],
         },
-        "separation": round(separation(matrix, script.senses), 4),
+        "separation": round(within_less_between(matrix, script.senses), 4),
     }
-
-
-def separation(similarities: torch.Tensor, senses: list[str]) -> float:
-    """Mean similarity of two contexts of one sense, minus that of two of different senses.
-
-    similarities: (n, n), n contexts. A model that tells the senses apart has more than 0.
-    """
-    numbers = torch.tensor([sorted(set(senses)).index(sense) for sense in senses])
-    same = numbers[:, None] == numbers[None, :]
-    others = ~torch.eye(len(senses), dtype=torch.bool)
-    return float(similarities[same & others].mean() - similarities[~same].mean())
 
 
 @functools.lru_cache(maxsize=2)
@@ -128,12 +115,13 @@ def _script(tokenizer: Tokenizer) -> _Script:
         for sense, texts in SENSES[word].items()
         for text in sorted(texts, key=strange)[:_CONTEXTS]
     ]
-    word_ids = tokenizer.encode(word)
-    encoded = [_encode(tokenizer, text) for text in [*blanks, *(text for _, text in chosen)]]
-    spans = [
-        _find(item.input_ids, word_ids if place >= len(blanks) else [tokenizer.mask_id])
-        for place, item in enumerate(encoded)
-    ]
+    contexts = [text for _, text in chosen]
+    encoded = [tokenizer.encode_pair(text, max_length=_MAX_LENGTH) for text in [*blanks, *contexts]]
+    spans = [[item.input_ids.index(tokenizer.mask_id)] for item in encoded[: len(blanks)]]
+    for text in contexts:
+        place = find_word(tokenizer, word, text)
+        assert place is not None, "a probe sentence does not have its word"
+        spans.append([1 + i for i in place])  # after <cls>
     batch = pack([(item.input_ids, item.token_type_ids) for item in encoded])
     starts = [0] * len(encoded)
     for start, number in zip(batch.cls_positions.tolist(), batch.order.tolist(), strict=True):
@@ -146,17 +134,5 @@ def _script(tokenizer: Tokenizer) -> _Script:
         blanks,
         word,
         [sense for sense, _ in chosen],
-        [text for _, text in chosen],
+        contexts,
     )
-
-
-def _encode(tokenizer: Tokenizer, text: str) -> Encoded:
-    return tokenizer.encode_pair(text, max_length=_MAX_LENGTH)
-
-
-def _find(ids: list[int], wanted: list[int]) -> range:
-    """Where `wanted` stands in `ids`."""
-    for begin in range(len(ids)):
-        if ids[begin : begin + len(wanted)] == wanted:
-            return range(begin, begin + len(wanted))
-    raise AssertionError("a probe sentence does not have its word")

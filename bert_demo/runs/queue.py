@@ -66,7 +66,11 @@ class RunQueue:
         max_queued_per_owner: int = 2,
         grace_seconds: float = 20.0,
     ) -> None:
-        """grace_seconds: how long a worker may take to save its run when the app ends."""
+        """A queue in which nothing happens until `start`.
+
+        max_run_seconds: the longest budget of training that a run may have here; None for any.
+        grace_seconds: how long a worker may take to save its run when the app ends.
+        """
         if workers < 1:
             raise UserError("workers is {value}; it must be at least 1.", value=workers)
         self.store = store
@@ -131,14 +135,14 @@ class RunQueue:
         Raises `UserError` where the run is longer than allowed here, or somebody has too many.
         """
         limit, training = self.max_run_seconds, config.training
-        if limit is not None and training.budget_seconds is None:
-            training = replace(training, budget_seconds=limit)
-        elif limit is not None and (training.budget_seconds or 0) > limit:
+        if self.over_limit(config):
             raise UserError(
                 "budget_seconds is {seconds:g}; here a run may take at most {limit:g} seconds.",
                 seconds=training.budget_seconds,
                 limit=limit,
             )
+        if training.budget_seconds is None:
+            training = replace(training, budget_seconds=limit)
         with self._lock:
             self._check_queued(token)
             run = self.store.create(
@@ -146,6 +150,11 @@ class RunQueue:
             )
         self._inbox.put(lambda: None)
         return run
+
+    def over_limit(self, config: RunConfig) -> bool:
+        """Whether a run asks for more seconds than it may have here; with none it gets them all."""
+        limit = self.max_run_seconds
+        return limit is not None and (config.training.budget_seconds or 0) > limit
 
     def request(self, run_id: str, action: str, token: str | None) -> Run | None:
         """`RunStore.request`, heeded at once."""

@@ -6,6 +6,8 @@ control.json    what its owner asked the worker for, until the worker has done i
 model/          the checkpoint, with metrics.jsonl in it
 lock            held by the worker while it trains, so that whoever finds it free knows it is gone
 
+Their names are in `model/folders.py`.
+
 No torch here: the page opens with this module.
 """
 
@@ -14,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import re
 import secrets
 import sys
 import time
@@ -27,10 +28,7 @@ from filelock import FileLock, Timeout
 
 from bert_demo.config import RunConfig, Text, UserError, run_config
 from bert_demo.model.about import read_about
-
-RUN, STATUS, CONTROL = "run.json", "status.json", "control.json"
-MODEL, LOCK, ERRORS = "model", "lock", "error.log"
-CHECKPOINT, METRICS, RESUME = "config.json", "metrics.jsonl", "resume.safetensors"
+from bert_demo.model.folders import CONFIG, CONTROL, MODEL, RESUME, RUN, STATUS, is_name, read_json
 
 TRAINING = ("running", "pausing", "stopping")
 """States in which a worker has the run."""
@@ -48,7 +46,7 @@ STATES = {
     "completed": Text("completed"),
 }
 
-_ID = re.compile(r"\w[\w .-]{0,63}")
+_LONGEST_ID = 64
 _WINDOWS_TRIES = 20
 
 
@@ -96,7 +94,7 @@ class Run:
     @property
     def has_model(self) -> bool:
         """Whether there is a checkpoint that loads."""
-        return (self.model / CHECKPOINT).exists()
+        return (self.model / CONFIG).exists()
 
     @property
     def goes_on(self) -> bool:
@@ -113,7 +111,7 @@ class Run:
 
 def run_folder(root: Path, run_id: object) -> Path:
     """The folder of a run; raises `UserError` for what cannot be a run's name."""
-    if not isinstance(run_id, str) or not _ID.fullmatch(run_id):
+    if not isinstance(run_id, str) or not is_name(run_id, _LONGEST_ID):
         raise UserError("{name!r} is not the name of a run.", name=str(run_id)[:80])
     return root / run_id
 
@@ -135,15 +133,6 @@ def write_json(path: Path, values: Any) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; None where there is none."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return values if isinstance(values, dict) else None
 
 
 def write_status(folder: Path, status: Status) -> None:
@@ -228,12 +217,12 @@ def _restored(value: Any) -> Any:
 
 
 def _plain(folder: Path) -> Run | None:
-    stored = read_json(folder / CHECKPOINT)
+    stored = read_json(folder / CONFIG)
     if stored is None or not str(stored.get("format", "")).startswith("bert_demo "):
         return None
     about = read_about(stored)
     try:
-        changed = (folder / CHECKPOINT).stat().st_mtime
+        changed = (folder / CONFIG).stat().st_mtime
     except OSError:
         return None
     state = "stopped" if (folder / RESUME).exists() else "completed"

@@ -17,17 +17,11 @@ from typing import Any
 
 from bert_demo.config import RunConfig, Text, UserError, listed
 from bert_demo.data.files import file_stamp, part_folder, remove_folder
+from bert_demo.model.folders import CONFIG, CONTROL, LOCK, METRICS, RESUME, RUN, STATUS
 from bert_demo.runs.events import Events, Tails
 from bert_demo.runs.record import (
-    CHECKPOINT,
-    CONTROL,
-    LOCK,
-    METRICS,
     RESUMABLE,
-    RESUME,
-    RUN,
     STATES,
-    STATUS,
     TRAINING,
     Run,
     Status,
@@ -262,9 +256,7 @@ class RunStore:
 
     def _read(self, folder: Path) -> Run | None:
         """The run in `folder`; read again only if one of its files has changed."""
-        key = tuple(
-            file_stamp(folder / name) for name in (STATUS, CONTROL, RUN, CHECKPOINT, RESUME)
-        )
+        key = tuple(file_stamp(folder / name) for name in (STATUS, CONTROL, RUN, CONFIG, RESUME))
         seen = self._seen.get(folder.name)
         if seen is not None and seen[0] == key:
             return seen[1]

@@ -26,12 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.config import Text, UserError
+from bert_demo.model.folders import ERRORS, LOCK, RUN
 from bert_demo.model.process import prepare_process
 from bert_demo.runs.peers import Peers
 from bert_demo.runs.record import (
-    ERRORS,
-    LOCK,
-    RUN,
     Run,
     Status,
     held,
@@ -46,7 +44,8 @@ from bert_demo.training.events import Event
 
 _NICE = 5
 _OOM_SCORE = 500
-_STATUS_SECONDS = 0.25
+STATUS_SECONDS = 0.25
+"""The most that status.json is behind the run."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -166,7 +165,7 @@ def _follow(
             events.close()
             yield status
             return
-        if time.monotonic() - written >= _STATUS_SECONDS:
+        if time.monotonic() - written >= STATUS_SECONDS:
             if device != "cpu":
                 held_there = peak_memory_bytes(torch.device(device))
                 status = replace(status, device_memory_bytes=held_there)

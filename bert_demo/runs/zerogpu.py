@@ -34,19 +34,16 @@ _SAVING = 8.0  # left over for a save if the time runs out
 GpuDecorator = Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]]
 
 
-def longest_run(max_run_seconds: float | None) -> float:
-    """How many seconds a run may train on ZeroGPU, given what the app's owner allows."""
-    return LONGEST_RUN if max_run_seconds is None else max_run_seconds
-
-
 class ZeroGpuQueue(RunQueue):
     """A queue without workers: each run is trained by the event that the page sends for it.
 
     `gpu` is `spaces.GPU`.
     """
 
-    def __init__(self, store: RunStore, gpu: GpuDecorator, *, max_run_seconds: float) -> None:
-        super().__init__(store, max_run_seconds=max_run_seconds)
+    def __init__(
+        self, store: RunStore, gpu: GpuDecorator, *, max_run_seconds: float | None = None
+    ) -> None:
+        super().__init__(store, max_run_seconds=max_run_seconds or LONGEST_RUN)
         self._train = gpu(duration=_duration)(train_on_gpu)
         self._begun: set[str] = set()
 

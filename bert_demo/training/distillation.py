@@ -28,7 +28,7 @@ from bert_demo.data.prepare import (
 )
 from bert_demo.data.snli import NliTexts, concatenated
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.inference.predict import nli_logits, whole_pairs
+from bert_demo.inference.evaluation import nli_logits, whole_pairs
 from bert_demo.model import checkpoint
 from bert_demo.model.device import fast_bf16
 

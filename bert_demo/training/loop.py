@@ -9,11 +9,12 @@ exist).
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, cast
 
 from bert_demo.config import RunConfig, Text, UserError, run_config
-from bert_demo.inference.predict import evaluate
+from bert_demo.inference.evaluation import evaluate
 from bert_demo.model import checkpoint
 from bert_demo.model.about import read_about
 from bert_demo.model.device import peak_memory_bytes
@@ -182,7 +183,7 @@ class _Loop:
             yield self._validate(_FINAL_PAIRS[self.setup.task] if completed else _QUICK_PAIRS)
             if self.setup.test is not None and completed:
                 model, tokenizer = self.setup.model, self.setup.tokenizer
-                self._scores["test"] = evaluate(model, tokenizer, self.setup.test)
+                self._scores["test"] = asdict(evaluate(model, tokenizer, self.setup.test))
         self._recorder.save(self.clock.state(), self._scores, finished=completed)
 
     def save(self) -> None:

@@ -12,12 +12,11 @@ import torch
 
 from bert_demo.config import RunConfig, UserError
 from bert_demo.model import checkpoint
+from bert_demo.model.folders import METRICS
 from bert_demo.training.distributed import World
 from bert_demo.training.events import Event, Scores
 from bert_demo.training.optimizers import Optimizers
 from bert_demo.training.setup import Setup
-
-METRICS = "metrics.jsonl"
 
 AnyEvent = TypeVar("AnyEvent", bound=Event)
 

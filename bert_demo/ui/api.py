@@ -28,6 +28,7 @@ from bert_demo.config import (
     run_config,
     settings_of,
 )
+from bert_demo.inference.models import RUN, model_id
 from bert_demo.runs.record import Run
 from bert_demo.runs.zerogpu import ZeroGpuQueue
 from bert_demo.ui.context import AppContext, answered
@@ -87,7 +88,7 @@ class Api:
         run = self._context.queue.submit(
             config, token, _text("title", title, _LONGEST_NAME) or None, expected.seconds
         )
-        return {"run": run.id, "model": f"run/{run.id}", "token": token}
+        return {"run": run.id, "model": model_id(RUN, run.id), "token": token}
 
     def run_status(self, run: str) -> Answer:
         """How far a run is: state, message, step, seconds, seconds_left, place in the queue,
@@ -258,7 +259,7 @@ def status_of(context: AppContext, run: Run) -> Answer:
         config["start_from"] = origin(context, config["start_from"])
     return {
         "run": run.id,
-        "model": f"run/{run.id}" if run.has_model else None,
+        "model": model_id(RUN, run.id) if run.has_model else None,
         "title": run.title,
         "state": status.state,
         "message": status.message,

@@ -17,7 +17,7 @@ from bert_demo.ui.serving.hosting import notices
 from bert_demo.ui.serving.share import create_share_banner
 from bert_demo.ui.tabs.blank import create_blank_tab
 from bert_demo.ui.tabs.nli import create_nli_tab
-from bert_demo.ui.tabs.runs.runs_tab import create_runs_tab
+from bert_demo.ui.tabs.runs.tab import create_runs_tab
 from bert_demo.ui.tabs.training import create_finetune_tab, create_pretrain_tab, starting_points
 from bert_demo.ui.tabs.words import create_words_tab
 
@@ -33,7 +33,7 @@ def build_app(context: AppContext) -> gr.Blocks:
         browser = context.make_browser_state()
         address = gr.Textbox("", visible=False)
         gr.Markdown(_header(), elem_classes="bd-lead")
-        for notice in notices(context.settings.data_dir, context.settings.max_run_seconds):
+        for notice in notices(context.settings.data_dir, context.queue.max_run_seconds):
             gr.Markdown(notice, elem_classes="bd-notice")
         create_share_banner(page, context.share)
         # In two rows on a phone: Gradio's own menu of tabs that do not fit hides most of them.

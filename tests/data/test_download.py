@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ SHA1 = hashlib.sha1(CONTENT, usedforsecurity=False).hexdigest()
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_remembered", {})
+    module.answers.clear()
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -95,7 +96,7 @@ def test_silent_server(server: HubServer, tmp_path: Path) -> None:
     assert_refused(
         f"{server.url}/models/bert.zip", tmp_path / "out", "no answer in time", timeout_seconds=0.3
     )
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 8, "it waited as long as it does unless told otherwise"
 
 
 def test_no_server(tmp_path: Path) -> None:
@@ -139,19 +140,25 @@ def test_reachable_remembers_for_a_while(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_hanging_name_resolution_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up, ended = threading.Event(), []
+
     def hang(*arguments: Any) -> None:
-        time.sleep(1.5)
+        ended.append(given_up.wait(60))
         raise socket.gaierror("Temporary failure in name resolution")
 
     monkeypatch.setattr(module, "PROBE_SECONDS", 0.3)
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    start = time.monotonic()
+    before = set(threading.enumerate())
     assert not reachable("https://example.invalid")
-    assert time.monotonic() - start < 1
-    time.sleep(1.5)  # the threads left behind must end without a warning
+    assert ended == []
+    given_up.set()
+    for thread in set(threading.enumerate()) - before:  # they must end without a warning
+        thread.join(60)
+    assert ended == [True, True]
 
 
-def test_connection_that_is_never_accepted() -> None:
+def test_connection_that_is_never_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PROBE_SECONDS", 0.3)
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -161,8 +168,8 @@ def test_connection_that_is_never_accepted() -> None:
             one.setblocking(False)
             one.connect_ex(address)
         start = time.monotonic()
-        reachable(f"http://127.0.0.1:{address[1]}")
-        assert time.monotonic() - start < module.PROBE_SECONDS + 0.5
+        assert not reachable(f"http://127.0.0.1:{address[1]}")
+        assert time.monotonic() - start < 30, "the system gives up after minutes"
         for one in waiting:
             one.close()
 

@@ -8,7 +8,7 @@ import pytest
 
 from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.data.prepare import prepare_nli
-from bert_demo.inference import predict
+from bert_demo.inference import evaluation, predict
 from bert_demo.inference.contexts import compare
 from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.senses import sense_separation
@@ -61,13 +61,15 @@ def test_verdicts(shelf: ModelShelf) -> None:
 
 def test_the_accuracy_on_the_card_is_the_accuracy(shelf: ModelShelf, real_data: Path) -> None:
     entry = shelf.entry("bundled/bert-small-snli")
-    assert entry.accuracy is not None
-    accuracy, n, split = entry.accuracy
+    assert entry.result is not None
+    accuracy, n, split = entry.result.value, entry.result.n, entry.result.split
     assert (split, n) == ("test", 9824) and accuracy >= 0.786
     model, tokenizer, _ = shelf.load(entry.id)
     data, _ = prepare_nli("snli", "test", tokenizer)
     # Stored in half precision, and computed in fp32 here.
-    assert predict.evaluate(model, tokenizer, data)["accuracy"] == pytest.approx(accuracy, abs=2e-3)
+    assert evaluation.evaluate(model, tokenizer, data)["accuracy"] == pytest.approx(
+        accuracy, abs=2e-3
+    )
 
 
 def test_the_senses_of_crane_are_apart(shelf: ModelShelf) -> None:

@@ -17,6 +17,7 @@ from bert_demo.config import BertConfig, UserError
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.predict import encode
+from bert_demo.inference.results import Result
 from bert_demo.model import checkpoint, dropout
 from bert_demo.model.bert import BertModel
 
@@ -68,7 +69,7 @@ def test_models_are_listed_by_kind_in_words(shelf: ModelShelf) -> None:
     assert crane.score == "Validation masked-LM loss 1.25."
     nli = shelf.entry("bundled/nli")
     assert nli.facts == ["fine-tuned", "SNLI", "87.5%", "0.0 M"]
-    assert nli.accuracy == (0.875, 2000, "test")
+    assert nli.result == Result(0.875, "test", 2000, is_loss=False)
     assert nli.score == "Test accuracy 87.5% on 2,000 pairs."
     run = shelf.entry("run/1203-k7qm")
     assert (run.title, run.corpus, run.score) == ("Ada's run", None, "")
@@ -144,7 +145,9 @@ def test_a_deleted_model_is_gone(shelf: ModelShelf, tmp_path: Path) -> None:
         shelf.load("run/1203-k7qm")
 
 
-def test_a_twin_has_the_shape_but_other_weights_always_the_same(shelf: ModelShelf) -> None:
+def test_a_twin_has_the_shape_but_other_weights_always_the_same(
+    shelf: ModelShelf, tmp_path: Path
+) -> None:
     trained, tokenizer, config = shelf.load("bundled/crane-tiny")
     before = torch.random.get_rng_state()
     twin, its_tokenizer, its_config = shelf.twin("bundled/crane-tiny")
@@ -152,40 +155,41 @@ def test_a_twin_has_the_shape_but_other_weights_always_the_same(shelf: ModelShel
     assert its_config == config and its_tokenizer is tokenizer and not twin.training
     assert not torch.equal(twin.pooler.weight, trained.pooler.weight)
     torch.rand(3)
-    shelf._loaded.clear()
-    again = shelf.twin("bundled/crane-tiny").model
+    again = ModelShelf(tmp_path / "checkpoints", tmp_path / "runs").twin("bundled/crane-tiny").model
     text = "a crane is flying"
     assert torch.equal(
         encode(twin, tokenizer, text).vectors, encode(again, tokenizer, text).vectors
     )
 
 
-def test_few_models_stay_in_memory(
-    shelf: ModelShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bert_demo.inference.models._MOST_MODELS", 2)
-    for name in ("bundled/crane-tiny", "bundled/nli", "bundled/crane-tiny", "run/1203-k7qm"):
-        shelf.load(name)
-    assert list(shelf._loaded) == ["bundled/crane-tiny", "run/1203-k7qm"]
-    monkeypatch.setattr("bert_demo.inference.models._MOST_BYTES", 1)
-    assert shelf.load("bundled/nli") is shelf.load("bundled/nli")
-    assert list(shelf._loaded) == ["bundled/nli"]
+def test_few_models_stay_in_memory(shelf: ModelShelf, tmp_path: Path) -> None:
+    few = ModelShelf(tmp_path / "checkpoints", tmp_path / "runs", most_models=2)
+    crane, nli = few.load("bundled/crane-tiny"), few.load("bundled/nli")
+    assert few.load("bundled/crane-tiny") is crane
+    run = few.load("run/1203-k7qm")  # in place of the one that was not asked for longest
+    assert few.load("bundled/crane-tiny") is crane and few.load("run/1203-k7qm") is run
+    assert few.load("bundled/nli") is not nli
+    small = ModelShelf(tmp_path / "checkpoints", tmp_path / "runs", most_bytes=1)
+    crane, nli = small.load("bundled/crane-tiny"), small.load("bundled/nli")
+    assert small.load("bundled/nli") is nli, "the last one stays, however large it is"
+    assert small.load("bundled/crane-tiny") is not crane
 
 
 def test_many_threads_load_a_model_once(shelf: ModelShelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    load = checkpoint.load
+    calls: list[Path] = []
+    load, together = checkpoint.load, threading.Barrier(12)
 
-    def slow(folder: Path) -> checkpoint.Checkpoint:
+    def counted(folder: Path) -> checkpoint.Checkpoint:
         calls.append(folder)
-        time.sleep(0.05)
         return load(folder)
 
-    monkeypatch.setattr(checkpoint, "load", slow)
+    def ask() -> None:
+        together.wait()
+        found.append(shelf.load("bundled/nli"))
+
+    monkeypatch.setattr(checkpoint, "load", counted)
     found: list[object] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(shelf.load("bundled/nli"))) for _ in range(12)
-    ]
+    threads = [threading.Thread(target=ask) for _ in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -200,5 +204,5 @@ def test_a_strange_description_does_not_hide_the_others(shelf: ModelShelf, tmp_p
     stored["about"] = {"run": "?", "scores": [1], "step": "many"}
     path.write_text(json.dumps(stored), encoding="utf-8")
     entry = shelf.entry("bundled/nli")
-    assert (entry.corpus, entry.accuracy, entry.score) == (None, None, "")
+    assert (entry.corpus, entry.result, entry.score) == (None, None, "")
     assert len(shelf.entries()) == 3

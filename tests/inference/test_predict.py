@@ -14,7 +14,7 @@ from bert_demo.data.packing import pack
 from bert_demo.data.prepare import tokenize_nli
 from bert_demo.data.snli import pairs as nli_pairs
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
-from bert_demo.inference import contexts, predict
+from bert_demo.inference import contexts, evaluation, predict, words
 from bert_demo.model.bert import BertModel
 
 TEXT = """
@@ -98,7 +98,7 @@ def test_texts_encoded_together_are_as_if_alone(
 ) -> None:
     texts = [("a crane driver came", "he just left"), ("crane", None), ("the man is in", None)] * 3
     for limit in (8_192, 12):
-        monkeypatch.setattr(predict, "_BATCH_TOKENS", limit)
+        monkeypatch.setattr(predict, "BATCH_TOKENS", limit)
         for (text, pair), found in zip(texts, predict.encode_all(*pretrained, texts), strict=True):
             alone = predict.encode(*pretrained, text, pair)
             assert found.tokens == alone.tokens
@@ -124,6 +124,7 @@ def test_dropout_is_off_and_the_mode_comes_back(pretrained: Trained) -> None:
 def test_ten_thousand_words_are_cut_and_counted(pretrained: Trained, classifier: Trained) -> None:
     text = "crane " * 10_000
     assert predict.encode(*pretrained, text).truncated == 10_000 - 30
+    assert predict.fill_mask(*pretrained, f"<mask> {text}").truncated == 10_001 - 30
     verdict = predict.classify(*classifier, text, "a man is sleeping")
     assert verdict.truncated == 10_004 - 29
     assert contexts.compare(*pretrained, "crane", [text, "a crane"]).vectors.shape == (2, 24)
@@ -136,7 +137,7 @@ def test_any_text_can_be_read(text: str, pretrained: Trained, classifier: Traine
     assert encoding.tokens.count("<cls>") == 1
     assert sum(predict.classify(*classifier, text, text).probabilities.values()) == pytest.approx(1)
     assert len(predict.fill_mask(*pretrained, f"{text} <mask>")[0]) == 5
-    predict.unknown_words(pretrained.tokenizer, text)
+    words.unknown_words(pretrained.tokenizer, text)
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t\n", "\u3000", "\x00\x07"])
@@ -310,7 +311,7 @@ def test_classify_agrees_with_the_head_called_by_hand(classifier: Trained) -> No
 def test_pairs_classified_together_are_as_if_alone(
     classifier: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predict, "_BATCH_TOKENS", 30)
+    monkeypatch.setattr(predict, "BATCH_TOKENS", 30)
     pairs = [(" ".join(WORDS[i : 2 * i + 1]), " ".join(WORDS[: 9 - i])) for i in range(1, 9)]
     pairs = [*pairs, *reversed(pairs)]
     for pair, found in zip(pairs, predict.classify_all(*classifier, pairs), strict=True):
@@ -355,10 +356,13 @@ def test_evaluate_counts_what_classify_says(
     wanted = [[0] * 3 for _ in range(3)]
     for (_, _, true), verdict in zip(rows, verdicts, strict=True):
         wanted[true][LABELS.index(verdict.label)] += 1
-    monkeypatch.setattr(predict, "_BATCH_TOKENS", limit)
+    monkeypatch.setattr(predict, "BATCH_TOKENS", limit)
     data = tokenize_nli(nli_pairs(rows, left_out=7), classifier.tokenizer)
-    found = predict.evaluate(*classifier, data)
-    assert found["confusion"] == wanted
+    found = evaluation.evaluate(*classifier, data)
+    assert found["confusion"] == found.confusion == wanted
+    assert list(found.items()) == list(dict(found).items()) and "seconds" in found
+    with pytest.raises(KeyError):
+        found["colour"]
     assert (found["n"], found["left_out"], found["truncated"]) == (50, 7, 1)
     assert found["accuracy"] == pytest.approx((wanted[0][0] + wanted[1][1]) / 50)
     assert found["examples_per_second"] == pytest.approx(50 / found["seconds"])
@@ -373,17 +377,17 @@ def test_evaluate_counts_what_classify_says(
 def test_evaluate_refuses_with_a_sentence(pretrained: Trained, classifier: Trained) -> None:
     data = tokenize_nli(nli_pairs([("a man", "a woman", 2)]), classifier.tokenizer)
     with pytest.raises(UserError, match="fine-tune it first"):
-        predict.evaluate(*pretrained, data)
+        evaluation.evaluate(*pretrained, data)
     with pytest.raises(UserError, match="no labelled pairs"):
-        predict.evaluate(*classifier, tokenize_nli(nli_pairs([]), classifier.tokenizer))
+        evaluation.evaluate(*classifier, tokenize_nli(nli_pairs([]), classifier.tokenizer))
 
 
 def test_unknown_words_are_named_once_and_bare(pretrained: Trained) -> None:
     tokenizer = pretrained.tokenizer
-    assert predict.unknown_words(tokenizer, "A Krane, a crane: krane.", "krane") == [
+    assert words.unknown_words(tokenizer, "A Krane, a crane: krane.", "krane") == [
         "Krane",
         "crane:",
         "krane",
     ]
-    assert predict.unknown_words(tokenizer, "a <mask> is flying, the crane's bird.") == []
-    assert predict.unknown_words(tokenizer, "", " ") == []
+    assert words.unknown_words(tokenizer, "a <mask> is flying, the crane's bird.") == []
+    assert words.unknown_words(tokenizer, "", " ") == []

@@ -6,11 +6,18 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
 from bert_demo.config import UserError
 from bert_demo.data.prepare import prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.inference.senses import cosines, plane, sense_separation, word_count
+from bert_demo.inference.senses import (
+    cosines,
+    plane,
+    sense_separation,
+    within_less_between,
+)
+from bert_demo.inference.words import word_count
 
 
 def test_separation_of_two_clean_senses_is_two() -> None:
@@ -19,6 +26,13 @@ def test_separation_of_two_clean_senses_is_two() -> None:
     assert found.within == pytest.approx(1)
     assert found.between == pytest.approx(-1)
     assert found.difference == pytest.approx(2)
+
+
+def test_senses_kept_apart_are_more_alike_within_than_between() -> None:
+    senses = ["bird", "machine", "bird", "machine"]
+    apart = torch.tensor([[1 if a == b else -1 for b in senses] for a in senses])
+    assert within_less_between(apart, senses) == 2
+    assert within_less_between(torch.ones(4, 4), senses) == 0
 
 
 def test_separation_is_zero_on_average_for_random_senses() -> None:
@@ -80,7 +94,11 @@ def test_separation_needs_a_sense_for_each_vector() -> None:
 
 
 def test_cosines_of_a_zero_vector_are_zero() -> None:
-    assert cosines([[0, 0], [2, 0], [0, -1]]).tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 1]]
+    assert cosines(torch.tensor([[0.0, 0], [2, 0], [0, -1]])).tolist() == [
+        [0, 0, 0],
+        [0, 1, 0],
+        [0, 0, 1],
+    ]
 
 
 def test_plane_finds_the_directions_of_most_variance() -> None:

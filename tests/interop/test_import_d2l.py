@@ -96,7 +96,7 @@ def test_sizes_are_read_from_the_file(tmp_path: Path) -> None:
         "parameters": sum(value.numel() for value in state.values()),
     }
     assert report.items() >= sizes.items()
-    assert json.loads(json.dumps(report)) == report
+    assert json.loads(json.dumps(dict(report))) == report
     model, tokenizer, config = checkpoint.load(tmp_path / "out")
     assert {name: getattr(config, name, None) for name in sizes if name != "parameters"} == {
         name: size for name, size in sizes.items() if name != "parameters"

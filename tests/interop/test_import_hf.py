@@ -143,7 +143,7 @@ def test_every_shape_gives_their_numbers(
     assert config.tie_word_embeddings is changes.get("tie_word_embeddings", True)
     missing = {"BertForPreTraining": [], "BertModel": [], "BertForMaskedLM": ["pooler", "nsp"]}
     assert report["untrained_heads"] == missing[kind] and report["left_out"] == []
-    assert json.loads(json.dumps(report)) == report
+    assert json.loads(json.dumps(dict(report))) == report
     about = checkpoint.read_config(tmp_path / "out")["about"]
     assert about["imported"] == "Hugging Face" and about["source"] == "theirs"
     assert about["untrained_heads"] == missing[kind]

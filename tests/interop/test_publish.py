@@ -27,7 +27,7 @@ from bert_demo.model import checkpoint, dropout
 from bert_demo.model.bert import BertModel
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.serving.settings import AppSettings
-from bert_demo.ui.tabs.runs.publish_part import published
+from bert_demo.ui.tabs.runs.publish import published
 
 __all__ = ["hub"]
 

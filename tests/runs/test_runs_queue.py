@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -196,7 +195,6 @@ def test_a_killed_worker_costs_one_run_and_not_its_model(tmp_path: Path) -> None
         run = queue.submit(config, "anna")
         after = queue.submit(a_config(3), "ben")
         now = until(queue, run, lambda run: run.goes_on and run.status.step > 1)
-        time.sleep(random.random())
         pid = now.status.worker_pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)

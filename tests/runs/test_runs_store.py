@@ -15,11 +15,11 @@ from bert_demo.config import RunConfig, Text, TrainingConfig, UserError, model_c
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import checkpoint
 from bert_demo.model.bert import BertModel
+from bert_demo.model.folders import read_json
 from bert_demo.runs import record
 from bert_demo.runs.events import REWIND
-from bert_demo.runs.record import Status, held, read_json, write_json, write_status
+from bert_demo.runs.record import Status, held, write_json, write_status
 from bert_demo.runs.store import NotAllowed, RunStore
-from bert_demo.training import recorder
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = RunConfig(training=TrainingConfig(steps=5))
@@ -205,11 +205,6 @@ def test_checkpoints_of_the_command_line_are_runs_too(store: RunStore) -> None:
         store.request("mine", "resume", "teacher")
     store.request("mine", "delete", "teacher")
     assert [run.id for run in store.list()] == ["theirs"]
-
-
-def test_file_names_are_those_of_the_modules_that_write_them() -> None:
-    assert (record.CHECKPOINT, record.RESUME) == (checkpoint.CONFIG, checkpoint.RESUME)
-    assert record.METRICS == recorder.METRICS
 
 
 def test_the_page_can_open_runs_without_torch() -> None:

@@ -41,7 +41,7 @@ def test_the_worker_tells_what_its_gpu_holds(
 
     monkeypatch.setattr(loop, "train", train)
     monkeypatch.setattr(device, "peak_memory_bytes", lambda where: 5_000_000_000)
-    monkeypatch.setattr(worker, "_STATUS_SECONDS", 0)
+    monkeypatch.setattr(worker, "STATUS_SECONDS", 0)
     worker.work(store.root, run.id, lambda: False, lambda answer: None)
     assert store.get(run.id).status.state == "completed"
     assert told == [shown]

@@ -16,7 +16,7 @@ import torch
 import bert_demo
 from bert_demo.config import RunConfig, TrainingConfig, UserError
 from bert_demo.data.prepare import prepare_nli
-from bert_demo.inference.predict import evaluate
+from bert_demo.inference.evaluation import evaluate
 from bert_demo.model.checkpoint import read_config
 from bert_demo.model.compiled import library
 from bert_demo.training import losses, readings, recorder, setup, step

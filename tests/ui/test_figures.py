@@ -10,7 +10,7 @@ import pytest
 from bert_demo.config import RunConfig
 from bert_demo.runs.record import Run, Status
 from bert_demo.ui.parts.figures import word_map
-from bert_demo.ui.tabs.runs.run_curves import CURVES, overlay
+from bert_demo.ui.tabs.runs.curves import CURVES, overlay
 
 
 def axis_words(figure: dict[str, Any]) -> tuple[str, str]:

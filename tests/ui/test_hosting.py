@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -63,7 +62,8 @@ def test_zerogpu_says_what_cannot_work_there(tmp_path: Path) -> None:
     first, *_ = hosting.notices(tmp_path, 30, ZERO)
     assert "at most 30 seconds" in first
     assert "API" in first
-    assert f"{LONGEST_RUN:g} seconds" in hosting.notices(tmp_path, None, ZERO)[0]
+    queue = ZeroGpuQueue(RunStore(tmp_path), lambda **_: lambda work: work)
+    assert queue.max_run_seconds == LONGEST_RUN, "there is always a limit"
 
 
 @pytest.mark.parametrize(
@@ -291,9 +291,7 @@ def test_a_run_whose_time_is_over_keeps_what_it_learnt(tmp_path: Path, host: Hos
     training: dict[str, Any] = {"steps": 10**6, "save_every_seconds": 1}
     store = RunStore(tmp_path)
     run = store.create(config(**training), "token")
-    begin = time.monotonic()
     assert space(host, tmp_path, run.id) == {run.id: "failed"}
-    assert time.monotonic() - begin < 60
     now = store.get(run.id)
     assert now.status.message.startswith("The GPU was taken away (GPU task aborted)")
     assert "It can go on from where it was last saved" in now.status.message

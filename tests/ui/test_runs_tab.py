@@ -17,13 +17,14 @@ import bert_demo
 from bert_demo.config import RunConfig, TrainingConfig, UserError
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.sharing import metrics_csv
+from bert_demo.runs.facts import result_of
 from bert_demo.runs.record import Run
 from bert_demo.runs.store import RunStore, owner_of
 from bert_demo.runs.worker import work
 from bert_demo.training.recorder import read_metrics
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.serving.settings import AppSettings
-from bert_demo.ui.tabs.runs import run_curves, run_facts, run_views, runs_tab
+from bert_demo.ui.tabs.runs import curves, tab, views
 from bert_demo.ui.tabs.runs.downloads import pack_metrics, pack_model
 
 SMALL = RunConfig(
@@ -70,7 +71,7 @@ def named(context: AppContext, title: str) -> Run:
 
 
 def test_the_list_shows_every_run_and_whose_it_is(context: AppContext) -> None:
-    shown = runs_tab.listing(context, ["gone", named(context, "judge").id], MINE)
+    shown = tab.listing(context, ["gone", named(context, "judge").id], MINE)
     by_title = {row["title"]: row for row in shown["rows"]}
     assert set(by_title) == {"first <b>run</b>", "second", "judge", "waiting"}
     assert shown["chosen"] == [named(context, "judge").id]
@@ -79,7 +80,7 @@ def test_the_list_shows_every_run_and_whose_it_is(context: AppContext) -> None:
     assert by_title["judge"]["result"].endswith("% right")
     assert by_title["judge"]["detail"] == "on the test split"
     assert by_title["second"]["state"] == "completed" and by_title["second"]["step"] == "6"
-    everything = runs_tab.listing(context, [], {"token": "x", "admin": "teacher!"})
+    everything = tab.listing(context, [], {"token": "x", "admin": "teacher!"})
     assert everything["mine"] == [], "the teacher may delete them, yet they are not the teacher's"
 
 
@@ -88,13 +89,14 @@ def test_results_are_what_the_runs_measured(context: AppContext) -> None:
     events = read_metrics(run.model)
     baseline = events[0]["baselines"]["unigram"]
     loss = [e for e in events if e["event"] == "validation"][-1]["mlm_loss"]
-    result = run_facts.result_of(run)
-    assert result is not None and result[0] == pytest.approx(baseline - loss)
-    assert result[1] == f"loss {loss:.2f}"
+    result = result_of(run)
+    assert result is not None and result.gain == result.rank == pytest.approx(baseline - loss)
+    (row,) = (row for row in views.rows([run]))
+    assert row["result"] == f"loss {loss:.2f}" and row["sort"]["result"] == result.gain
 
 
 def test_the_best_come_first_and_corpora_stay_apart(context: AppContext) -> None:
-    tables = [block for block in run_views.best(context.store.list()) if block["kind"] == "table"]
+    tables = [block for block in views.best(context.store.list()) if block["kind"] == "table"]
     assert [block["caption"] for block in tables] == [
         "Best pretraining on Crane World",
         "Best fine-tuning on Crane World",
@@ -106,13 +108,13 @@ def test_the_best_come_first_and_corpora_stay_apart(context: AppContext) -> None
 
 
 def test_no_run_yet_is_said() -> None:
-    (block,) = run_views.best([])
+    (block,) = views.best([])
     assert "No run has come to its end" in block["text"]
 
 
 def test_curves_of_several_runs_lie_in_one_figure(context: AppContext) -> None:
     ids = [named(context, title).id for title in ("first", "second", "judge")]
-    shown = runs_tab.side_by_side(context, ids, "seconds")
+    shown = tab.side_by_side(context, ids, "seconds")
     parts = [part for b in shown["blocks"] if b["kind"] == "columns" for part in b["parts"]]
     charts = {part[0]["key"]: part[0]["figure"] for part in parts}
     assert set(charts) == {"runs-mlm_loss", "runs-nsp_loss", "runs-loss", "runs-accuracy"}
@@ -130,20 +132,20 @@ def test_curves_of_several_runs_lie_in_one_figure(context: AppContext) -> None:
 
 def test_differences_name_only_what_differs(context: AppContext) -> None:
     runs = [named(context, "first"), named(context, "second")]
-    assert run_views.differences(runs) == [
+    assert views.differences(runs) == [
         ["steps", "12", "6"],
         ["learning_rate", "not set", "0.003"],
     ]
-    assert run_views.differences(runs[:1]) == []
-    apart = run_views.differences([runs[0], named(context, "judge")])
+    assert views.differences(runs[:1]) == []
+    apart = views.differences([runs[0], named(context, "judge")])
     found = {name: values for name, *values in apart}
     assert found["start_from"] == ["not set", runs[0].id], "a path of this computer is shown"
 
 
 def test_smoothing_keeps_a_constant_and_begins_at_the_first_value() -> None:
-    assert run_curves.smooth([2.0] * 50) == pytest.approx([2.0] * 50)
+    assert curves.smooth([2.0] * 50) == pytest.approx([2.0] * 50)
     values = [5.0, 1.0, 1.0, 1.0]
-    smoothed = run_curves.smooth(values)
+    smoothed = curves.smooth(values)
     assert smoothed[0] == 5.0
     assert smoothed == sorted(smoothed, reverse=True) and smoothed[-1] < 1.5
 
@@ -154,23 +156,23 @@ def test_long_runs_are_thinned_to_what_can_be_seen(context: AppContext) -> None:
         {"event": "step", "step": i, "seconds": i / 10, "mlm_loss": 7 - i / 10_000}
         for i in range(1, 20_001)
     ]
-    curve = run_curves.CURVES["pretraining"][0]
-    line = run_curves.overlay([run], {run.id: events}, curve, "step", [0])["data"][0]
+    curve = curves.CURVES["pretraining"][0]
+    line = curves.overlay([run], {run.id: events}, curve, "step", [0])["data"][0]
     assert len(line["x"]) <= 402
     assert (line["x"][0], line["x"][-1]) == (1, 20_000)
 
 
 @pytest.mark.parametrize("shown", [None, {}, {"chosen": "x"}, {"chosen": [1, None, {}]}, []])
 def test_nothing_ticked_says_what_to_do(context: AppContext, shown: Any) -> None:
-    chosen = run_views.chosen_ids(shown)
+    chosen = views.chosen_ids(shown)
     assert chosen == []
-    assert "Tick runs" in runs_tab.side_by_side(context, chosen, None)["blocks"][0]["text"]
+    assert "Tick runs" in tab.side_by_side(context, chosen, None)["blocks"][0]["text"]
 
 
 def test_names_from_outside_are_checked(context: AppContext) -> None:
     with pytest.raises(UserError, match="not the name of a run"):
-        runs_tab.side_by_side(context, ["../../etc"], "step")
-    assert runs_tab.delete_runs(context, ["../../etc"], MINE) != []
+        tab.side_by_side(context, ["../../etc"], "step")
+    assert tab.delete_runs(context, ["../../etc"], MINE) != []
 
 
 def test_a_model_taken_home_loads_and_tells_nothing_of_its_owner(
@@ -215,7 +217,7 @@ def test_numbers_come_as_a_table(context: AppContext, tmp_path: Path) -> None:
 
 def test_files_for_a_download_do_not_stay(context: AppContext) -> None:
     shown = {"chosen": [named(context, "first").id, named(context, "waiting").id]}
-    answers: Iterator[Any] = runs_tab.packed(context)(shown)
+    answers: Iterator[Any] = tab.packed(context)(shown)
     files = [Path(name) for name in next(answers)["value"]]
     assert [path.suffix for path in files] == [".zip", ".csv", ".csv"]
     assert files[0].name.startswith("first-b-run-b-")
@@ -223,15 +225,15 @@ def test_files_for_a_download_do_not_stay(context: AppContext) -> None:
     assert list(answers) == []
     assert not any(path.exists() for path in files)
     with pytest.raises(gr.Error, match="Tick the runs"):
-        next(runs_tab.packed(context)(None))
+        next(tab.packed(context)(None))
 
 
 def test_only_the_owner_or_the_teacher_deletes(context: AppContext) -> None:
     mine = context.store.create(SMALL, MINE["token"], "mine")
     other = context.store.create(SMALL, "another", "other")
-    (refused,) = runs_tab.delete_runs(context, [mine.id, other.id], MINE)
+    (refused,) = tab.delete_runs(context, [mine.id, other.id], MINE)
     assert refused.startswith(other.id) and "Only the browser" in refused
     left = {run.id for run in context.store.list()}
     assert mine.id not in left and other.id in left
-    assert runs_tab.delete_runs(context, [other.id], {"token": "", "admin": "teacher!"}) == []
+    assert tab.delete_runs(context, [other.id], {"token": "", "admin": "teacher!"}) == []
     assert other.id not in {run.id for run in context.store.list()}

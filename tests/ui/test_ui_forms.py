@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("gradio")
 
 from bert_demo.cli import commands, parser
+from bert_demo.cli import training as cli_training
 from bert_demo.config import (
     TEACHING_SETTINGS,
     RunConfig,
@@ -22,7 +23,7 @@ from bert_demo.config import (
     command_line,
     settings_of,
 )
-from bert_demo.runs.record import METRICS
+from bert_demo.model.folders import METRICS
 from bert_demo.training import cost
 from bert_demo.training.cost import Observation, Speed
 from bert_demo.ui import page
@@ -130,7 +131,7 @@ def test_the_command_line_makes_the_same_run(task: str, monkeypatch: pytest.Monk
     for name in ("pretrain", "finetune"):
         monkeypatch.setattr(commands, name, lambda arguments: seen.append(arguments) or 0)
     assert parser.main(words[3:]) == 0
-    assert commands._run_config(seen[0], task, None) == run
+    assert cli_training.run_of(seen[0], task, None) == run
 
 
 # Before a run

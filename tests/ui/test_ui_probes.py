@@ -26,17 +26,8 @@ from bert_demo.ui.parts.model_menu import offer
 from bert_demo.ui.parts.view import in_words, sentence, view
 from bert_demo.ui.tabs.blank import fill_blanks
 from bert_demo.ui.tabs.nli_view import EXAMPLES, judge, judgement_view, picked, remember
-from bert_demo.ui.tabs.words_view import (
-    BOOK,
-    BY_CONTEXT,
-    BY_SENSE,
-    CENTRED,
-    RAW,
-    contexts_of,
-    read_rows,
-    ready_made,
-    show_contexts,
-)
+from bert_demo.ui.tabs.words_contexts import BOOK, contexts_of, read_rows, ready_made
+from bert_demo.ui.tabs.words_view import BY_CONTEXT, BY_SENSE, CENTRED, RAW, show_contexts
 
 TEXTS = [t for senses in SENSES.values() for texts in senses.values() for t in texts]
 BOOKS = {"he", "just", "left", "driver", "came", "over", "the"}

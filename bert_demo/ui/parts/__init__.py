@@ -1,0 +1,11 @@
+"""What several tabs are made of.
+
+language    the page's words in other languages
+theme       looks, and colours that everybody can tell apart
+assets      our scripts and styles, and plotly.js, served by the page itself
+view        parts of the page as plain data, which the browser draws
+figures     Plotly figures as plain data
+model_menu  the menu of models
+forms       the form of a run, made from `config.py`, and what the run would take, in words
+live        one run, watched live
+"""

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.inference.models import Entry, ModelShelf
+from bert_demo.inference.models import RUN, Entry, ModelShelf, model_id
 from bert_demo.ui.parts.language import later, listed, say, translate
 
 MOST_SIDE_BY_SIDE = 3
@@ -36,8 +36,8 @@ def offer(
     """
     entries = sorted(shelf.entries(task), key=lambda entry: entry.task == "nli")
     ids = [entry.id for entry in entries]
-    if run and run != seen and f"run/{run}" in ids:
-        return entries, [f"run/{run}"]
+    if run and run != seen and model_id(RUN, run) in ids:
+        return entries, [model_id(RUN, run)]
     listed = [chosen] if isinstance(chosen, str) else list(chosen or [])
     return entries, [name for name in listed if name in ids] or ids[:1]
 
@@ -46,14 +46,9 @@ def choices(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """Lines of a menu with the ids that they stand for; no two lines are alike."""
     lines = [f"{entry.title} ({listed(map(translate, entry.facts))})" for entry in entries]
     return [
-        (f"{line} {own_name(entry)}" if lines.count(line) > 1 else line, entry.id)
+        (f"{line} {entry.name}" if lines.count(line) > 1 else line, entry.id)
         for line, entry in zip(lines, entries, strict=True)
     ]
-
-
-def own_name(entry: Entry) -> str:
-    """What tells a model from others of the same title: its folder's name."""
-    return entry.id.partition("/")[2]
 
 
 def _to_pretrain() -> str:
@@ -104,7 +99,7 @@ class ModelMenu:
 
         def refill(chosen: Any, seen: str, run: Any) -> tuple[Any, ...]:
             entries, selected = offer(self._shelf, self._task, chosen, run, seen)
-            found = f"run/{run}" in selected
+            found = model_id(RUN, run) in selected
             return (
                 gr.Dropdown(choices(entries), value=self._value(selected)),
                 run if found else seen,

@@ -1,0 +1,7 @@
+"""Where the page is served from, with which flags, to whom.
+
+settings  the page's flags and environment variables
+launch    serves the page until it is told to end
+hosting   laptop, Space or ZeroGPU, and the queue that fits
+share     the public link with its code for phones
+"""

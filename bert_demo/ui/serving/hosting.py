@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.store import RunStore
-from bert_demo.runs.zerogpu import ZeroGpuQueue, longest_run
+from bert_demo.runs.zerogpu import ZeroGpuQueue
 from bert_demo.ui.parts.language import say
 
 if TYPE_CHECKING:
@@ -60,16 +60,19 @@ def is_lasting(folder: Path) -> bool:
 def notices(
     data_dir: Path, max_run_seconds: float | None, environ: Mapping[str, str] = os.environ
 ) -> list[str]:
-    """What whoever opens the page should know of its home, one short paragraph each."""
+    """What whoever opens the page should know of its home, one short paragraph each.
+
+    `max_run_seconds` is the queue's, which on ZeroGPU always has a limit.
+    """
     found = []
-    if on_zerogpu(environ):
+    if on_zerogpu(environ) and max_run_seconds is not None:
         found.append(
             say(
                 "This Space has a GPU only while a run's own request is open (ZeroGPU). A run "
                 "takes at most {seconds} seconds and counts against your own daily GPU quota: "
                 "about 2 minutes for a visitor, 5 with a free account. Keep the page open until "
                 "your run has begun. Runs cannot be started through the API here.",
-                seconds=f"{longest_run(max_run_seconds):g}",
+                seconds=f"{max_run_seconds:g}",
             )
         )
     if on_space(environ) and not is_lasting(data_dir):
@@ -94,7 +97,7 @@ def make_queue(
         return RunQueue(store, max_run_seconds=max_run_seconds)
     import spaces
 
-    return ZeroGpuQueue(store, spaces.GPU, max_run_seconds=longest_run(max_run_seconds))
+    return ZeroGpuQueue(store, spaces.GPU, max_run_seconds=max_run_seconds)
 
 
 def train_after(queue: RunQueue, event: Any, run: gr.components.Component) -> None:

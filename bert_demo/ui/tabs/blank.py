@@ -9,6 +9,7 @@ import gradio as gr
 
 from bert_demo.config import UserError
 from bert_demo.inference.models import ModelShelf
+from bert_demo.inference.words import unknown_words
 from bert_demo.ui.parts.language import say, translate
 from bert_demo.ui.parts.model_menu import ModelMenu
 from bert_demo.ui.parts.view import (
@@ -43,7 +44,7 @@ _GAP = re.compile(rf"(\s*)({_MASK.pattern})", re.IGNORECASE)
 
 def fill_blanks(shelf: ModelShelf, model: str | None, words: str, top: float) -> View:
     """The likeliest words for each blank of a text, as bars."""
-    from bert_demo.inference.predict import fill_mask, unknown_words
+    from bert_demo.inference.predict import fill_mask
 
     if not model:
         raise UserError("Choose a pretrained model first.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bert_demo.config import Text, UserError
+from bert_demo.inference.words import unknown_words
 from bert_demo.ui.parts.language import later, number, say, translate
 from bert_demo.ui.parts.theme import SERIES
 from bert_demo.ui.parts.view import Block, View, bars, columns, few, heading, table, text, view
@@ -62,7 +63,7 @@ class Judgement:
 
 def judge(shelf: ModelShelf, model: str | None, premise: str, hypothesis: str) -> Judgement:
     """Put a pair to a model, both ways, and its hypothesis alone."""
-    from bert_demo.inference.predict import classify_all, unknown_words
+    from bert_demo.inference.predict import classify_all
 
     if not model:
         raise UserError("Choose a fine-tuned model first.")

@@ -230,10 +230,10 @@ def foretell(
 
 def over_limit(context: AppContext, run: RunConfig) -> str | None:
     """Why the run may not be started here, or None."""
-    limit = context.settings.max_run_seconds
-    if limit is not None and (run.training.budget_seconds or 0) > limit:
-        return say("A run may take at most {seconds} seconds here.", seconds=f"{limit:g}")
-    return None
+    if not context.queue.over_limit(run):
+        return None
+    limit = f"{context.queue.max_run_seconds:g}"
+    return say("A run may take at most {seconds} seconds here.", seconds=limit)
 
 
 def start_run(context: AppContext, task: str, values: Mapping[str, Any], browser: Any) -> Run:

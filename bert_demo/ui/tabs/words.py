@@ -9,16 +9,8 @@ import gradio as gr
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.parts.model_menu import ModelMenu
 from bert_demo.ui.parts.view import View, contexts_part, in_words, reveal, view_part
-from bert_demo.ui.tabs.words_view import (
-    BOOK,
-    BY_CONTEXT,
-    BY_SENSE,
-    CENTRED,
-    RAW,
-    contexts_of,
-    ready_made,
-    show_contexts,
-)
+from bert_demo.ui.tabs.words_contexts import BOOK, contexts_of, ready_made
+from bert_demo.ui.tabs.words_view import BY_CONTEXT, BY_SENSE, CENTRED, RAW, show_contexts
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext

@@ -11,7 +11,7 @@ from typing import Any
 
 from bert_demo.config import UserError
 from bert_demo.interop.sharing import metrics_csv, without_paths
-from bert_demo.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS
+from bert_demo.model.folders import CONFIG, TOKENIZER, WEIGHTS
 from bert_demo.runs.record import Run
 
 _LONGEST_NAME = 40

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.config import Text, UserError
-from bert_demo.inference.models import Entry
+from bert_demo.inference.models import IMPORTED, Entry, model_id
 from bert_demo.interop.known import KNOWN_MODELS, KnownModel
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.ui.parts.language import later, listed, say, translate
@@ -19,7 +19,6 @@ from bert_demo.ui.parts.view import View, in_words, text, view, view_part
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
 
-_KIND = "imported/"
 _NEW = {"pooler": later("pooler"), "nsp": later("next-sentence head")}
 _FIRST_NEEDS = ("queued", *TRAINING, "paused")
 """States of a run that reads the model it began with once more."""
@@ -111,7 +110,7 @@ def fetched(context: AppContext, repo: Any, browser: Any, progress: Any) -> View
 
     tell(Text("Asking for the model"), None)
     name = context.imports.bring(repo, tell)
-    entry = context.shelf.entry(f"{_KIND}{name}")
+    entry = context.shelf.entry(model_id(IMPORTED, name))
     return listing(
         context, say("{title} is here, and now in the menus of models.", title=entry.title)
     )
@@ -123,7 +122,7 @@ def deleted(context: AppContext, model: Any, browser: Any) -> View:
     if model is None:  # who was asked whether they are sure were not
         return listing(context)
     entry = context.shelf.entry(model)
-    if not entry.id.startswith(_KIND):
+    if entry.home != IMPORTED:
         raise UserError(
             "{model} was not fetched; only fetched models are deleted here.", model=entry.title
         )
@@ -135,7 +134,7 @@ def deleted(context: AppContext, model: Any, browser: Any) -> View:
                 run=run.title,
                 model=entry.title,
             )
-    context.imports.remove(entry.id.removeprefix(_KIND))
+    context.imports.remove(entry.name)
     words = say("{title} is deleted.", title=entry.title)
     if runs:
         titles = listed(run.title for run in runs)
@@ -157,7 +156,7 @@ def listing(context: AppContext, first: str = "") -> View:
 
 def fetched_models(context: AppContext) -> list[Entry]:
     """The models that came from the Hub, the newest first."""
-    return [entry for entry in context.shelf.entries() if entry.id.startswith(_KIND)]
+    return [entry for entry in context.shelf.entries() if entry.home == IMPORTED]
 
 
 def _check_may(context: AppContext, browser: Any) -> None:

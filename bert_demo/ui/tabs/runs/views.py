@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bert_demo.inference.results import Result
+from bert_demo.runs.facts import corpus_of, result_of, settings_of, task_of
 from bert_demo.runs.record import Run
 from bert_demo.runs.store import RunStore
 from bert_demo.ui.parts.language import later, number, say, translate
 from bert_demo.ui.parts.view import Block, chart, columns, heading, table, text
-from bert_demo.ui.tabs.runs.run_curves import CURVES, overlay
-from bert_demo.ui.tabs.runs.run_facts import corpus_of, result_of, score_of, settings_of, task_of
+from bert_demo.ui.tabs.runs.curves import CURVES, overlay
 
 MOST_CHOSEN = 8
 _BEST = 10
@@ -21,6 +22,7 @@ _BEST_OF = {
     "nli": later("Best fine-tuning on {corpus}"),
 }
 _RESULTS = {"pretraining": later("Below word frequency"), "nli": later("Test accuracy")}
+_SPLITS = {"test": later("on the test split"), "validation": later("on the validation split")}
 
 
 def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -42,20 +44,44 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 "size": size,
                 "step": number(status.step),
                 "seconds": _duration(status.seconds),
-                "result": "" if result is None else result[1],
-                "detail": "" if result is None else result[2],
+                "result": "" if result is None else _value(result),
+                "detail": "" if result is None else _detail(result),
                 "created": run.created,
                 "sort": {
                     "title": run.title.lower(),
                     "step": status.step,
                     "seconds": status.seconds,
-                    # The two tasks' results cannot be compared, so they stay apart.
-                    "result": None if result is None else result[0] + 100 * (task == "nli"),
+                    "result": None if result is None else _order(result),
                     "created": run.created,
                 },
             }
         )
     return found
+
+
+def _value(result: Result) -> str:
+    if result.is_loss:
+        return say("loss {n}", n=f"{result.value:.2f}")
+    return say("{share} right", share=f"{result.value:.1%}")
+
+
+def _detail(result: Result) -> str:
+    """What gives the value its meaning."""
+    if not result.is_loss:
+        return say(_SPLITS[result.split])
+    if result.gain is None:
+        return ""
+    words = f"{abs(result.gain):.2f}"
+    if result.gain >= 0:
+        return say("{n} below word frequency", n=words)
+    return say("{n} above word frequency", n=words)
+
+
+def _order(result: Result) -> float:
+    """What the list is sorted by; results of the two tasks cannot be compared and stay apart."""
+    if not result.is_loss:
+        return 100 + result.value
+    return -result.value if result.gain is None else result.gain
 
 
 def chosen_ids(shown: Any) -> list[str]:
@@ -125,9 +151,9 @@ def best(runs: Sequence[Run]) -> list[Block]:
     for task in CURVES:
         groups: dict[str, list[tuple[float, Run]]] = {}
         for run in over:
-            scored = score_of(run) if task_of(run) == task else None
-            if scored is not None:
-                groups.setdefault(corpus_of(run), []).append((scored, run))
+            result = result_of(run) if task_of(run) == task else None
+            if result is not None and result.rank is not None:
+                groups.setdefault(corpus_of(run), []).append((result.rank, run))
         for corpus in sorted(groups):
             ranked = sorted(groups[corpus], key=lambda item: (-item[0], item[1].created))[:_BEST]
             ranking = [

@@ -16,7 +16,7 @@ from bert_demo.ui.context import token_of
 from bert_demo.ui.parts.language import later, say
 from bert_demo.ui.parts.view import View, in_words, link, text, view, view_part
 from bert_demo.ui.serving.hosting import on_space
-from bert_demo.ui.tabs.runs.run_views import chosen_ids
+from bert_demo.ui.tabs.runs.views import chosen_ids
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext

@@ -20,8 +20,8 @@ from bert_demo.ui.parts.language import listed as in_a_row
 from bert_demo.ui.parts.view import View, in_words, text, view, view_part
 from bert_demo.ui.tabs.runs.downloads import pack_metrics, pack_model
 from bert_demo.ui.tabs.runs.hub_models import create_hub_models
-from bert_demo.ui.tabs.runs.publish_part import create_publish_part
-from bert_demo.ui.tabs.runs.run_views import MOST_CHOSEN, best, chosen_ids, compare, rows
+from bert_demo.ui.tabs.runs.publish import create_publish_part
+from bert_demo.ui.tabs.runs.views import MOST_CHOSEN, best, chosen_ids, compare, rows
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext

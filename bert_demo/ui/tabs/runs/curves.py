@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bert_demo.model.metrics import ACCURACY, LOSS, MLM_LOSS, NSP_LOSS, Metric
+from bert_demo.runs.facts import baseline_of, corpus_of
 from bert_demo.runs.record import Run
 from bert_demo.ui.parts.figures import Figure, plain
 from bert_demo.ui.parts.language import later, listed, say
 from bert_demo.ui.parts.theme import INK, LINES, SERIES, SOFT
-from bert_demo.ui.tabs.runs.run_facts import baseline_of, corpus_of
 
 _MOST_POINTS = 400
 _DASHES = ("solid", "dash", "dot", "dashdot")

@@ -1,0 +1,146 @@
+"""How good a classifier is on many labelled pairs.
+
+Letters: N pairs.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bert_demo.config import LABELS, UserError
+from bert_demo.data.batches import NliBatches
+from bert_demo.data.tokenizer import Tokenizer
+from bert_demo.inference.predict import by_length, check_classifier, evaluating
+from bert_demo.inference.report import Report
+from bert_demo.model.bert import BertModel
+from bert_demo.model.threads import ShardThreads
+
+if TYPE_CHECKING:
+    from bert_demo.data.prepare import TokenizedNli
+
+
+@dataclass(frozen=True, eq=False)
+class LabelScores(Report):
+    """How well one label is told from the others; shares are from 0 to 1, 0 where undefined."""
+
+    n: int
+    """Pairs whose true label it is."""
+    precision: float
+    """Share of the verdicts with this label that are right."""
+    recall: float
+    """Share of the pairs of this label that are found."""
+    f1: float
+    """Harmonic mean of precision and recall."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation(Report):
+    """Scores of a classifier on labelled pairs."""
+
+    accuracy: float
+    """Share of the verdicts that are right, from 0 to 1."""
+    n: int
+    """Pairs with a label."""
+    left_out: int
+    """Pairs without one, which count nowhere else."""
+    truncated: int
+    """Pairs that were longer than the model reads, and cut."""
+    confusion: list[list[int]]
+    """3 x 3 counts: a row a true label, a column a verdict, both in the order of `LABELS`."""
+    per_label: dict[str, LabelScores]
+    seconds: float
+    """Without cutting the text into tokens."""
+    examples_per_second: float
+
+
+def evaluate(
+    model: BertModel,
+    tokenizer: Tokenizer,
+    data: TokenizedNli,
+    *,
+    truncation: str = "longest_first",
+) -> Evaluation:
+    """Score a classifier on labelled pairs, such as `tokenize_nli` gives (D2L 16.7).
+
+    Args:
+        truncation: what happens to a pair longer than the model reads, as `TrainingConfig` has it.
+
+    Raises:
+        UserError: no pairs with a label; a model without a classifier.
+    """
+    check_classifier(model)
+    if not len(data.labels):
+        raise UserError("There are no labelled pairs to evaluate on.")
+    begin = time.perf_counter()
+    batches = whole_pairs(model, tokenizer, data, truncation=truncation)
+    count = len(data.labels)
+    said = nli_logits(model, batches).argmax(-1)
+    cell = np.asarray(data.labels, dtype=np.int64) * len(LABELS) + said
+    confusion = np.bincount(cell, minlength=len(LABELS) ** 2).reshape(len(LABELS), len(LABELS))
+    seconds = time.perf_counter() - begin
+    return Evaluation(
+        accuracy=float(confusion.trace() / count),
+        n=count,
+        left_out=data.left_out,
+        truncated=batches.truncated,
+        confusion=confusion.tolist(),
+        per_label={label: _scores(confusion, i) for i, label in enumerate(LABELS)},
+        seconds=seconds,
+        examples_per_second=count / seconds,
+    )
+
+
+def whole_pairs(
+    model: BertModel,
+    tokenizer: Tokenizer,
+    data: TokenizedNli,
+    *,
+    truncation: str = "longest_first",
+) -> NliBatches:
+    """The pairs of `data` as long as the model reads them, to be asked for by `nli_logits`."""
+    longest = model.config.max_position_embeddings
+    return NliBatches(
+        data, tokenizer, batch_size=1, max_length=longest, truncation=truncation, seed=0
+    )
+
+
+def nli_logits(
+    model: BertModel, batches: NliBatches, *, low_precision: bool = False
+) -> npt.NDArray[np.float32]:
+    """(N, 3): what a classifier gives for each pair of `batches`, computed in threads.
+
+    `low_precision`: in bf16, for whoever needs it sooner rather than to the last digit.
+    """
+    result = np.empty((len(batches), len(LABELS)), dtype=np.float32)
+    chosen = list(by_length(batches.lengths(np.arange(len(batches)))))
+    device = model.device
+    threads = ShardThreads(device, sum(p.numel() for p in model.parameters()))
+
+    def work(thread: int) -> None:
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=low_precision):
+            for places in chosen[thread :: threads.count]:  # by length: they end together
+                pairs = np.asarray(places)
+                packed = batches.at(pairs, 0).to(device).packed
+                logits = model.nli_logits(model(packed, packed.cls_positions))
+                result[pairs[packed.order]] = logits.float().cpu().numpy()
+
+    with evaluating(model), threads:
+        threads.map(work)
+    return result
+
+
+def _scores(confusion: npt.NDArray[np.int64], label: int) -> LabelScores:
+    hits = float(confusion[label, label])
+    true, said = float(confusion[label].sum()), float(confusion[:, label].sum())
+    return LabelScores(
+        n=int(true),
+        precision=hits / said if said else 0.0,
+        recall=hits / true if true else 0.0,
+        f1=2 * hits / (true + said) if true + said else 0.0,
+    )

@@ -1,0 +1,61 @@
+"""How the folders of models and runs are called, and which files are in them.
+
+A checkpoint's folder, which `model/checkpoint.py` writes:
+
+    config.json            what it is
+    tokenizer.json         the vocabulary
+    model.safetensors      the weights
+    resume.safetensors     what an unfinished run needs to go on
+    metrics.jsonl          the events of the run that made it
+
+A run's folder, which `runs/record.py` writes:
+
+    run.json               what was asked for
+    status.json            how far it is
+    control.json           what its owner asked the worker for
+    model/                 its checkpoint
+    lock                   held by the worker while it trains
+    error.log              what went wrong, for who has to find out why
+
+No torch here: the page opens with this module.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
+RESUME, METRICS = "resume.safetensors", "metrics.jsonl"
+RUN, STATUS, CONTROL = "run.json", "status.json", "control.json"
+MODEL, LOCK, ERRORS = "model", "lock", "error.log"
+
+_NAME = re.compile(r"\w[\w .-]*")
+
+
+def is_name(name: object, longest: int) -> bool:
+    """Whether a person may ask for a folder of this name: never a path, nor a hidden folder."""
+    return isinstance(name, str) and len(name) <= longest and _NAME.fullmatch(name) is not None
+
+
+def checkpoint_folder(folder: Path) -> Path:
+    """Where the checkpoint is: in a run's folder `model/`, else the folder itself is it."""
+    inner = folder / MODEL
+    return inner if (inner / CONFIG).is_file() else folder
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where there is none."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def run_title(folder: Path) -> str | None:
+    """What the run in this folder is called; None where it is none, or has no name but that."""
+    title = (read_json(folder / RUN) or {}).get("title")
+    return title.strip() or None if isinstance(title, str) else None
