@@ -15,7 +15,7 @@ from bert_demo.config import RunConfig, Text, TrainingConfig, UserError, model_c
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import checkpoint
 from bert_demo.model.bert import BertModel
-from bert_demo.model.folders import read_json
+from bert_demo.model.folders import LOCK, read_json
 from bert_demo.runs import record
 from bert_demo.runs.events import REWIND
 from bert_demo.runs.record import Status, held, write_json, write_status
@@ -324,7 +324,7 @@ def test_a_run_is_interrupted_once_its_worker_is_gone(store: RunStore) -> None:
         "import sys, time; from pathlib import Path; from bert_demo.runs.record import held\n"
         "with held(Path(sys.argv[1])) as free: print(free, flush=True); time.sleep(60)"
     )
-    lock = store.root / run_id / record.LOCK
+    lock = store.root / run_id / LOCK
     worker = subprocess.Popen(
         [sys.executable, "-c", code, str(lock)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
