@@ -156,7 +156,7 @@ def _step_seconds_of(run: RunConfig, on_cpu: bool) -> float:
     for event in train(run):
         if event["event"] == "step":
             ends.append(event["seconds"])
-            late = len(ends) > 2 and ends[-1] > _PATIENCE_SECONDS
+            late = len(ends) > 1 and ends[-1] > _PATIENCE_SECONDS
             if on_cpu and (len(ends) == _STEPS or late):
                 break
     return _usual(ends) if on_cpu else _mean(ends)
