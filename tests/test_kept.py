@@ -14,15 +14,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import bert_demo
 from bert_demo.data.cache import Entry, cached
+from bert_demo.model.device import fast_bf16
 from bert_demo.runs.store import RunStore
 from bert_demo.runs.worker import work
 
 KEPT = Path(__file__).parent / "kept"
 EXPECTED: dict[str, Any] = json.loads((KEPT / "expected.json").read_text(encoding="utf-8"))
 OWNER = "the owner's token"
+_ROUNDING = 1e-4 if fast_bf16(torch.device("cpu")) else 0.02
 MODELS = ("pretrained-pieces", "judge", *(f"runs/20260101-{name}" for name in ("aaaa", "bbbb")))
 
 
@@ -50,11 +53,12 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_numbers(name: str, tmp_pat
     done = store.get(name).status
     whole = EXPECTED[f"runs/{name}"]["resumed"]
     assert done.state == "completed", done.message
-    assert done.scores == pytest.approx(whole[-1]["scores"], abs=1e-4)
+    # Muon multiplies in fp32 where bf16 is no faster, and rounds less then.
+    assert done.scores == pytest.approx(whole[-1]["scores"], abs=_ROUNDING)
     events, _ = store.events(name)
     losses = {e["step"]: e["loss"] for e in events if e["event"] == "step"}
     assert losses == pytest.approx(
-        {e["step"]: e["loss"] for e in whole if e["event"] == "step"}, abs=1e-4
+        {e["step"]: e["loss"] for e in whole if e["event"] == "step"}, abs=_ROUNDING
     )
 
 
