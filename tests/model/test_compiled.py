@@ -139,8 +139,8 @@ def test_embed_adds_three_rows_and_hands_gradients_back(low: torch.dtype) -> Non
 
 
 @pytest.mark.parametrize("hidden_act", ["relu", "gelu"])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize(("words", "rate"), [(2100, 0.0), (2100, 0.2), (200, 0.0)])
+@pytest.mark.parametrize(("precision", "rate"), [("fp32", 0.0), ("fp32", 0.2), ("bf16", 0.0)])
+@pytest.mark.parametrize("words", [2100, 200])
 def test_a_training_step_is_that_of_the_plain_path(
     hidden_act: str, precision: str, words: int, rate: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,9 +182,7 @@ def test_a_training_step_is_that_of_the_plain_path(
         if precision == "fp32":
             torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
         else:  # no further from fp32 than autocast's own results
-            allowed = (2 if rate else 1.5) * float((other - reference).norm()) + 1e-3 * float(
-                reference.norm()
-            )
+            allowed = 1.5 * float((other - reference).norm()) + 1e-3 * float(reference.norm())
             assert float((one - reference).norm()) <= allowed + 1e-7
 
 
