@@ -6,7 +6,7 @@
 # Targets on a card of the H200's class: 450,000 pairs/s of pretraining and 250,000 examples/s of
 # fine-tuning in the book's settings, and a base-size fine-tuning at 45% of the card's matrix rate.
 # A step at 450,000 pairs/s has 1.1 ms. The host needs about 0.6 ms of that (bench/host.py, which is
-# below); the device has some 270 operations to do, which are captured (bert_demo/captured.py). If it
+# below); the device has some 270 operations to do, which are captured (training/cuda_graphs.py). If it
 # falls short, in this order:
 # 1. "captured.txt" must be empty: it says why a step could not be captured, and then Python is the
 #    limit. "sync.txt" names what makes the host wait; there should be only the losses, ten times a

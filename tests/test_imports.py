@@ -62,6 +62,18 @@ ONLY_ON_A_SPACE = {"spaces"}
 ONLY_A_FILE_OF_IT = {"plotly"}  # the browser's script in it is served
 
 
+@pytest.mark.parametrize(
+    "init", sorted(PACKAGE.rglob("*/__init__.py")), ids=lambda p: p.parent.name
+)
+def test_a_package_opens_with_one_line_for_each_file(init: Path) -> None:
+    lines = (ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or "").splitlines()
+    named = [found[1] for line in lines[2:] if (found := re.match(r"(\w+)/? {2,}\S", line))]
+    files = {path.stem for path in init.parent.glob("*.py")} - {"__init__"}
+    packages = {path.parent.name for path in init.parent.glob("*/__init__.py")}
+    assert len(named) == len(set(named))
+    assert files | packages <= set(named)
+
+
 def imported_after(code: str) -> set[str]:
     """Top-level modules that a fresh interpreter has after running `code`."""
     shown = "import sys; print(*{name.partition('.')[0] for name in sys.modules})"

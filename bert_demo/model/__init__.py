@@ -4,11 +4,15 @@ bert              the model: embeddings, layers, heads
 kernels           what it computes with, by whatever is fastest where the tensors are
 attention         self-attention within packed sequences, by PyTorch's own operations
 cross_entropy     the loss over a vocabulary, likewise
-dropout           random numbers that belong to a step
+dropout           random numbers that belong to a token's place in the batch
 compiled/         the same in C++, for CPUs
 threads           a batch on several threads of a CPU
 process           settings of a process that trains, made before torch is imported
+folders           what the files of a checkpoint's and of a run's folder are called
 checkpoint        a model as a folder
+about             what a checkpoint says of how it came about
+metrics           what scores are called, what they mean, what they are measured against
 device            devices, their memory, and whether bf16 pays on them
+containers        how much of the machine a container may use
 size              parameters and memory of a model that is not built yet
 """

@@ -15,5 +15,6 @@ distributed     the same loop on several processes
 gpu_batches     a training set that lives on a GPU
 cuda_graphs     a GPU's work written down once and started as a whole
 distillation    a student that learns from a teacher's verdicts
-cost, speed     what a run would take on this computer
+cost            what a run would take on this computer
+speed           the prices of work here, measured once by the loop itself
 """

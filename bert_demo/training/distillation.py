@@ -2,7 +2,7 @@
 
 The teacher, a larger model that was fine-tuned before, says of each pair how likely every label
 is. That tells a student more than one label does, and a teacher judges new pairs too, which
-people have not labelled (data/pairings.py).
+people have not labelled (data/new_pairs.py).
 """
 
 from __future__ import annotations
