@@ -296,12 +296,13 @@ def what_is_left(run: Run) -> Text:
     return Text("Nothing of its training was saved yet; it can begin again.")
 
 
-def default_title(config: RunConfig) -> str:
+def default_title(config: RunConfig) -> Text:
     """What a run is called if nobody names it."""
     if config.task == "nli":
-        return f"fine-tuned on {config.corpus}"
-    what = config.size if config.start_from is None else "trained further"
-    return f"{what} on {config.corpus}"
+        return Text("fine-tuned on {corpus}", corpus=config.corpus)
+    if config.start_from is not None:
+        return Text("trained further on {corpus}", corpus=config.corpus)
+    return Text("{size} on {corpus}", size=config.size, corpus=config.corpus)
 
 
 def _title(title: str | None) -> str:

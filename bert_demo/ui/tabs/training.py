@@ -12,6 +12,7 @@ import gradio as gr
 
 from bert_demo.config import RunConfig, UserError, command_line
 from bert_demo.runs.record import RESUMABLE, TRAINING, Run
+from bert_demo.runs.store import default_title
 from bert_demo.ui.context import AppContext, answered, own_token, token_of
 from bert_demo.ui.parts import assets, forms
 from bert_demo.ui.parts.forms import facts
@@ -242,14 +243,9 @@ def start_run(context: AppContext, task: str, values: Mapping[str, Any], browser
     expected = context.estimate(run)
     if expected.refusal is not None:
         raise UserError(expected.refusal)
-    return context.queue.submit(run, own_token(browser), title_of(run), expected.seconds)
-
-
-def title_of(run: RunConfig) -> str:
-    """What a new run is called, in the page's language; it is its name from then on."""
-    if run.task == "nli":
-        return say("fine-tuned on {corpus}", corpus=run.corpus)
-    return say("{size} on {corpus}", size=run.size, corpus=run.corpus)
+    # Its name from then on, in whatever language the page is opened.
+    title = translate(default_title(run))
+    return context.queue.submit(run, own_token(browser), title, expected.seconds)
 
 
 def request(context: AppContext, shown: Any, action: str, browser: Any) -> str:
