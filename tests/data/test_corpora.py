@@ -35,7 +35,7 @@ for name, arguments in json.loads(sys.argv[1]):
         if name == "whereabouts":
             told = [str(answer), answer.here]
         else:
-            told = {**vars(answer), "path": str(answer.path)}
+            told = {**vars(answer), "path": str(answer.path), "origin": answer.origin.value}
     except ValueError as error:
         told = {"error": str(error), "type": type(error).__name__}
     print(json.dumps([told, time.monotonic() - start]), flush=True)
