@@ -215,7 +215,8 @@ from bert_demo.interop.hugging_face import import_hf
 untrusted.MAX_BYTES = int(sys.argv[2])
 told = []
 try:
-    answer = import_hf("some/mini", sys.argv[1], progress=lambda *args: told.append(args))
+    found = import_hf("some/mini", sys.argv[1], progress=lambda *args: told.append(args))
+    answer = dict(found)
 except ValueError as error:
     answer = str(error)
 print(json.dumps([answer, told]))
