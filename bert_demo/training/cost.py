@@ -163,7 +163,7 @@ def work(run: RunConfig, model: BertConfig, facts: TextFacts) -> tuple[float, ..
     return (
         (layers + 2) * training.gradient_accumulation_steps,
         6 * (products + _ATTENTION * attention),  # backward is twice forward
-        wanted * hidden,
+        wanted * hidden * (2 if model.hidden_dropout_prob else 1),  # dropout is one pass more
         6 * masked * hidden * (hidden + model.vocab_size),
         masked * model.vocab_size,
         count_parameters(model, run.task),
