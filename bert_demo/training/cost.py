@@ -144,7 +144,8 @@ def work(run: RunConfig, model: BertConfig, facts: TextFacts) -> tuple[float, ..
     """How much of each kind of work a step has, forward, backward and update together.
 
     Operations are multiplications and additions. In order: layers whose many small calls cost
-    something whatever the batch; operations in the layers; numbers that the layers pass on;
+    something whatever the batch; operations in the layers; numbers that the layers pass on (twice
+    with dropout);
     operations of scoring the vocabulary; scores; weights that are updated; operations of Muon's
     updates; weights that Muon updates.
     """
