@@ -145,9 +145,8 @@ def work(run: RunConfig, model: BertConfig, facts: TextFacts) -> tuple[float, ..
 
     Operations are multiplications and additions. In order: layers whose many small calls cost
     something whatever the batch; operations in the layers; numbers that the layers pass on (twice
-    with dropout);
-    operations of scoring the vocabulary; scores; weights that are updated; operations of Muon's
-    updates; weights that Muon updates.
+    with dropout); operations of scoring the vocabulary; scores; weights that are updated;
+    operations of Muon's updates; weights that Muon updates.
     """
     training = run.training
     hidden, inner, layers = model.hidden_size, model.intermediate_size, model.num_hidden_layers
