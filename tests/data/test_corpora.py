@@ -377,6 +377,6 @@ def test_real_corpora_are_found(real_data: Path) -> None:
     for name in ("wikitext-2", "snli"):
         for split in ("train", "validation", "test"):
             located = corpora.corpus_file(name, split)
-            assert located.origin == "local mirror"
+            assert located.origin is corpora.Origin.MIRROR
             assert located.path.is_relative_to(real_data)
         assert str(corpora.whereabouts(name)) == "the local mirror"
