@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bert_demo.model.metrics import ACCURACY, MLM_LOSS
+
 
 @dataclass(frozen=True)
 class Result:
@@ -43,12 +45,13 @@ def read_result(task: str, scores: Any, baselines: Any = None) -> Result | None:
     Accuracy counts on the test split, where it was measured there, else on the validation split.
     """
     if task == "nli":
-        for split, found in (("test", part(scores, "test")), ("validation", scores)):
-            accuracy, n = part(found, "accuracy"), part(found, "n")
+        for split, found in (("test", _part(scores, "test")), ("validation", scores)):
+            accuracy, n = _part(found, ACCURACY.name), _part(found, "n")
             if isinstance(accuracy, float):
                 return Result(accuracy, split, n if isinstance(n, int) else None, is_loss=False)
         return None
-    loss, n, baseline = part(scores, "mlm_loss"), part(scores, "n"), part(baselines, "unigram")
+    loss, n = _part(scores, MLM_LOSS.name), _part(scores, "n")
+    baseline = _part(baselines, str(MLM_LOSS.baseline))
     if not isinstance(loss, float):
         return None
     pairs = n if isinstance(n, int) else None
@@ -56,8 +59,6 @@ def read_result(task: str, scores: Any, baselines: Any = None) -> Result | None:
     return Result(loss, "validation", pairs, is_loss=True, baseline=known)
 
 
-def part(values: Any, *names: str) -> Any:
-    """values[names[0]][names[1]]..., or None where something on the way is missing."""
-    for name in names:
-        values = values.get(name) if isinstance(values, Mapping) else None
-    return values
+def _part(values: Any, name: str) -> Any:
+    """values[name], or None where it is missing or these are no values."""
+    return values.get(name) if isinstance(values, Mapping) else None
