@@ -24,7 +24,7 @@ from bert_demo.model.bert import BertModel
 
 _BLANKS = 8
 _TOP = 5
-_CONTEXTS = 3  # of each sense
+_CONTEXTS = 6  # of each sense
 _MAX_LENGTH = 64
 
 # For text about the world at large, as WikiText is.
@@ -76,7 +76,7 @@ def film_frame(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
             {
                 "text": text,
                 "words": [
-                    [token, round(value, 4)]
+                    [token, round(value, 3)]
                     for token, value in zip(tokenizer.tokens(row), row_values, strict=True)
                 ],
             }
@@ -88,7 +88,7 @@ def film_frame(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
             "word": script.word,
             "labels": script.contexts,
             "senses": script.senses,
-            "matrix": [[round(value, 3) for value in row] for row in matrix.tolist()],
+            "matrix": [[round(value, 2) for value in row] for row in matrix.tolist()],
         },
         "separation": round(within_less_between(matrix, script.senses), 4),
     }

@@ -39,8 +39,8 @@ def build_app(context: AppContext) -> gr.Blocks:
         # In two rows on a phone: Gradio's own menu of tabs that do not fit hides most of them.
         with gr.Tabs(overflow_behavior="wrap") as tabs:
             pretrain = create_pretrain_tab(context)
-            finetune = create_finetune_tab(context)
             create_words_tab(context)
+            finetune = create_finetune_tab(context)
             create_nli_tab(context)
             create_blank_tab(context)
             create_runs_tab(context)

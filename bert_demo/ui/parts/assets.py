@@ -27,8 +27,12 @@ _BUNDLE = "page.js"
 _PARTS = (
     "common.js",
     "form.js",
+    "senses.js",
     "film.js",
     "curves.js",
+    "sketch.js",
+    "recorded.js",
+    "stage.js",
     "live.js",
     "view.js",
     "contexts.js",

@@ -89,9 +89,9 @@ _OWN = {
     "intermediate_size": _SIZES_OWN,
     "validate_every_steps": later("about twenty in a run"),
 }
-_HALF_A_MINUTE = later("30 seconds on this machine")
+_HALF_A_MINUTE = later("Start: 30 seconds")
 _BOOKS = later("The book's run")
-_GOOD = later("As good as it gets in 5 minutes")
+_GOOD = later("5 minutes, as good as it gets")
 _BOOK = {"recipe": "d2l", "learning_rate": None, "seed": 0}
 PRESETS: dict[str, dict[str, Values]] = {
     "pretraining": {
@@ -263,6 +263,23 @@ def facts(expected: Estimate) -> list[list[str]]:
         speed = say("about {n} pairs a second", n=_rounded(expected.pairs_per_second))
         lines.append([say("Speed"), speed])
     return lines
+
+
+def short_facts(run: RunConfig, expected: Estimate) -> str:
+    """An estimate in half a line."""
+    corpus = CORPORA[run.corpus].title
+    if expected.steps is None or expected.seconds is None:
+        return corpus
+    steps, memory = _rounded(expected.steps), _bytes(expected.memory_bytes)
+    if run.training.budget_seconds is not None:
+        return say("about {steps} steps here, {memory}", steps=steps, memory=memory)
+    time = _duration(expected.seconds)
+    return say("{steps} steps, {corpus}, {time}", steps=steps, corpus=corpus, time=time)
+
+
+def name_of(given: Any) -> str:
+    """What a person calls a run, in one line."""
+    return re.sub(r"\s+", " ", given).strip()[:40] if isinstance(given, str) else ""
 
 
 def _bytes(count: float) -> str:

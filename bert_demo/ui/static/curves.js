@@ -5,12 +5,13 @@
   const { say, whole, colour } = window.bertDemo;
   const NARROW = 600;
 
-  // Exponential mean without the bias of its beginning; the span grows with the run.
+  // Exponential mean without the bias of its beginning. Its span grows along the curve, so that a
+  // point once drawn stays where it is.
   function smooth(values) {
-    const span = Math.min(60, Math.max(2, values.length / 15)), keep = 1 - 2 / (span + 1);
     const result = new Array(values.length);
     let sum = 0, weight = 0;
     for (let i = 0; i < values.length; i++) {
+      const span = Math.min(60, Math.max(2, i / 10)), keep = 1 - 2 / (span + 1);
       sum = keep * sum + (1 - keep) * values[i];
       weight = keep * weight + (1 - keep);
       result[i] = sum / weight;
@@ -111,22 +112,21 @@
         yanchor: "bottom", text: `<b>${plot.title}</b>`, showarrow: false,
         font: { size: 13, color: text } });
     });
-    annotations.push({ xref: "x domain", yref: "y domain", y: 1.03, yanchor: "bottom",
-      ...(narrow ? { x: 0, xanchor: "left", yshift: 18 } : { x: 1, xanchor: "right" }), showarrow: false, font: { size: 11, color: faint },
-      text: held.map(({ whole: all, pairs }) => `${all ? "◆" : "○"} ${pairs}`).join("   ") });
+    annotations.push({ xref: "x domain", yref: "y2 domain", y: 0, yanchor: "top", yshift: -20,
+      x: 0, xanchor: "left", showarrow: false, font: { size: 11, color: faint },
+      text: [byTime ? say("seconds of training") : say("step"), ""].join("   ") + held.map(({ whole: all, pairs }) => `${all ? "◆" : "○"} ${pairs}`).join("   ") });
     const y = { gridcolor: grid, zeroline: false, linecolor: grid, automargin: false,
       tickfont: { size: 11 }, fixedrange: false };
     const share = plots[1].share ? { tickformat: ".0%" } : {};
     const layout = {
-      width: width || undefined, height: narrow ? 480 : 500,
-      margin: { l: narrow ? 40 : 48, r: narrow ? 74 : 108, t: narrow ? 52 : 34, b: 42 },
+      width: width || undefined, height: narrow && window.innerWidth < 900 ? 330 : 362,
+      margin: { l: narrow ? 40 : 48, r: narrow ? 74 : 108, t: 26, b: 40 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 12, color: text },
       hovermode: "x unified", hoverdistance: -1, uirevision: `${run} ${clock}`, annotations, shapes,
       hoverlabel: { bgcolor: colour("--bd-paper"), bordercolor: grid, font: { color: text } },
       dragmode: window.matchMedia("(pointer: coarse)").matches ? false : "zoom",
-      xaxis: { anchor: "y2", gridcolor: grid, zeroline: false, linecolor: grid, rangemode: "tozero",
-        title: { text: byTime ? say("seconds of training") : say("step"), standoff: 8, font: { size: 12 } },
+      xaxis: { anchor: "y2", gridcolor: grid, zeroline: false, linecolor: grid, rangemode: "tozero", ...(x.length ? {} : { range: [0, 100], autorange: false }),
         hoverformat: byTime ? ".1f" : ",d", tickfont: { size: 11 } },
       yaxis: { ...y, domain: [0.56, 1] },
       yaxis2: { ...y, ...share, domain: [0, 0.42] },

@@ -37,7 +37,7 @@ def create_nli_tab(context: AppContext) -> gr.Tab:
     def pick(history: History, event: gr.EventData) -> tuple[str, str]:
         return picked(history, getattr(event, "row", None))
 
-    tab = gr.Tab(say("Premise and hypothesis"), id="nli")
+    tab = gr.Tab(say("4 Argue"), id="nli")
     with tab:
         menu.notice()
         with gr.Row(visible=bool(menu.entries)) as body:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,18 @@ from bert_demo.runs.record import RESUMABLE, TRAINING, Run
 from bert_demo.runs.store import default_title
 from bert_demo.ui.context import AppContext, answered, own_token, token_of
 from bert_demo.ui.parts import assets, forms
-from bert_demo.ui.parts.forms import facts
+from bert_demo.ui.parts.forms import facts, short_facts
 from bert_demo.ui.parts.language import later, say, translate
-from bert_demo.ui.parts.live import live_panel
+from bert_demo.ui.parts.live import WayOn, live_panel
 from bert_demo.ui.parts.model_menu import choices
 from bert_demo.ui.serving.hosting import train_after
 
 _WATCHING = later("You are watching; only who started this run can stop it.")
 _MEASURING_SECONDS = 5
+_WAYS_ON = {
+    "pretraining": WayOn(later("Next: look at its words →"), "words"),
+    "nli": WayOn(later("Next: argue with it →"), "nli"),
+}
 _EMPTY = {
     "pretraining": later(
         "Press Start. In half a minute a small BERT learns words from the text around them, and "
@@ -46,12 +51,12 @@ class TrainingTab:
 
 def create_pretrain_tab(context: AppContext) -> TrainingTab:
     """Train a new model on text."""
-    return _training_tab(context, "pretraining", say("Pretrain"), "pretrain")
+    return _training_tab(context, "pretraining", say("1 Pretrain"), "pretrain")
 
 
 def create_finetune_tab(context: AppContext) -> TrainingTab:
     """Train a checkpoint to judge pairs of sentences."""
-    return _training_tab(context, "nli", say("Fine-tune"), "finetune")
+    return _training_tab(context, "nli", say("3 Fine-tune"), "finetune")
 
 
 def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> TrainingTab:
@@ -60,21 +65,34 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
     fields: dict[str, Any] = {}
     with gr.Tab(label, id=tab_id) as tab, gr.Row():
         with gr.Column(scale=1, elem_classes="bd-form"):
+            first_preset, *other_presets = forms.PRESETS[task]
+            # On a phone the first card stands above the stage, all else below it.
+            with gr.Column(elem_classes="bd-presets bd-first-card"):
+                presets = [(first_preset, gr.Button(card(first_preset, ""), variant="primary"))]
             with gr.Column(elem_classes="bd-presets"):
-                presets = [(name, gr.Button(say(name), size="sm")) for name in forms.PRESETS[task]]
+                presets += [(name, gr.Button(card(name, ""))) for name in other_presets]
             *first, budget, kind = forms.first_names(task)
-            for name in first:
-                fields[name] = forms.field(task, name, values[name])
-            with gr.Row():
-                for name in (budget, kind):
-                    fields[name] = forms.field(task, name, values[name])
-            estimate = gr.HTML(
-                {},
-                html_template="<div></div>",
-                js_on_load=assets.when_loaded("estimate(element.firstElementChild, props, watch)"),
-                apply_default_css=False,
+            run_name = gr.Textbox(
+                "", label=say("Name"), max_lines=1, max_length=40, elem_classes="bd-name"
             )
-            start = gr.Button(say("Start"), variant="primary", size="lg")
+            if task == "nli":
+                fields["start_from"] = forms.field(task, "start_from", values["start_from"])
+            with gr.Accordion(say("Settings"), open=False):
+                for name in first:
+                    if name not in fields:
+                        fields[name] = forms.field(task, name, values[name])
+                with gr.Row():
+                    for name in (budget, kind):
+                        fields[name] = forms.field(task, name, values[name])
+                estimate = gr.HTML(
+                    {},
+                    html_template="<div></div>",
+                    js_on_load=assets.when_loaded(
+                        "estimate(element.firstElementChild, props, watch)"
+                    ),
+                    apply_default_css=False,
+                )
+                with_settings = gr.Button(say("Start with these settings"), variant="primary")
             with gr.Accordion(say("More settings"), open=False):
                 for name in names:
                     if name not in fields:
@@ -89,14 +107,18 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
                 )
         with gr.Column(scale=3, elem_classes="bd-stage"):
             with gr.Row(elem_classes="bd-controls"):
+                start = gr.Button(say("Start"), variant="primary", size="sm")
                 pause = gr.Button(say("Pause"), size="sm", visible=False)
                 resume = gr.Button(say("Go on"), size="sm", visible=False)
                 stop = gr.Button(say("Stop"), size="sm", variant="stop", visible=False)
                 whose = gr.Markdown("", elem_classes="bd-note")
-            live = live_panel(context, say(_EMPTY[task]), elem_id=f"live-{tab_id}")
+            live = live_panel(
+                context, say(_EMPTY[task]), task, _WAYS_ON[task], elem_id=f"live-{tab_id}"
+            )
         # The machine is being measured at first; until that is done, ask for the time again.
         timer = gr.Timer(_MEASURING_SECONDS, active=context.measuring)
         run_id = gr.State("")
+        carried_model = gr.Textbox("", visible=False)
 
     inputs = [fields[name] for name in names]
     quiet: dict[str, Any] = {
@@ -106,20 +128,33 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
     }
 
     def describe(*given: Any) -> tuple[Any, ...]:
-        told = foretell(context, task, dict(zip(names, given, strict=True)))
-        return *told, gr.Timer(active=context.measuring)
+        current = dict(zip(names, given, strict=True))
+        told = foretell(context, task, current)
+        cards = [card(name, in_short(context, task, name, current)) for name, _ in presets]
+        return *told, gr.Timer(active=context.measuring), *cards
 
     def begin(*given: Any) -> tuple[dict[str, Any], str]:
-        *asked, browser = given
-        run = start_run(context, task, dict(zip(names, asked, strict=True)), browser)
+        *asked, name, browser = given
+        run = start_run(context, task, dict(zip(names, asked, strict=True)), browser, name)
         return {"run": run.id, "others": []}, run.id
+
+    def start_after(event: Any) -> None:
+        """What starting a run is made of, after the event that asks for it."""
+        begun = event(
+            answered(begin),
+            [*inputs, run_name, context.browser],
+            [live, run_id],
+            trigger_mode="once",
+            **quiet,
+        ).success(None, js=_to_stage(tab_id), api_visibility="private")
+        train_after(context.queue, begun, run_id)
 
     # One event for all: of two that run side by side, the older answer could come last and stay.
     gr.on(
         [tab.select, timer.tick, *(f.change for f in inputs)],
         answered(describe),
         inputs,
-        [estimate, command, timer],
+        [estimate, command, timer, *(button for _, button in presets)],
         trigger_mode="always_last",
         **quiet,
     )
@@ -129,15 +164,10 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
             chosen = forms.preset(task, name, dict(zip(names, given, strict=True)))
             return ["" if chosen[n] is None else chosen[n] for n in names]
 
-        button.click(answered(choose), inputs, inputs, **quiet)
-    begun = start.click(
-        answered(begin),
-        [*inputs, context.browser],
-        [live, run_id],
-        trigger_mode="once",
-        **quiet,
-    ).success(None, js=_to_stage(tab_id), api_visibility="private")
-    train_after(context.queue, begun, run_id)
+        chosen = button.click(answered(choose), inputs, inputs, trigger_mode="once", **quiet)
+        start_after(chosen.success)
+    start_after(start.click)
+    start_after(with_settings.click)
     shown = [pause, resume, stop, whose]
 
     def update(live_value: Any, browser: Any) -> tuple[Any, ...]:
@@ -161,14 +191,15 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
     start_from = fields.get("start_from")
     if start_from is not None:
 
-        def models(chosen: Any) -> Any:
-            return starting_points(context, chosen)
+        def models(chosen: Any, carried: Any = None) -> Any:
+            return starting_points(context, chosen, carried)
 
-        gr.on(
-            [tab.select, start_from.focus],
+        start_from.focus(answered(models), start_from, start_from, queue=False, **quiet)
+        tab.select(
             answered(models),
+            [start_from, carried_model],
             start_from,
-            start_from,
+            js="(chosen) => [chosen, window.bertDemo?.carried() || '']",
             queue=False,
             **quiet,
         )
@@ -190,11 +221,11 @@ def _to_stage(tab_id: str) -> str:
     )
 
 
-def starting_points(context: AppContext, chosen: Any) -> Any:
-    """The dropdown of checkpoints to fine-tune, the newest first, keeping what was chosen."""
+def starting_points(context: AppContext, chosen: Any, carried: Any = None) -> Any:
+    """The dropdown of checkpoints to fine-tune: the one that the path brings along, else chosen."""
     entries = [*context.shelf.entries("pretraining"), *context.shelf.entries("encoder")]
     ids = [entry.id for entry in entries]
-    value = chosen if chosen in ids else (ids[0] if ids else None)
+    value = next((one for one in (carried, chosen, *ids) if one in ids), None)
     return gr.Dropdown(choices=choices(entries), value=value)
 
 
@@ -237,15 +268,41 @@ def over_limit(context: AppContext, run: RunConfig) -> str | None:
     return say("A run may take at most {seconds} seconds here.", seconds=limit)
 
 
-def start_run(context: AppContext, task: str, values: Mapping[str, Any], browser: Any) -> Run:
-    """Put a run into the queue for this browser; raises `UserError` with the reason if not."""
+def card(preset: str, forecast: str) -> str:
+    """The words of a preset's button: what it is, and below it what it would take."""
+    return f"▶ {say(preset)}\n{forecast}"
+
+
+def in_short(context: AppContext, task: str, preset: str, current: Mapping[str, Any]) -> str:
+    """What the run of a preset would take here, in a few words."""
+    try:
+        run = resolve(context, task, forms.preset(task, preset, current))
+        return short_facts(run, context.estimate(run))
+    except (UserError, OSError):
+        return ""
+
+
+def start_run(
+    context: AppContext, task: str, values: Mapping[str, Any], browser: Any, name: Any = ""
+) -> Run:
+    """Put a run into the queue for this browser; raises `UserError` with the reason if not.
+
+    `name` is what its owner calls it; without one it is called by its settings.
+    """
     run = resolve(context, task, values)
     expected = context.estimate(run)
     if expected.refusal is not None:
         raise UserError(expected.refusal)
     # Its name from then on, in whatever language the page is opened.
-    title = translate(default_title(run))
+    title = forms.name_of(name) or translate(default_title(run))
+    title = free_title(title, [other.title for other in context.store.list()])
     return context.queue.submit(run, own_token(browser), title, expected.seconds)
+
+
+def free_title(title: str, taken: Collection[str]) -> str:
+    """The title, with a number where another run has it already."""
+    numbered = (title if n == 1 else f"{title} {n}" for n in itertools.count(1))
+    return next(one for one in numbered if one not in taken)
 
 
 def request(context: AppContext, shown: Any, action: str, browser: Any) -> str:

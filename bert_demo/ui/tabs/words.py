@@ -36,7 +36,7 @@ def create_words_tab(context: AppContext) -> gr.Tab:
     def emptied(models: list[str] | None, *rest: Any) -> Any:
         return gr.skip() if models else show(models, *rest)
 
-    tab = gr.Tab(say("Words in context"), id="words")
+    tab = gr.Tab(say("2 Its words"), id="words")
     with tab:
         menu.notice()
         with gr.Row(visible=bool(menu.entries)) as body:

@@ -124,11 +124,10 @@ def overlay(
 
 def smooth(values: Sequence[float]) -> list[float]:
     """An exponential mean without the pull of its beginning; live.js smooths in the same way."""
-    span = min(60.0, max(2.0, len(values) / 15))
-    keep = 1 - 2 / (span + 1)
     total = weight = 0.0
     smoothed = []
-    for value in values:
+    for place, value in enumerate(values):
+        keep = 1 - 2 / (min(60.0, max(2.0, place / 10)) + 1)
         total = keep * total + (1 - keep) * value
         weight = keep * weight + (1 - keep)
         smoothed.append(total / weight)
