@@ -26,6 +26,7 @@ _PREFIX = "static-of-bert-demo"
 _BUNDLE = "page.js"
 _PARTS = (
     "common.js",
+    "address.js",
     "form.js",
     "senses.js",
     "film.js",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -204,6 +205,40 @@ def field(task: str, name: str, value: Any) -> gr.components.Component:
     return gr.Number(value, label=label, info=hint, step=1 if item.type is int else 0.001)
 
 
+BIRDS = (
+    later("heron"), later("swift"), later("wren"), later("robin"), later("lark"), later("finch"),
+    later("owl"), later("kite"), later("plover"), later("curlew"), later("egret"), later("stork"),
+    later("ibis"), later("avocet"), later("dunlin"), later("siskin"), later("dipper"),
+    later("grebe"), later("martin"), later("rook"),
+)  # fmt: skip
+"""What runs are called until their owners name them."""
+
+
+def suggested_name(token: str) -> str:
+    """A name for the runs of the browser with this token, the same every time."""
+    return say(BIRDS[int(hashlib.sha256(token.encode()).hexdigest(), 16) % len(BIRDS)])
+
+
+def restored(task: str, stored: Any) -> Values:
+    """The form as a browser kept it; what is no value of a field is the field's default."""
+    kept, values = stored if isinstance(stored, dict) else {}, defaults(task)
+    for name, default in values.items():
+        given = kept.get(name)
+        if name == BUDGET_KIND:
+            fits = given in BUDGETS
+        elif name == BUDGET:
+            fits = isinstance(given, int | float) and 0 < given < 1e9
+        elif (choices := _choices(task, (_RUN | _TRAINING)[name])) is not None:
+            fits = given in [value for _, value in choices]
+        elif isinstance(default, bool):
+            fits = isinstance(given, bool)
+        else:
+            fits = isinstance(given, int | float | str) and len(str(given)) <= 40
+        if fits:
+            values[name] = given
+    return values
+
+
 def _choices(task: str, item: Setting) -> list[tuple[str, str]] | None:
     if item.name == "corpus":
         corpora: Sequence[str] = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
@@ -270,6 +305,8 @@ def short_facts(run: RunConfig, expected: Estimate) -> str:
     corpus = CORPORA[run.corpus].title
     if expected.steps is None or expected.seconds is None:
         return corpus
+    if expected.steps == 1:
+        return say("one step here takes the whole time")
     steps, memory = _rounded(expected.steps), _bytes(expected.memory_bytes)
     if run.training.budget_seconds is not None:
         return say("about {steps} steps here, {memory}", steps=steps, memory=memory)

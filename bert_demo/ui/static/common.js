@@ -68,32 +68,6 @@
     return count >= 1e9 ? (count / 1e9).toFixed(1) + " GB" : Math.round(count / 1e6) + " MB";
   }
 
-  // The address says which run is shown, so that a reload and a shared link find it.
-  function remember(run) {
-    const url = new URL(window.location.href);
-    if (run) { url.searchParams.set("run", run); brought = ""; }
-    else url.searchParams.delete("run");
-    url.searchParams.delete("admin");
-    if (url.href !== window.location.href) window.history.replaceState(null, "", url);
-  }
-
-  // The tabs in the order of the page.
-  const TABS = ["pretrain", "words", "finetune", "nli", "blank", "runs"];
-  let brought = "";
-
-  // Open a tab, and bring a model along where one is named.
-  function open(tab, model) {
-    brought = model || "";
-    document.querySelectorAll("button[role=tab]")[TABS.indexOf(tab)]?.click();
-    window.scrollTo({ top: 0 });
-  }
-
-  // The id of the model that a tab that opens should show: the one brought along, or the run's.
-  function carried() {
-    const run = new URLSearchParams(window.location.search).get("run");
-    return brought || (run ? `run/${run}` : "");
-  }
-
   Object.assign(window.bertDemo,
-    { open, carried, say, locale, plotly, make, colour, onThemeChange, whole, duration, bytes, remember });
+    { say, locale, plotly, make, colour, onThemeChange, whole, duration, bytes });
 })();

@@ -55,7 +55,8 @@
   }
 
   function figure(data, task, byTime, run, width) {
-    const narrow = width < NARROW;
+    const narrow = width < NARROW, presenting = document.body.classList.contains("bd-present");
+    const big = presenting ? 1.5 : 1;
     const clock = byTime ? "seconds" : "step", x = data.columns[clock] || [];
     const end = x.length ? x[x.length - 1] : 1;
     const text = colour("--bd-text"), grid = colour("--bd-grid"), faint = colour("--bd-faint");
@@ -106,28 +107,28 @@
         // In the margin, where no curve can ever cross the words.
         annotations.push({ xref: "x domain", yref: axis, x: 1, xshift: 6, xanchor: "left",
           y: value, yanchor: "middle", align: "left", showarrow: false,
-          text: `${narrow ? short : long} ${number}`, font: { size: 11, color: faint } });
+          text: `${narrow ? short : long} ${number}`, font: { size: 11 * big, color: faint } });
       }
       annotations.push({ xref: "paper", yref: `${axis} domain`, x: 0, y: 1.03, xanchor: "left",
         yanchor: "bottom", text: `<b>${plot.title}</b>`, showarrow: false,
-        font: { size: 13, color: text } });
+        font: { size: 13 * big, color: text } });
     });
     annotations.push({ xref: "x domain", yref: "y2 domain", y: 0, yanchor: "top", yshift: -20,
-      x: 0, xanchor: "left", showarrow: false, font: { size: 11, color: faint },
+      x: 0, xanchor: "left", showarrow: false, font: { size: 11 * big, color: faint },
       text: [byTime ? say("seconds of training") : say("step"), ""].join("   ") + held.map(({ whole: all, pairs }) => `${all ? "◆" : "○"} ${pairs}`).join("   ") });
     const y = { gridcolor: grid, zeroline: false, linecolor: grid, automargin: false,
-      tickfont: { size: 11 }, fixedrange: false };
+      tickfont: { size: 11 * big }, fixedrange: false };
     const share = plots[1].share ? { tickformat: ".0%" } : {};
     const layout = {
-      width: width || undefined, height: narrow && window.innerWidth < 900 ? 330 : 362,
-      margin: { l: narrow ? 40 : 48, r: narrow ? 74 : 108, t: 26, b: 40 },
+      width: width || undefined, height: presenting ? Math.max(420, window.innerHeight - 420) : narrow && window.innerWidth < 900 ? 330 : 362,
+      margin: { l: (narrow ? 40 : 48) * big, r: (narrow ? 74 : 108) * big, t: 26 * big, b: 40 * big },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: "system-ui, sans-serif", size: 12, color: text },
+      font: { family: "system-ui, sans-serif", size: 12 * big, color: text },
       hovermode: "x unified", hoverdistance: -1, uirevision: `${run} ${clock}`, annotations, shapes,
       hoverlabel: { bgcolor: colour("--bd-paper"), bordercolor: grid, font: { color: text } },
       dragmode: window.matchMedia("(pointer: coarse)").matches ? false : "zoom",
       xaxis: { anchor: "y2", gridcolor: grid, zeroline: false, linecolor: grid, rangemode: "tozero", ...(x.length ? {} : { range: [0, 100], autorange: false }),
-        hoverformat: byTime ? ".1f" : ",d", tickfont: { size: 11 } },
+        hoverformat: byTime ? ".1f" : ",d", tickfont: { size: 11 * big } },
       yaxis: { ...y, domain: [0.56, 1] },
       yaxis2: { ...y, ...share, domain: [0, 0.42] },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: faint, activecolor: text },

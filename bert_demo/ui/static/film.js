@@ -12,7 +12,7 @@
     const slider = make("input", {
       type: "range", min: 0, max: 0, value: 0, step: 1, "aria-label": say("Moment of training"),
     });
-    const play = make("button", { type: "button", class: "bd-button", text: say("Play") });
+    const play = make("button", { type: "button", class: "bd-button bd-film-play", text: say("Play") });
     const when = make("span", { class: "bd-film-when" });
     const blanks = make("div", { class: "bd-blanks" });
     const others = make("div", { class: "bd-blanks" });
@@ -34,6 +34,7 @@
       stop();
       following = Number(slider.value) === frames.length - 1;
       show(Number(slider.value));
+      hosts.moment(following ? null : frames[shown].step);
     });
     play.addEventListener("click", () => (timer ? stop() : start()));
 
@@ -142,6 +143,11 @@
         frames.push(...more);
         hosts.show(true);
         slider.max = frames.length - 1;
+        const wanted = hosts.wanted();
+        if (wanted && frames[frames.length - 1].step >= wanted) {
+          following = false;
+          show(frames.findIndex((frame) => frame.step >= wanted));
+        }
         if (following && !timer) show(frames.length - 1);
       },
       reset() {

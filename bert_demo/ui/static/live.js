@@ -2,7 +2,7 @@
 // about once a second and draws into the same node, so zoom, hover and scroll stay as they are.
 (function () {
   "use strict";
-  const { say, make, whole, duration, bytes, remember, onThemeChange } = window.bertDemo;
+  const { say, make, whole, duration, bytes, remember, note: noteAddress, onThemeChange } = window.bertDemo;
   const { smooth, figure } = window.bertDemo.curves, { sketch } = window.bertDemo;
   const { build, among, explain, question } = window.bertDemo.stage;
   const states = {
@@ -18,8 +18,12 @@
 
   window.bertDemo.live = function (element, props, server, trigger, watch, options) {
     const parts = build(element.querySelector(".bd-live") || element);
+    let wanted = Number(new URLSearchParams(window.location.search).get("frame")) || null;
     const film = window.bertDemo.film({
-      ...parts, show: (there) => { parts.film.hidden = parts.bar.hidden = parts.more.hidden = !there; },
+      ...parts, moment: (step) => noteAddress({ frame: step }),
+      // The moment that the address names, once.
+      wanted: () => { const step = run ? wanted : null; wanted = null; return step; },
+      show: (there) => { parts.film.hidden = parts.bar.hidden = parts.more.hidden = !there; },
     });
     const asking = question(parts.question, { label: options.next, go: () => window.bertDemo.open(options.tab, shownModel()) });
     let run = null, data = fresh(), status = null, state = null, timer = null, misses = 0;
@@ -148,11 +152,12 @@
       const badge = playing ? say("Recorded") : states[status.state] || status.state;
       if (parts.badge.textContent !== badge) parts.badge.textContent = badge;
       parts.badge.dataset.state = playing ? "recorded" : status.state;
-      parts.again.hidden = !playing || !data.end;
+      parts.again.hidden = !playing;
+      parts.again.disabled = !data.end;
       parts.body.toggleAttribute("data-recorded", Boolean(playing));
       note(playing ? "" : words(), status.state === "failed");
       const nli = status.task === "nli";
-      const left = BUSY.includes(status.state) ? last("seconds_left") : null;
+      const left = data.end && !BUSY.includes(status.state) ? null : last("seconds_left");
       const spent = last("seconds");
       const share = playing ? spent / status.seconds : left === null || spent === null ? (data.end ? 1 : 0)
         : Math.max(spent / (spent + left), start && start.steps ? step / start.steps : 0);

@@ -60,21 +60,22 @@
     return points.map(([x, y]) => [c * x - s * y * mirror, s * x + c * y * mirror]);
   }
 
-  // The names of the senses stand over their dots, moved apart where they would cover each other.
+  // The name of a sense stands beside its dots, where it covers least: dots, other names, edges.
   function labels(groups) {
-    const placed = [];
+    const dots = groups.flatMap((group) => group.points), placed = [];
     for (const group of groups) {
-      const half = 4 + group.name.length * 3.7;
-      let x = group.points.reduce((sum, p) => sum + p[0], 0) / group.points.length;
-      let y = Math.min(...group.points.map((p) => p[1])) - 9;
-      x = Math.min(WIDTH - half, Math.max(half, x));
-      y = Math.max(12, y);
-      const hits = () => placed.some((o) => Math.abs(o.x - x) < o.half + half && Math.abs(o.y - y) < 15);
-      for (let shift = 1; hits() && shift < 24; shift++) {
-        const step = 8 * Math.ceil(shift / 2) * (shift % 2 ? 1 : -1);
-        y = Math.min(HEIGHT - 4, Math.max(12, y + step));
-      }
-      placed.push({ ...group, x, y, half });
+      const half = 5 + group.name.length * 3.8;
+      const xs = group.points.map((p) => p[0]), ys = group.points.map((p) => p[1]);
+      const cx = xs.reduce((a, b) => a + b, 0) / xs.length, cy = ys.reduce((a, b) => a + b, 0) / ys.length;
+      const spots = [
+        [cx, Math.min(...ys) - 11], [cx, Math.max(...ys) + 20],
+        [Math.max(...xs) + half + 9, cy + 4], [Math.min(...xs) - half - 9, cy + 4],
+      ].map(([x, y]) => [Math.min(WIDTH - half, Math.max(half, x)), Math.min(HEIGHT - 3, Math.max(12, y))]);
+      const covers = ([x, y]) =>
+        dots.filter((d) => Math.abs(d[0] - x) < half + 4 && Math.abs(d[1] - y + 4) < 12).length
+        + 9 * placed.filter((o) => Math.abs(o.x - x) < o.half + half && Math.abs(o.y - y) < 15).length;
+      const [x, y] = spots.reduce((best, spot) => (covers(spot) < covers(best) ? spot : best));
+      placed.push({ name: group.name, x, y, half });
     }
     return placed;
   }

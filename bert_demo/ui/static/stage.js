@@ -2,6 +2,7 @@
 (function () {
   "use strict";
   const { say, make, whole } = window.bertDemo;
+  const COLLAPSED = 0.98;  // as in runs/events.py
 
   function build(host) {
     const tiles = {};
@@ -25,10 +26,10 @@
     });
     parts.guesses = make("div", { class: "bd-guesses" });
     parts.map = make("div", { class: "bd-senses" });
-    parts.bar = make("div", { class: "bd-film-bar" });
-    parts.more = make("details", { class: "bd-more" });
+        parts.more = make("details", { class: "bd-more" });
     parts.lines = make("details", { class: "bd-more" });
     parts.again = make("button", { type: "button", class: "bd-button", hidden: "", text: say("Play again") });
+    parts.bar = make("div", { class: "bd-film-bar" }, parts.again);
     parts.axis.textContent = say("Show by seconds");
     parts.question = make("div", { class: "bd-question" });
     parts.resultText = make("p", {});
@@ -38,7 +39,7 @@
       make("div", { class: "bd-scroll" }, parts.confusion));
     parts.film = make("div", { class: "bd-film", hidden: "" }, parts.map, parts.guesses);
     parts.body = make("div", { class: "bd-run", hidden: "" },
-      make("div", { class: "bd-head" }, parts.badge, parts.title, parts.again), parts.message,
+      make("div", { class: "bd-head" }, parts.badge, parts.title), parts.message,
       make("div", { class: "bd-progress", "aria-hidden": "true" }, parts.progress),
       make("div", { class: "bd-tiles" },
         tile("first", say("Loss"), " bd-main"), tile("second", say("Loss"), " bd-main"),
@@ -46,8 +47,9 @@
           tile("step", say("steps")), tile("speed", say("pairs a second")),
           tile("time", say("Time left")), tile("device", ""), tile("memory", say("memory")))),
       make("div", { class: "bd-pictures" },
-        make("div", { class: "bd-plot-frame" }, parts.plot, parts.axis), parts.film),
-      parts.bar, parts.question, parts.result, parts.more, parts.lines);
+        make("div", { class: "bd-plot-frame" }, parts.plot), parts.film),
+      parts.bar, parts.question, parts.result, parts.more,
+      make("div", { class: "bd-foot" }, parts.lines, parts.axis));
     parts.empty = host.querySelector(".bd-empty") || make("div", { class: "bd-empty" });
     parts.others = parts.empty.querySelector(".bd-others") || make("p", {});
     host.append(parts.empty, parts.body);
@@ -102,7 +104,12 @@
 
     return {
       update(frames, over) {
-        const found = frames.length && frames[frames.length - 1].similarities;
+        const latest = frames[frames.length - 1], found = latest && latest.similarities;
+        if (over && latest && latest.alike >= COLLAPSED) {
+          choices.replaceChildren();
+          words.textContent = say("All its vectors are alike (mean cosine {n}): it tells no word from another, and fine-tuning it stays at chance. That is what steps too large leave of a BERT; start the first card to see one that learns.", { n: latest.alike.toFixed(2) });
+          return;
+        }
         const senses = found ? [...new Set(found.senses)] : [];
         host.hidden = false;
         if (senses.length < 2) { choices.replaceChildren(); words.textContent = ""; asked = null; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any
 import gradio as gr
 
 from bert_demo.config import RunConfig, UserError, command_line
+from bert_demo.model.folders import METRICS
+from bert_demo.runs.events import COLLAPSED, Tail
 from bert_demo.runs.record import RESUMABLE, TRAINING, Run
 from bert_demo.runs.store import default_title
 from bert_demo.ui.context import AppContext, answered, own_token, token_of
@@ -24,10 +27,14 @@ from bert_demo.ui.serving.hosting import train_after
 
 _WATCHING = later("You are watching; only who started this run can stop it.")
 _MEASURING_SECONDS = 5
+_KEEP_NAME = "(name) => window.bertDemo.keepName(name)"
 _WAYS_ON = {
     "pretraining": WayOn(later("Next: look at its words →"), "words"),
     "nli": WayOn(later("Next: argue with it →"), "nli"),
 }
+_COLLAPSED = later(
+    "All vectors of this model are alike, so fine-tuning it would stay at chance; choose another."
+)
 _EMPTY = {
     "pretraining": later(
         "Press Start. In half a minute a small BERT learns words from the text around them, and "
@@ -47,6 +54,9 @@ class TrainingTab:
     tab: gr.Tab
     live: gr.HTML
     start_from: gr.Dropdown | None
+    name: gr.Textbox
+    fields: list[Any]
+    """The form's fields, in the order of `forms.names`."""
 
 
 def create_pretrain_tab(context: AppContext) -> TrainingTab:
@@ -135,6 +145,8 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
 
     def begin(*given: Any) -> tuple[dict[str, Any], str]:
         *asked, name, browser = given
+        if own_busy_run(context, browser):
+            gr.Info(say("Your first run is still training; this one waits until it is done."))
         run = start_run(context, task, dict(zip(names, asked, strict=True)), browser, name)
         return {"run": run.id, "others": []}, run.id
 
@@ -150,7 +162,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         train_after(context.queue, begun, run_id)
 
     # One event for all: of two that run side by side, the older answer could come last and stay.
-    gr.on(
+    described = gr.on(
         [tab.select, timer.tick, *(f.change for f in inputs)],
         answered(describe),
         inputs,
@@ -158,6 +170,8 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         trigger_mode="always_last",
         **quiet,
     )
+    described.then(None, inputs, js=_keep(task), api_visibility="private")
+    run_name.change(None, run_name, js=_KEEP_NAME, api_visibility="private")
     for preset, button in presets:
 
         def choose(*given: Any, name: str = preset) -> list[Any]:
@@ -203,7 +217,13 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
             queue=False,
             **quiet,
         )
-    return TrainingTab(tab, live, start_from)
+    return TrainingTab(tab, live, start_from, run_name, inputs)
+
+
+def _keep(task: str) -> str:
+    """Script that keeps the form in the browser, for a reload."""
+    names = json.dumps(forms.names(task))
+    return f"(...values) => window.bertDemo.keepForm('{task}', {names}, values)"
 
 
 def _now(tab_id: str) -> str:
@@ -257,7 +277,15 @@ def foretell(
         return {"refusal": str(error)}, ""
     command = command_line(run, f"checkpoints{os.sep}my-{task}")
     refusal = translate(expected.refusal or "") or over_limit(context, run) or ""
-    return {"facts": facts(expected), "refusal": refusal}, command
+    note = say(_COLLAPSED) if run.start_from and is_collapsed(Path(run.start_from)) else ""
+    return {"facts": facts(expected), "refusal": refusal, "note": note}, command
+
+
+def is_collapsed(model: Path) -> bool:
+    """Whether the film of a model's run ended with all vectors alike; False where there is none."""
+    events, _ = Tail(model / METRICS).since(0)
+    frames = [event for event in events if event["event"] == "probe"]
+    return bool(frames) and frames[-1].get("alike", 0) >= COLLAPSED
 
 
 def over_limit(context: AppContext, run: RunConfig) -> str | None:
@@ -297,6 +325,13 @@ def start_run(
     title = forms.name_of(name) or translate(default_title(run))
     title = free_title(title, [other.title for other in context.store.list()])
     return context.queue.submit(run, own_token(browser), title, expected.seconds)
+
+
+def own_busy_run(context: AppContext, browser: Any) -> bool:
+    """Whether a run of this browser waits or trains."""
+    token = own_token(browser)
+    busy = (run for run in context.store.list() if run.status.state in ("queued", *TRAINING))
+    return any(run.owner is not None and context.store.may_control(run, token) for run in busy)
 
 
 def free_title(title: str, taken: Collection[str]) -> str:
