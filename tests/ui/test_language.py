@@ -210,7 +210,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.timeout(280)
 def test_the_page_is_chinese_throughout(visit: Callable[..., Visitor], address: str) -> None:
-    page = visit(viewport={"width": 1440, "height": 1000}).open(address, start="开始")
+    page = visit(viewport={"width": 1440, "height": 1000}).open(address)
     assert page.evaluate("document.documentElement.lang") == "zh"
     tabs = page.get_by_role("tab").all_inner_texts()
     assert tabs == ["预训练", "微调", "上下文中的词", "前提与假设", "填空", "训练记录"]

@@ -146,6 +146,7 @@ def test_the_teachers_link_gives_the_buttons(visit: Callable[..., Visitor], addr
 
 def test_what_cannot_fit_is_refused_in_place(visit: Callable[..., Visitor], address: str) -> None:
     page = visit().open(address)
+    page.get_by_text("Settings", exact=True).first.click()
     page.get_by_label("Model", exact=True).first.click()
     page.get_by_role("option", name="large").click()
     page.get_by_text("More settings").first.click()
@@ -160,7 +161,7 @@ def test_every_tab_fits_a_phone(visit: Callable[..., Visitor], address: str, sch
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", dark)[:3])) < 200) == (scheme == "dark")
     names = page.get_by_role("tab").all_inner_texts()
-    assert names[0] == "Pretrain" and names[-1] == "Runs"
+    assert names[0] == "1 Pretrain" and names[-1] == "Runs"
     assert not page.get_by_label("More tabs").count(), "no tab hides in a menu"
     for name in names:
         page.get_by_role("tab", name=name).click()

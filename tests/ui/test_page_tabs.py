@@ -97,7 +97,7 @@ def test_a_model_is_fine_tuned_and_tested(visit: Callable[..., Visitor], address
 
 def test_cranes_are_compared_layer_by_layer(visit: Callable[..., Visitor], address: str) -> None:
     page = visit(viewport={"width": 1440, "height": 1000}).open(address)
-    go_to(page, "Words in context")
+    go_to(page, "2 Its words")
     page.locator("#words-result .bv-plot[data-key='likeness-1'] .main-svg").first.wait_for()
     titles = page.locator("#words-result .bv-column > .bv-heading").all_inner_texts()
     assert len(titles) == 2 and titles[1] == f"{titles[0]}, untrained"
@@ -117,7 +117,7 @@ def test_cranes_are_compared_layer_by_layer(visit: Callable[..., Visitor], addre
 
 def test_a_pair_is_judged_both_ways(visit: Callable[..., Visitor], address: str) -> None:
     page = visit().open(address)
-    go_to(page, "Premise and hypothesis")
+    go_to(page, "4 Argue")
     before = spoken(page, "#nli-result")
     assert re.match("It (follows|is left open|is contradicted)", before)
     panel = page.locator("[role=tabpanel]:has(#nli-result)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,7 +117,7 @@ def test_the_books_run_is_the_books() -> None:
 
 def test_a_preset_undoes_what_was_changed() -> None:
     changed = filled(hidden_size=512, learning_rate=0.5, seed=9)
-    values = forms.preset("pretraining", "30 seconds on this machine", changed)
+    values = forms.preset("pretraining", "Start: 30 seconds", changed)
     assert values["hidden_size"] is None and values["learning_rate"] is None
 
 
@@ -155,6 +156,35 @@ def test_what_cannot_fit_is_refused_in_words(context: AppContext) -> None:
     with pytest.raises(UserError, match="this machine has"):
         training.start_run(context, "pretraining", huge, TOKEN)
     assert context.store.list() == []
+
+
+def test_a_card_says_what_its_run_would_take(context: AppContext) -> None:
+    context.speed = SPEED
+    shown = training.in_short(context, "pretraining", "Start: 30 seconds", {})
+    assert re.fullmatch(r"about [\d,]+ steps here, 0\.\d GB", shown)
+    assert training.in_short(context, "nli", "Start: 30 seconds", {}) == "", "of no model"
+
+
+@pytest.mark.parametrize(
+    "kept", ["", "{}", "[]", "null", '{"name": 3}', "[" * 2000, '{"name": "x"}']
+)
+def test_what_a_browser_kept_of_a_form_cannot_hurt(kept: str) -> None:
+    values = page.restore(kept, "token")
+    expected = [v for task in forms.PRESETS for v in (None, *forms.defaults(task).values())]
+    assert len(values) == len(expected) - 1, "the model to start from is chosen elsewhere"
+    assert values[0] in forms.BIRDS
+
+
+def test_a_form_comes_back_as_it_was_left() -> None:
+    left = filled(size="small", batch_size=64, budget=7, corpus="wikitext-2")
+    assert forms.restored("pretraining", json.loads(json.dumps(left))) == left
+    odd = {name: value for name in left for value in (["x"],)}
+    assert forms.restored("pretraining", odd) == forms.defaults("pretraining")
+
+
+def test_two_runs_of_one_name_can_be_told_apart() -> None:
+    assert training.free_title("heron", ["swift"]) == "heron"
+    assert training.free_title("heron", ["heron", "heron 2"]) == "heron 3"
 
 
 def test_past_runs_correct_the_estimate() -> None:

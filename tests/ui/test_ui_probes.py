@@ -338,9 +338,9 @@ def test_the_menu_keeps_a_choice_and_takes_up_a_new_run(shelf: ModelShelf) -> No
     entries, selected = offer(shelf, None, None, "", "")
     assert entries[-1].task == "nli" and selected == [entries[0].id]
     assert offer(shelf, "pretraining", [DEEP, "bundled/gone"], "", "")[1] == [DEEP]
-    assert offer(shelf, "pretraining", [DEEP], "mine", "")[1] == ["run/mine"]
-    assert offer(shelf, "pretraining", [DEEP], "mine", "mine")[1] == [DEEP]
-    assert offer(shelf, "nli", None, "mine", "")[1] == [NLI]
+    assert offer(shelf, "pretraining", [DEEP], "run/mine", "")[1] == ["run/mine"]
+    assert offer(shelf, "pretraining", [DEEP], "run/mine", "run/mine")[1] == [DEEP]
+    assert offer(shelf, "nli", None, "run/mine", "")[1] == [NLI]
     assert offer(shelf, "nli", NLI, "../x", "")[1] == [NLI]
 
 
