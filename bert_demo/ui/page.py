@@ -98,8 +98,8 @@ def _header() -> str:
         for words in (_COPY, _PRESENT)
     )
     return (
-        f'<header class="bd-header"><h1>bert_demo</h1><p>{what} <span class="bd-source">{source}</span></p>'
-        f"<div>{buttons}</div></header>"
+        f'<header class="bd-header"><h1>bert_demo</h1><p>{what} '
+        f'<span class="bd-source">{source}</span></p><div>{buttons}</div></header>'
     )
 
 

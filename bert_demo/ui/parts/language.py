@@ -20,6 +20,8 @@ from bert_demo.config import Text, UserError
 SOURCE = "en"
 _FOLDER = Path(__file__).parents[1] / "languages"
 
+_MINUS = "\N{MINUS SIGN}"
+
 _current = SOURCE
 
 
@@ -50,7 +52,7 @@ def catalogue(code: str) -> Mapping[str, str]:
 
 
 class _Formatter(string.Formatter):
-    """Fills in values as `str.format` does, in the page's language."""
+    """Fills in values as `str.format` does, and writes numbers as the page's language does."""
 
     def get_value(self, key: int | str, args: Any, kwargs: Mapping[str, Any]) -> Any:
         value = super().get_value(key, args, kwargs)
@@ -58,7 +60,10 @@ class _Formatter(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         words = str(super().format_field(value, format_spec))
-        return words.replace(",", say("1,000")[1:-3]) if format_spec == "," else words
+        if not isinstance(value, int | float):
+            return words
+        group, point = say("1,000")[1:-3], say("0.5")[1:-1]
+        return words.translate(str.maketrans({",": group, ".": point, "-": _MINUS}))
 
 
 _FORMATTER = _Formatter()

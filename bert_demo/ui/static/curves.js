@@ -2,7 +2,7 @@
 // markers, and the lines that give a loss its meaning.
 (function () {
   "use strict";
-  const { say, whole, colour } = window.bertDemo;
+  const { say, whole, fixed, separators, colour } = window.bertDemo;
   const NARROW = 600;
 
   // Exponential mean without the bias of its beginning. Its span grows along the curve, so that a
@@ -103,7 +103,7 @@
         // The axis makes room for points, not for lines.
         traces.push({ ...shared, x: [end], y: [value], mode: "markers", hoverinfo: "skip",
           marker: { opacity: 0 }, showlegend: false });
-        const number = plot.share ? `${(value * 100).toFixed(0)}%` : value.toFixed(2);
+        const number = plot.share ? `${fixed(value * 100, 0)}%` : fixed(value, 2);
         // In the margin, where no curve can ever cross the words.
         annotations.push({ xref: "x domain", yref: axis, x: 1, xshift: 6, xanchor: "left",
           y: value, yanchor: "middle", align: "left", showarrow: false,
@@ -124,7 +124,7 @@
       margin: { l: (narrow ? 40 : 48) * big, r: (narrow ? 74 : 108) * big, t: 26 * big, b: 40 * big },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 12 * big, color: text },
-      hovermode: "x unified", hoverdistance: -1, uirevision: `${run} ${clock}`, annotations, shapes,
+      separators, hovermode: "x unified", hoverdistance: -1, uirevision: `${run} ${clock}`, annotations, shapes,
       hoverlabel: { bgcolor: colour("--bd-paper"), bordercolor: grid, font: { color: text } },
       dragmode: window.matchMedia("(pointer: coarse)").matches ? false : "zoom",
       xaxis: { anchor: "y2", gridcolor: grid, zeroline: false, linecolor: grid, rangemode: "tozero", ...(x.length ? {} : { range: [0, 100], autorange: false }),

@@ -2,7 +2,7 @@
 // frame. A slider scrubs through training time; Play runs it; at its end it follows a live run.
 (function () {
   "use strict";
-  const { say, make, whole, duration } = window.bertDemo;
+  const { say, make, whole, fixed, duration } = window.bertDemo;
   const FILM_SECONDS = 8, IN_SIGHT = 4;
 
   // `hosts`: where its parts go, as the stage has them: guesses, map, bar and more.
@@ -73,7 +73,7 @@
         const sign = frame.separation >= 0 ? "+" : "−";
         verdict.textContent = say(
           "Same sense against other senses: {n}; 0 is no difference.",
-          { n: sign + Math.abs(frame.separation).toFixed(2) });
+          { n: sign + fixed(Math.abs(frame.separation), 2) });
       }
     }
 
@@ -100,7 +100,7 @@
           const [bar, name, number] = list.children[j].children;
           bar.style.width = `${Math.max(0.5, share * 100)}%`;
           name.textContent = word;
-          number.textContent = `${(share * 100).toFixed(share < 0.1 ? 1 : 0)}%`;
+          number.textContent = `${fixed((share * 100), share < 0.1 ? 1 : 0)}%`;
         });
       });
     }
@@ -129,7 +129,7 @@
         const share = Math.round(Math.min(1, Math.abs(value)) * 100);
         const hue = value >= 0 ? "var(--series-1)" : "var(--series-4)";
         cell.style.background = `color-mix(in srgb, ${hue} ${share}%, var(--bd-cell))`;
-        cell.title = `${value.toFixed(2)}: “${found.labels[i]}”, “${found.labels[j]}”`;
+        cell.title = `${fixed(value, 2)}: “${found.labels[i]}”, “${found.labels[j]}”`;
       }));
       matrix.setAttribute("role", "img");
       matrix.setAttribute("aria-label",

@@ -2,7 +2,7 @@
 // about once a second and draws into the same node, so zoom, hover and scroll stay as they are.
 (function () {
   "use strict";
-  const { say, make, whole, duration, bytes, remember, note: noteAddress, onThemeChange } = window.bertDemo;
+  const { say, make, whole, fixed, duration, bytes, remember, note: noteAddress, onThemeChange } = window.bertDemo;
   const { smooth, figure } = window.bertDemo.curves, { sketch } = window.bertDemo;
   const { build, among, explain, question } = window.bertDemo.stage;
   const states = {
@@ -165,20 +165,20 @@
       const steps = start && start.steps ? say(" of {n}", { n: whole(start.steps) }) : "";
       const validation = data.validations[data.validations.length - 1];
       const held = (name) => (validation && validation[name] !== undefined
-        ? say("held out {n}", { n: validation[name].toFixed(2) }) : "");
+        ? say("held out {n}", { n: fixed(validation[name], 2) }) : "");
       const hundred = (name) => { const share = smoothed(name); return share === null ? null : say("{n} of 100", { n: Math.round(share * 100) }); };
       set("step", step === null ? null : whole(step), steps);
       const loss = smoothed(nli ? "loss" : "mlm_loss");
       if (nli) {
         set("first", loss === null ? null : say("1 in {n} answers", { n: among(loss) }), held("loss"),
-          loss === null ? say("Loss") : say("as unsure as among {n} of 3 · loss {loss}", { n: among(loss), loss: loss.toFixed(2) }));
-        set("second", hundred("accuracy"), validation ? say("held out {n}", { n: `${(validation.accuracy * 100).toFixed(1)}%` }) : "", say("pairs judged right"));
+          loss === null ? say("Loss") : say("as unsure as among {n} of 3 · loss {loss}", { n: among(loss), loss: fixed(loss, 2) }));
+        set("second", hundred("accuracy"), validation ? say("held out {n}", { n: `${fixed((validation.accuracy * 100), 1)}%` }) : "", say("pairs judged right"));
       } else {
         const second = smoothed("nsp_loss");
         set("first", loss === null ? null : say("1 in {n} words", { n: among(loss) }), held("mlm_loss"),
-          loss === null ? say("Masked words, loss") : say("as unsure as among {n} of {all} · loss {loss}", { n: among(loss), all: whole(start ? start.vocab_size : 0), loss: loss.toFixed(2) }));
+          loss === null ? say("Masked words, loss") : say("as unsure as among {n} of {all} · loss {loss}", { n: among(loss), all: whole(start ? start.vocab_size : 0), loss: fixed(loss, 2) }));
         set("second", hundred("nsp_accuracy"), held("nsp_loss"),
-          second === null ? say("Next sentence, loss") : say("next sentences told apart · loss {loss}", { loss: second.toFixed(2) }));
+          second === null ? say("Next sentence, loss") : say("next sentences told apart · loss {loss}", { loss: fixed(second, 2) }));
       }
       if (start) explain(parts.lines, status.task, start);
       const speed = last("examples_per_second");
@@ -216,7 +216,7 @@
       parts.result.hidden = false;
       parts.resultText.textContent = say(
         "On {n} test pairs that it never saw, {share}% of its verdicts are right; a third would be chance.",
-        { n: whole(test.n), share: (test.accuracy * 100).toFixed(1) });
+        { n: whole(test.n), share: fixed((test.accuracy * 100), 1) });
       const names = [say("entailment"), say("neutral"), say("contradiction")];
       const table = parts.confusion;
       table.replaceChildren(make("caption", { text: say("True label (rows) and verdict (columns)") }));
@@ -261,7 +261,7 @@
     function describe() {
       const name = status.task === "nli" ? "loss" : "mlm_loss", value = smoothed(name);
       return value === null ? say("Curves of the run, empty so far")
-        : say("Curves of the run: at step {n} the loss is {loss}", { n: whole(last("step")), loss: value.toFixed(3) });
+        : say("Curves of the run: at step {n} the loss is {loss}", { n: whole(last("step")), loss: fixed(value, 3) });
     }
 
     parts.axis.addEventListener("click", () => {

@@ -1,7 +1,7 @@
 // The stage of a run: where its numbers, curves, film, question and the way on stand.
 (function () {
   "use strict";
-  const { say, make, whole } = window.bertDemo;
+  const { say, make, whole, fixed } = window.bertDemo;
   const COLLAPSED = 0.98;  // as in runs/events.py
 
   function build(host) {
@@ -59,7 +59,7 @@
   // A loss in words: how many equally likely answers would leave one as unsure.
   function among(loss) {
     const n = Math.exp(loss);
-    return n < 10 ? n.toFixed(1).replace(/\.0$/, "") : whole(n);
+    return n < 10 ? fixed(n, 1).replace(/\.0$/, "") : whole(n);
   }
 
   // What the dashed lines say, each in two sentences.
@@ -107,7 +107,7 @@
         const latest = frames[frames.length - 1], found = latest && latest.similarities;
         if (over && latest && latest.alike >= COLLAPSED) {
           choices.replaceChildren();
-          words.textContent = say("All its vectors are alike (mean cosine {n}): it tells no word from another, and fine-tuning it stays at chance. That is what steps too large leave of a BERT; start the first card to see one that learns.", { n: latest.alike.toFixed(2) });
+          words.textContent = say("All its vectors are alike (mean cosine {n}): it tells no word from another, and fine-tuning it stays at chance. That is what steps too large leave of a BERT; start the first card to see one that learns.", { n: fixed(latest.alike, 2) });
           return;
         }
         const senses = found ? [...new Set(found.senses)] : [];
