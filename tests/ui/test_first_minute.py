@@ -9,7 +9,17 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from helpers.browser import ADMIN, Visitor, chromium, press, served, stop_after, visit, wait_for
+from helpers.browser import (
+    ADMIN,
+    ROOT,
+    Visitor,
+    chromium,
+    press,
+    served,
+    stop_after,
+    visit,
+    wait_for,
+)
 
 pytest.importorskip("gradio")
 
@@ -30,7 +40,8 @@ IN_SIGHT = """selector => [...document.querySelectorAll(selector)].some(node => 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page as one gets it, with no runs yet."""
-    with served(tmp_path_factory.mktemp("first")) as url:
+    flags = ["--checkpoints-dir", str(ROOT / "checkpoints")]
+    with served(tmp_path_factory.mktemp("first"), *flags) as url:
         yield url
 
 
@@ -95,7 +106,8 @@ def test_a_loss_is_said_in_words(visit: Callable[..., Visitor], address: str) ->
 @pytest.mark.timeout(240)
 def test_the_path_leads_on_with_the_model(visit: Callable[..., Visitor], address: str) -> None:
     page = visit(viewport={"width": 1280, "height": 720}).open(address)
-    page.get_by_label("Name").fill("blue heron")
+    wait_for(page, "document.querySelector('.bd-name input')?.value")
+    page.get_by_label("Name").first.fill("blue heron")
     stop_after(page, "#live-pretrain", 12, "steps")
     press(page, "Start with these settings")
     wait_for(page, "document.querySelector('#live-pretrain .bd-badge').textContent === 'finished'")
@@ -107,7 +119,9 @@ def test_the_path_leads_on_with_the_model(visit: Callable[..., Visitor], address
     assert parse_qs(urlsplit(page.url).query) == {"run": [run], "tab": ["words"]}
     page.get_by_role("tab", name="3 Fine-tune").click()
     field = page.locator("[role=tabpanel]:has(#live-finetune)").get_by_label("Start from")
-    wait_for(page, "[...document.querySelectorAll('input')].some(i => i.value.includes('heron'))")
+    wait_for(
+        page, "[...document.querySelectorAll('input')].some(i => i.value.includes('blue heron ('))"
+    )
     assert "blue heron" in field.input_value()
     page.go_back()
     wait_for(page, "document.title === 'Its words · bert_demo'")
