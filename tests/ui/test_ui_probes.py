@@ -143,6 +143,8 @@ def test_separation_stands_beside_that_of_the_untrained_twin(shelf: ModelShelf) 
         titles = [next(blocks(part, "heading"))["text"] for part in columns_of(found)]
         assert titles == ["crane", *(["crane, untrained"] if untrained else []), "deep"]
         assert ("random weights in this shape" in words_of(found)) == untrained
+        for title in ("crane", "deep"):
+            assert f"What {title} began with is not known" in words_of(found)
 
 
 def test_the_twin_is_said_to_be_what_training_began_with_where_that_is_known(
@@ -150,7 +152,7 @@ def test_the_twin_is_said_to_be_what_training_began_with_where_that_is_known(
 ) -> None:
     beginning = {"seed": 3, "primed": True, "classifier_seed": None}
     make(tmp_path / "bundled/crane", 2, "pretraining", beginning=beginning)
-    found = shown(ModelShelf(tmp_path / "bundled", tmp_path / "runs"), [CRANE], BOOK)
+    found = shown(ModelShelf(tmp_path / "bundled", tmp_path / "runs"), [CRANE])
     assert "the weights that its training began with" in words_of(found)
     assert "random weights" not in words_of(found)
 

@@ -170,6 +170,18 @@ def _summary(shown: Sequence[Shown], twins: Sequence[Shown]) -> list[Block]:
             rows,
             numbers=(1, 2, 3, 4),
         ),
+        *(
+            text(
+                say(
+                    "What {model} began with is not known; in its place stand random weights in "
+                    "the same shape.",
+                    model=one.title,
+                ),
+                "muted",
+            )
+            for one in shown
+            if one.entry.about.beginning is None
+        ),
     ]
 
 
