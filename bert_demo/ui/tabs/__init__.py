@@ -5,6 +5,7 @@ words           Words in context
 words_contexts  its list of contexts
 words_view      its answer
 nli             Premise and hypothesis
+nli_examples    its pairs to begin with
 nli_view        its answer
 blank           Fill in the blank
 runs/           Runs
