@@ -224,7 +224,9 @@ def restored(task: str, stored: Any) -> Values:
     kept, values = stored if isinstance(stored, dict) else {}, defaults(task)
     for name, default in values.items():
         given = kept.get(name)
-        if name == BUDGET_KIND:
+        if not isinstance(given, str | int | float):  # a bool is an int
+            fits = False
+        elif name == BUDGET_KIND:
             fits = given in BUDGETS
         elif name == BUDGET:
             fits = isinstance(given, int | float) and 0 < given < 1e9
