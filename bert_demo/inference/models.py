@@ -138,13 +138,13 @@ class Entry:
             facts.append(Text("loss {loss:.2f}", loss=result.value))
         elif result is not None:
             facts.append(f"{result.value:.1%}")
-        return [*facts, f"{self._millions} M"]
+        return [*facts, Text("{n} M", n=self._millions)]
 
     @property
-    def _millions(self) -> str:
+    def _millions(self) -> Text:
         """How many million parameters it has, to two digits or the whole number."""
         millions = self.parameters / 1e6
-        return f"{millions:,.{0 if millions >= 10 else 1}f}"
+        return Text("{n:,.0f}" if millions >= 10 else "{n:,.1f}", n=millions)
 
 
 def model_id(home: str, name: str) -> str:

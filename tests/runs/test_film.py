@@ -77,5 +77,5 @@ def test_a_frame_is_one_pass_over_a_few_sentences() -> None:
     model.mlm.register_forward_hook(lambda _, given, __: scored.append(len(given[0])))
     for _ in range(2):
         film_frame(model, tokenizer)
-    assert len(passes) == 2 and passes[0] == passes[1] < 300  # tokens
+    assert len(passes) == 2 and passes[0] == passes[1] < 450  # tokens
     assert scored == [8, 8], "only the blanks are asked about all words"
