@@ -156,8 +156,12 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
         "unigram": unigram_loss(frequencies, held_out),
         "coin": math.log(2),
     }
-    batches = PretrainingBatches(text, tokenizer, **_batch_settings(run))
-    validation = PretrainingBatches(held_out, tokenizer, **_validation_settings(run))
+    batches = PretrainingBatches(
+        text, tokenizer, corpora=text.corpus_offsets, **_batch_settings(run)
+    )
+    validation = PretrainingBatches(
+        held_out, tokenizer, corpora=held_out.corpus_offsets, **_validation_settings(run)
+    )
     return _Material(model, tokenizer, batches, validation, report.sentence(), baselines)
 
 
