@@ -28,6 +28,7 @@ _COUNTS = {
     "paragraphs": Text("{n:,} paragraphs"),
     "sentences": Text("{n:,} sentences"),
     "pairs": Text("{n:,} pairs"),
+    "new_pairs": Text("{n:,} of them recombined from its sentences"),
     "left_out": Text("{n:,} left out"),
     "tokens": Text("{n:,} tokens"),
     "unknown_tokens": Text("{n:,} unknown tokens"),

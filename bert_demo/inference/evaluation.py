@@ -5,6 +5,7 @@ Letters: N pairs.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import torch
 from bert_demo.config import LABELS, UserError
 from bert_demo.data.batches import NliBatches
 from bert_demo.data.tokenizer import Tokenizer
+from bert_demo.inference.calibration import calibration_error
 from bert_demo.inference.predict import by_length, check_classifier, evaluating
 from bert_demo.inference.report import Report
 from bert_demo.model.bert import BertModel
@@ -45,6 +47,12 @@ class Evaluation(Report):
 
     accuracy: float
     """Share of the verdicts that are right, from 0 to 1."""
+    standard_error: float
+    """Of the accuracy, over samples of as many pairs."""
+    constant_accuracy: float
+    """That of who gives the most frequent label to every pair."""
+    ece: float
+    """Expected calibration error, from 0 to 1: `bert_demo.inference.calibration`."""
     n: int
     """Pairs with a label."""
     left_out: int
@@ -80,12 +88,16 @@ def evaluate(
     begin = time.perf_counter()
     batches = whole_pairs(model, tokenizer, data, truncation=truncation)
     count = len(data.labels)
-    said = nli_logits(model, batches).argmax(-1)
-    cell = np.asarray(data.labels, dtype=np.int64) * len(LABELS) + said
+    logits, labels = nli_logits(model, batches), np.asarray(data.labels, dtype=np.int64)
+    cell = labels * len(LABELS) + logits.argmax(-1)
     confusion = np.bincount(cell, minlength=len(LABELS) ** 2).reshape(len(LABELS), len(LABELS))
     seconds = time.perf_counter() - begin
+    accuracy = float(confusion.trace() / count)
     return Evaluation(
-        accuracy=float(confusion.trace() / count),
+        accuracy=accuracy,
+        standard_error=math.sqrt(accuracy * (1 - accuracy) / count),
+        constant_accuracy=float(confusion.sum(1).max() / count),
+        ece=calibration_error(logits, labels),
         n=count,
         left_out=data.left_out,
         truncated=batches.truncated,
