@@ -147,7 +147,7 @@ def test_a_student_is_made_as_sure_as_it_is_right(teacher: Path, tmp_path: Path)
     def loss(more: float) -> float:
         return float(F.cross_entropy(logits * more, labels))
 
-    # No other factor from a twentieth to 20 would do better; the last validation is of what is kept.
+    # No other factor from 0.05 to 20 would do better; the last validation is of what is kept.
     others = [more for more in (0.9, 1.1) if 0.05 < factor * more < 20]
     assert others and all(loss(1) < loss(more) for more in others) and factor != 1
     final = [event for event in events if event["event"] == "validation"][-1]
