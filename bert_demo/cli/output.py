@@ -179,6 +179,8 @@ def _start(event: StartEvent) -> str:
     ]
     if event["truncated"]:
         lines.append(f"{event['truncated']:,} pairs are too long and are cut.")
+    if event["dropped"]:
+        lines.append(f"{event['dropped']:,} pairs are too long and are left out.")
     lines.append(to_beat(event["baselines"]))
     if event.get("taught"):
         lines.append(

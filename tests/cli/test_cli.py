@@ -284,13 +284,20 @@ def test_a_students_losses_are_named(
     monkeypatch.setenv("COLUMNS", "120")
     report = output.TrainingReport(as_json=False)
     facts = {"source": "", "parameters": 1, "vocab_size": 1, "train_examples": 1, "truncated": 0}
-    facts |= {"validation_examples": 1, "processes": 1, "device": "cpu", "precision": "fp32"}
+    facts |= {
+        "dropped": 7,
+        "validation_examples": 1,
+        "processes": 1,
+        "device": "cpu",
+        "precision": "fp32",
+    }
     step = {"step": 1, "seconds": 1.0, "loss": 0.5, "examples_per_second": 1.0}
     report.show({"event": "start", **facts, "baselines": {}, "taught": True})
     report.show({"event": "step", "seconds_left": 1.0, **step})
     report.clear()
     told, drawn = capsys.readouterr()
     assert "against the teacher's softened probabilities" in told
+    assert "7 pairs are too long and are left out." in told
     assert "loss against the teacher 0.500" in drawn
 
 
