@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,6 +47,8 @@ class Evaluation(Report):
 
     accuracy: float
     """Share of the verdicts that are right, from 0 to 1."""
+    hypothesis_only_accuracy: float
+    """The same with every premise left empty: what is guessed from the hypotheses' words."""
     standard_error: float
     """Of the accuracy, over samples of as many pairs."""
     constant_accuracy: float
@@ -63,7 +65,7 @@ class Evaluation(Report):
     """3 x 3 counts: a row a true label, a column a verdict, both in the order of `LABELS`."""
     per_label: dict[str, LabelScores]
     seconds: float
-    """Without cutting the text into tokens."""
+    """For the pairs as they are, without cutting their text into tokens."""
     examples_per_second: float
 
 
@@ -92,9 +94,12 @@ def evaluate(
     cell = labels * len(LABELS) + logits.argmax(-1)
     confusion = np.bincount(cell, minlength=len(LABELS) ** 2).reshape(len(LABELS), len(LABELS))
     seconds = time.perf_counter() - begin
+    alone = whole_pairs(model, tokenizer, _without_premises(data), truncation=truncation)
+    guessed = nli_logits(model, alone).argmax(-1)
     accuracy = float(confusion.trace() / count)
     return Evaluation(
         accuracy=accuracy,
+        hypothesis_only_accuracy=float(np.mean(guessed == labels)),
         standard_error=math.sqrt(accuracy * (1 - accuracy) / count),
         constant_accuracy=float(confusion.sum(1).max() / count),
         ece=calibration_error(logits, labels),
@@ -106,6 +111,11 @@ def evaluate(
         seconds=seconds,
         examples_per_second=count / seconds,
     )
+
+
+def _without_premises(data: TokenizedNli) -> TokenizedNli:
+    """As `classify_all` reads a hypothesis alone: <cls> <sep> hypothesis <sep>."""
+    return replace(data, premise_offsets=np.zeros_like(data.premise_offsets))
 
 
 def whole_pairs(

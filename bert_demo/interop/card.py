@@ -44,6 +44,7 @@ _TASKS = {
 }
 _CURVE_POINTS = 12
 _MORE_SCORES = {
+    "hypothesis_only_accuracy": "accuracy, every premise empty",
     "ece": "expected calibration error (ECE)",
     "constant_accuracy": "for comparison: accuracy of always the same answer",
 }

@@ -14,13 +14,13 @@ from bert_demo.data.batches import Batches
 from bert_demo.data.prepare import SourceReport, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.calibration import calibration_factor
+from bert_demo.model.beginning import log_frequencies
 from bert_demo.model.bert import BertModel
 from bert_demo.training.events import Scores
 from bert_demo.training.losses import mean_losses, sums_of_pairs
 from bert_demo.training.setup import (
     Setup,
     held_out_batches,
-    log_frequencies,
     pretraining_baselines,
 )
 
@@ -46,7 +46,8 @@ def evaluate_text(
     training.check_length(model.config)
     text, _, _ = prepare_text(corpus, "train", tokenizer=tokenizer)
     held_out, _, report = prepare_text(corpus, split, tokenizer=tokenizer)
-    frequencies = log_frequencies(text, tokenizer.vocab_size)
+    counts = np.bincount(text.token_ids, minlength=tokenizer.vocab_size)
+    frequencies = log_frequencies(counts)
     baselines = pretraining_baselines(frequencies, text, held_out)
     scores = _scores(model, held_out_batches(held_out, tokenizer, training), None)
     return scores, baselines, report

@@ -373,6 +373,9 @@ def test_evaluate_counts_what_classify_says(
     labels = np.array([true for *_, true in rows])
     assert found["ece"] == pytest.approx(calibration_error(logits, labels), abs=1e-3)
     assert found["examples_per_second"] == pytest.approx(50 / found["seconds"])
+    alone = predict.classify_all(*classifier, [(None, hypothesis) for _, hypothesis, _ in rows])
+    right = [v.label == LABELS[true] for v, (*_, true) in zip(alone, rows, strict=True)]
+    assert found["hypothesis_only_accuracy"] == pytest.approx(sum(right) / 50)
     for i, label in enumerate(LABELS):
         scores = found["per_label"][label]
         said = sum(row[i] for row in wanted)

@@ -33,6 +33,8 @@ def test_a_card_has_data_settings_curve_and_scores(judge: Path) -> None:
     scores = checkpoint.read_config(judge)["about"]["scores"]
     assert f"| test | accuracy | {scores['test']['accuracy']:.4f} | 2,000 |" in body
     assert f"| validation | loss | {scores['loss']:.4f} | 2,000 |" in body
+    guessed = scores["test"]["hypothesis_only_accuracy"]
+    assert f"| test | accuracy, every premise empty | {guessed:.4f} | 2,000 |" in body
     assert "for comparison: chance | 0.3333" in body
     found = scores["test"]
     row = f"accuracy | {found['accuracy']:.4f} | 2,000 | {found['standard_error']:.4f} |"
