@@ -180,7 +180,7 @@ class _Loop:
     def _final_pairs(self) -> int:
         """How many pairs `finish` scores, those counted twice that are scored twice."""
         passes = 1 if self.run.teacher is None else 2
-        test = 0 if self.setup.test is None else len(self.setup.test)
+        test = 0 if self.setup.test is None else 2 * len(self.setup.test)  # also without premises
         return passes * len(self.setup.validation) + test
 
     def finish(self, *, completed: bool) -> Iterator[Event]:
