@@ -137,12 +137,6 @@ def test_a_title_and_a_sentence_are_shown_as_they_are_typed(
     press(page, "Compare")
     shown(page, "#words-result .legendtext")
     shown(page, "#words-result .bv-table td", f"{NASTY} crane")
-    page.locator("#words-result [data-key=map-0]").scroll_into_view_if_needed()
-    for key, point in (("map-0", 0), ("likeness-0", [0, 0])):
-        figure = f"#words-result [data-key={key}]"
-        spot = json.dumps([{"curveNumber": 0, "pointNumber": point}])
-        page.evaluate(f"Plotly.Fx.hover(document.querySelector('{figure}'), {spot})")
-        shown(page, f"{figure} .hovertext", f"{NASTY} crane")
 
     go_to(page, "Premise and hypothesis")
     shown(page, "#nli-result .bv-muted")  # judged by
