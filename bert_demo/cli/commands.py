@@ -128,7 +128,7 @@ def compare(flags: Namespace) -> int:
         for number, values in zip(numbers, matrix.tolist(), strict=True):
             rows.append([number, *(f"{value:.3f}" for value in values)])
         lines.append(f"\n{title}\n{table(rows)}")
-    value = {
+    value: dict[str, Any] = {
         "word": found.word,
         "contexts": found.contexts,
         "layer": found.layer,

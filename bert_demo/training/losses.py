@@ -41,7 +41,7 @@ def batch_losses(model: BertModel, batch: TrainingBatch) -> Tensor:
 def sums_of_pairs(model: BertModel, batch: TrainingBatch) -> Tensor:
     """(B, 4): the sums of `batch_losses` for each pair by itself, against its label."""
     cls = batch.packed.cls_positions
-    masked, masks = torch.zeros(2, len(cls), device=cls.device)
+    masked = masks = torch.zeros(len(cls), device=cls.device)
     if batch.mlm_positions is None or batch.mlm_labels is None:
         logits = model.nli_logits(model(batch.packed, cls)).float()
     else:
@@ -50,8 +50,8 @@ def sums_of_pairs(model: BertModel, batch: TrainingBatch) -> Tensor:
         pair = torch.searchsorted(cls, batch.mlm_positions, right=True) - 1
         parts = zip(vectors[:count].split(_ROWS), batch.mlm_labels.split(_ROWS), strict=True)
         found = [F.cross_entropy(model.mlm(x).float(), y, reduction="none") for x, y in parts]
-        masked.index_add_(0, pair, torch.cat(found))
-        masks.index_add_(0, pair, torch.ones_like(masked[pair]))
+        masked = masked.index_add(0, pair, torch.cat(found))
+        masks = masks.index_add(0, pair, torch.ones_like(masks[pair]))
         logits = model.nsp_logits(vectors[count:]).float()
     loss = F.cross_entropy(logits, batch.labels, reduction="none")
     right = (logits.argmax(1) == batch.labels).float()
