@@ -258,7 +258,7 @@ class RunQueue:
                 run = _next(waiting, self._used(now), self._training())
                 if self.store.claim(run.id):
                     self._legs.append(_Leg(run.owner, run.id, now))
-                    worker.train(run.id)
+                    worker.train(run.id, self.max_run_seconds)
 
     def _receive(self, worker: WorkerProcess, answer: dict[str, Any] | None) -> None:
         """Called by the workers' threads; the dispatcher acts on it."""

@@ -17,6 +17,7 @@ from bert_demo.training.events import Times
 _VALIDATIONS = 20
 _VALIDATION_SHARE = 0.1
 _PROBE_SHARE = 0.05
+_LEAST_SECONDS = 0.5
 
 
 def budget_steps(training: TrainingConfig, examples: int) -> int | None:
@@ -69,6 +70,13 @@ class Clock:
     def start(self) -> None:
         """Count time from now on."""
         self._last = time.perf_counter()
+
+    def limit(self, seconds: float) -> float:
+        """Shorten the budget to `seconds` where it is longer; returns what it is now."""
+        own = self._training.budget_seconds
+        budget = max(_LEAST_SECONDS, seconds if own is None else min(own, seconds))
+        self._training = dataclasses.replace(self._training, budget_seconds=budget)
+        return budget
 
     def agree(self, seconds: float) -> None:
         """Take over the seconds that another process has counted."""

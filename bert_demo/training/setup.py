@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from bert_demo.config import LABELS, BertConfig, RunConfig, UserError
+from bert_demo.data import interruption
 from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
@@ -69,7 +70,8 @@ class Setup:
 
 
 def prepare_run(run: RunConfig, world: World) -> Setup:
-    """Gather everything; raises `UserError` if something is not right."""
+    """Gather everything; raises `UserError` where something is not right, or `Interrupted`."""
+    interruption.check()
     shards = world.size * run.training.gradient_accumulation_steps
     if run.training.batch_size < shards:
         raise UserError(
@@ -87,6 +89,7 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
     prepare = _prepare_pretraining if run.task == "pretraining" else _prepare_nli
     found = prepare(run)
     run.training.check_length(found.model.config)
+    interruption.check()
     found.model.to(device)
     facts: Facts = {
         "task": run.task,
@@ -136,6 +139,7 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
     )
     held_out, _, _ = prepare_text(run.corpus, "validation", tokenizer=tokenizer)
     frequencies = log_frequencies(text, tokenizer.vocab_size)
+    interruption.check()
     if given is None:
         model = BertModel(run.model_config(tokenizer.vocab_size))
         if run.training.recipe == "recommended":
