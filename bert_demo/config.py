@@ -356,7 +356,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         if self.batch_size is None:
-            object.__setattr__(self, "batch_size", _BATCH_SIZES.get(self.recipe, 256))
+            object.__setattr__(self, "batch_size", _BATCH_SIZES.get(str(self.recipe), 256))
         _check(self)
         if self.steps is None and self.epochs is None and self.budget_seconds is None:
             raise UserError("A run needs a budget: steps, epochs or budget_seconds.")

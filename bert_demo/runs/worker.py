@@ -31,8 +31,8 @@ from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.model.folders import ERRORS, LOCK, RUN
 from bert_demo.model.process import prepare_process
 from bert_demo.runs.peers import Peers
+from bert_demo.runs.preparation import PREPARING_SECONDS, Preparation
 from bert_demo.runs.record import (
-    TRAINING,
     Run,
     Status,
     held,
@@ -49,10 +49,6 @@ _NICE = 5
 _OOM_SCORE = 500
 STATUS_SECONDS = 0.25
 """The most that status.json is behind the run."""
-PREPARING_SECONDS = 600.0
-"""The most that a run may take before its first step, where it has no shorter limit."""
-_HEED_SECONDS = 1.0
-_ASK_SECONDS = 0.25
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -157,14 +153,22 @@ def _follow(
     import torch
 
     from bert_demo.model.device import peak_memory_bytes
+    from bert_demo.training.cost import check_memory
 
     assert run.config is not None
     device = "cpu"
-    preparation = _Preparation(run, status, app_gone, most_seconds)
+    preparation = Preparation(
+        run,
+        status,
+        most_seconds or PREPARING_SECONDS,
+        lambda: _cut_short(run, status, app_gone),
+        lambda last: _leave(run, last, end_at_once),
+    )
     events = _events(run, peers, most_seconds)
     written = 0.0
     try:
         with preparation, interruptible(preparation.is_to_end):
+            check_memory(run.config)
             first = next(events)
     except Interrupted:
         yield preparation.outcome()
@@ -200,51 +204,6 @@ def _follow(
             write_status(run.folder, status)
             written = time.monotonic()
         yield status
-
-
-class _Preparation:
-    """What comes before a run's first event: ended where somebody wants that, or by its limit.
-
-    It is asked to end, and where it does not heed that soon, in the middle of another library's
-    work or waiting for the network, this process ends: the app starts another.
-    """
-
-    def __init__(
-        self, run: Run, status: Status, app_gone: Callable[[], bool], most_seconds: float | None
-    ) -> None:
-        self._run, self._status, self._app_gone = run, status, app_gone
-        self._most = min(most_seconds or PREPARING_SECONDS, PREPARING_SECONDS)
-        self._until = time.monotonic() + self._most
-        self._over = threading.Event()
-
-    def __enter__(self) -> None:
-        threading.Thread(target=self._watch, name="preparation", daemon=True).start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-
-    def is_to_end(self) -> bool:
-        """Whether it is not wanted any more, or takes too long."""
-        return self.outcome().state not in TRAINING
-
-    def outcome(self) -> Status:
-        """The status that the run gets if its preparation has to end now; else the same."""
-        if wished(self._run.folder) == "stop":
-            message = Text("Stopped before its training began.")
-            return replace(self._status, state="stopped", message=message)
-        if time.monotonic() > self._until:
-            message = Text(
-                "Preparing the text and the model took longer than {seconds:g} seconds, as long as "
-                "it may here.",
-                seconds=self._most,
-            )
-            return replace(self._status, state="failed", message=message)
-        return _cut_short(self._run, self._status, self._app_gone)
-
-    def _watch(self) -> None:
-        while not self._over.wait(_ASK_SECONDS):
-            if self.is_to_end() and not self._over.wait(_HEED_SECONDS):
-                _leave(self._run, self.outcome(), end_at_once)
 
 
 def _events(

@@ -20,10 +20,11 @@ from typing import Any
 
 from bert_demo.config import RunConfig, Text, UserError
 from bert_demo.data.interruption import Interrupted, interruptible
+from bert_demo.runs.crowd import Crowd
+from bert_demo.runs.preparation import PREPARING_SECONDS
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.record import TRAINING, read_run, write_status
 from bert_demo.runs.store import RunStore, what_is_left
-from bert_demo.runs.worker import PREPARING_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +44,14 @@ class ZeroGpuQueue(RunQueue):
     """
 
     def __init__(
-        self, store: RunStore, gpu: GpuDecorator, *, max_run_seconds: float | None = None
+        self,
+        store: RunStore,
+        gpu: GpuDecorator,
+        *,
+        max_run_seconds: float | None = None,
+        crowd: Crowd | None = None,
     ) -> None:
-        super().__init__(store, max_run_seconds=max_run_seconds or LONGEST_RUN)
+        super().__init__(store, max_run_seconds=max_run_seconds or LONGEST_RUN, crowd=crowd)
         self._train = gpu(duration=_duration)(train_on_gpu)
         self._begun: set[str] = set()
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 from gradio.events import api as endpoint
 
 from bert_demo.config import (
@@ -74,6 +75,7 @@ class Api:
         settings: dict[str, Any] | None = None,
         title: str = "",
         token: str = "",
+        request: gr.Request | None = None,
     ) -> Answer:
         """Queue a run. task: "pretraining" or "nli"; start_from: a model's id, which "nli" needs;
         settings: any other setting by name, such as {"size": "small", "steps": 100}; token: your
@@ -84,13 +86,10 @@ class Api:
                 "from the page here."
             )
         config = self._run_config(task, corpus, budget_seconds, start_from, settings)
-        expected = self._context.estimate(config)
-        if expected.refusal is not None:
-            raise UserError(expected.refusal)
+        expected = self._context.accept(config)
         token = _text("token", token, _LONGEST_NAME) or secrets.token_urlsafe(16)
-        run = self._context.queue.submit(
-            config, token, _text("title", title, _LONGEST_NAME) or None, expected.seconds
-        )
+        title, address = _text("title", title, _LONGEST_NAME), self._context.address_of(request)
+        run = self._context.queue.submit(config, token, title or None, expected.seconds, address)
         return {"run": run.id, "model": model_id(RUN, run.id), "token": token}
 
     def run_status(self, run: str) -> Answer:

@@ -22,6 +22,7 @@ from bert_demo.runs import worker
 from bert_demo.runs.queue import Place, RunQueue
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import NotAllowed, RunStore
+from bert_demo.training import cost
 from bert_demo.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,6 +157,19 @@ def test_a_preparation_counts_against_the_limit(tmp_path: Path) -> None:
         assert "took longer than 6 seconds" in run.status.message
         took = run.status.ended - run.status.started
         assert 5 < took < 10
+
+
+def test_a_run_whose_memory_was_taken_while_it_waited_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RunStore(tmp_path)
+    run = store.create(a_config(2), "anna")
+    monkeypatch.setattr(cost, "available_memory_bytes", lambda: 0)
+    monkeypatch.setattr(cost, "memory_held", lambda processes: 0)
+    store.claim(run.id)
+    worker.work(tmp_path, run.id, lambda: False, lambda answer: None)
+    status = store.get(run.id).status
+    assert status.state == "failed" and "memory 0.0 GB are free now" in status.message
 
 
 def test_a_preparation_that_heeds_nobody_ends_with_its_process(

