@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from bert_demo.config import LABELS, UserError
+from bert_demo.data import interruption
 from bert_demo.data.batches import NliBatches
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.calibration import calibration_error
@@ -143,10 +144,12 @@ def nli_logits(
     chosen = list(by_length(batches.lengths(np.arange(len(batches)))))
     device = model.device
     threads = ShardThreads(device, sum(p.numel() for p in model.parameters()))
+    check = interruption.checker()
 
     def work(thread: int) -> None:
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=low_precision):
             for places in chosen[thread :: threads.count]:  # by length: they end together
+                check()
                 pairs = np.asarray(places)
                 packed = batches.at(pairs, 0).to(device).packed
                 logits = model.nli_logits(model(packed, packed.cls_positions))

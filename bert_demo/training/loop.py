@@ -8,6 +8,7 @@ exist).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -56,6 +57,7 @@ def train(
     should_stop: Callable[[], bool] | None = None,
     probe: Probe | None = None,
     world: distributed.World | None = None,
+    most_seconds: float | None = None,
 ) -> Generator[Event, None, None]:
     """Train as `run` says and yield progress events; with `out`, keep a checkpoint there.
 
@@ -66,16 +68,20 @@ def train(
     said of the model at this moment), "saved" and "end" (reason "completed", "stopped" or
     "failed", a message, the scores). `should_stop` is asked before every step; a stopped run
     keeps a usable checkpoint and can be resumed, with exactly the numbers of an uninterrupted
-    run on a CPU when the budget is in steps or epochs.
+    run on a CPU when the budget is in steps or epochs. `most_seconds` is a limit for preparing and
+    training together: what the one takes is missing from the other's budget.
 
-    Raises `UserError` (one sentence) before the first event if the run cannot start, and
-    `PeerLostError` if the other processes do not come.
+    Raises `UserError` (one sentence) before the first event if the run cannot start, `Interrupted`
+    where its preparation is `interruptible` and no longer wanted, and `PeerLostError` if the other
+    processes do not come.
     """
+    began = time.perf_counter()
     world = world or distributed.world()
     if out is not None and world.leads:
         checkpoint.check_writable(out, overwrite=overwrite or resume)
     loop = _Loop(run, out, world, probe)
-    yield loop.start(resume)
+    left = None if most_seconds is None else most_seconds - (time.perf_counter() - began)
+    yield loop.start(resume, left)
     loop.clock.start()
     reason: Reason
     try:
@@ -119,9 +125,13 @@ class _Loop:
         self._learnt: dict[str, Tensor] = {}
         """Tensors as the last step left them, where more was done to them since."""
 
-    def start(self, resume: bool) -> StartEvent:
-        """Meet the other processes and go back to where an unfinished run was."""
+    def start(self, resume: bool, seconds_left: float | None) -> StartEvent:
+        """Meet the other processes, which have no longer than the leader, and go back to where an
+        unfinished run was."""
         self.world.join(self.setup.device)
+        seconds_left = self.world.share(seconds_left)
+        if seconds_left is not None:
+            self.setup.facts["budget_seconds"] = self.clock.limit(seconds_left)
         if resume:
             self.clock.restore(self._recorder.restore(self.world))
         self._recorder.begin(self.clock.step)

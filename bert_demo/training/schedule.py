@@ -19,6 +19,7 @@ _VALIDATION_SHARE = 0.1
 _PROBE_SHARE = 0.05
 _FORWARD_SHARE = 1 / 3
 """Of a step's time, for a pair that is only scored; until scoring some has told."""
+_LEAST_SECONDS = 0.5
 
 
 def budget_steps(training: TrainingConfig, examples: int) -> int | None:
@@ -73,6 +74,13 @@ class Clock:
     def start(self) -> None:
         """Count time from now on."""
         self._last = time.perf_counter()
+
+    def limit(self, seconds: float) -> float:
+        """Shorten the budget to `seconds` where it is longer; returns what it is now."""
+        own = self._training.budget_seconds
+        budget = max(_LEAST_SECONDS, seconds if own is None else min(own, seconds))
+        self._training = dataclasses.replace(self._training, budget_seconds=budget)
+        return budget
 
     def agree(self, seconds: float) -> None:
         """Take over the seconds that another process has counted."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from bert_demo.config import LABELS, BertConfig, RunConfig, TrainingConfig, UserError
+from bert_demo.data import interruption
 from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
@@ -77,7 +78,8 @@ class Setup:
 
 
 def prepare_run(run: RunConfig, world: World) -> Setup:
-    """Gather everything; raises `UserError` if something is not right."""
+    """Gather everything; raises `UserError` where something is not right, or `Interrupted`."""
+    interruption.check()
     shards = world.size * run.training.gradient_accumulation_steps
     if run.training.batch_size < shards:
         raise UserError(
@@ -95,6 +97,7 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
     prepare = _prepare_pretraining if run.task == "pretraining" else _prepare_nli
     found = prepare(run)
     run.training.check_length(found.model.config)
+    interruption.check()
     found.model.to(device)
     facts: Facts = {
         "task": run.task,
@@ -163,6 +166,7 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
     counts = np.bincount(text.token_ids, minlength=tokenizer.vocab_size)
     frequencies = log_frequencies(counts)
     primed = run.training.recipe == "recommended"
+    interruption.check()
     if given is None:
         model = pretraining_model(run.model_config(tokenizer.vocab_size), primed, counts)
     elif given.model.task == "pretraining":

@@ -25,6 +25,7 @@ from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model.bert import BertModel
 from bert_demo.model.checkpoint import read_config, save
 from bert_demo.training import loop
+from bert_demo.training.cost import Speed
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = "a crane is flying driver came he just left man sleeping nobody outside . ,"
@@ -226,6 +227,24 @@ def test_pretrain_in_words(run: Run, trained: Path) -> None:
     assert "To beat: " in text
     assert "Finished 2 steps" in text
     assert str(trained) in text
+
+
+def test_a_run_that_will_not_go_well_is_told_beforehand(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = (2e-4, 1e-6, 2e-9, 2e-11, 1e-9, 3e-9, 1e-11, 2e-8)  # a very slow machine's
+    slow = Speed("cpu", 16 * 10**9, "fp32", False, prices)
+    monkeypatch.setattr("bert_demo.training.speed.kept_speed", lambda: slow)
+    words = ["pretrain", "--budget-seconds", "1", "--steps", "1", "--batch-size", "8"]
+    code, _, errors = run(*words, "--out", str(tmp_path / "slow"))
+    assert code == 0 and re.search(r"One step of BERT-tiny .* takes about \d+ seconds here", errors)
+    monkeypatch.setattr("bert_demo.model.device.available_memory_bytes", lambda: 0)
+    monkeypatch.setattr("bert_demo.model.device.memory_held", lambda processes: 0)
+    code, _, errors = run(*words, "--out", str(tmp_path / "small"))
+    assert code == 0 and "memory 0.0 GB are free now" in errors
+    huge = ["pretrain", "--model", "large", "--batch-size", "65536", "--max-length", "512"]
+    refused(run(*huge, "--steps", "1", "--out", str(tmp_path / "huge")), "this machine has")
+    assert not (tmp_path / "huge").exists()
 
 
 def test_finetune_evaluate_and_classify(run: Run, trained: Path, tmp_path: Path) -> None:

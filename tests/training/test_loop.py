@@ -16,6 +16,7 @@ import torch
 
 import bert_demo
 from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.inference.evaluation import evaluate
 from bert_demo.model.beginning import log_frequencies
@@ -43,6 +44,21 @@ def a_run(task: str = "pretraining", start_from: Path | None = None, **changes: 
     return RunConfig(
         task=task, start_from=start, **SMALL, training=TrainingConfig(**(settings | changes))
     )
+
+
+def test_preparing_and_training_together_have_a_limit() -> None:
+    events = list(train(a_run(steps=None, budget_seconds=600), most_seconds=4))
+    assert events[0]["budget_seconds"] < 4 and events[-1]["reason"] == "completed"
+    steps = [event for event in events if event["event"] == "step"]
+    assert steps[0]["seconds_left"] < 4
+    assert steps[-1]["learning_rate"] < steps[len(steps) // 2]["learning_rate"]
+    assert list(train(a_run(steps=2), most_seconds=100))[-1]["step"] == 2
+
+
+def test_a_preparation_can_be_interrupted() -> None:
+    with interruptible(lambda: True), pytest.raises(Interrupted):
+        next(train(a_run()))
+    assert next(train(a_run()))["event"] == "start"
 
 
 @pytest.fixture(scope="module")

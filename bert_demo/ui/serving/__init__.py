@@ -3,5 +3,6 @@
 settings  the page's flags and environment variables
 launch    serves the page until it is told to end
 hosting   laptop, Space or ZeroGPU, and the queue that fits
+visitors  who somebody is who comes by the network
 share     the public link with its code for phones
 """
