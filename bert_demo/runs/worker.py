@@ -202,7 +202,9 @@ def _events(run: Run, peers: Peers | None) -> Generator[Event, None, None]:
 
 def _give_up(run: Run) -> None:
     """End this process, which waits for a lost peer and cannot be woken."""
-    latest = read_run(run.folder) or run
+    latest = run
+    with contextlib.suppress(UserError):
+        latest = read_run(run.folder) or run
     message = Text("One of the processes of this run ended. {left}", left=what_is_left(latest))
     status = replace(latest.status, state="failed", message=message)
     with contextlib.suppress(OSError):

@@ -58,7 +58,8 @@ def overlay(
     for place, run in zip(places, runs, strict=True):
         name = plain(f"{place + 1}. {run.title}", 32)
         colour = SERIES[place % len(SERIES)]
-        steps = [e for e in events[run.id] if e["event"] == "step" and measure in e]
+        told = [e for e in events[run.id] if {"step", by, measure} <= e.keys()]
+        steps = [e for e in told if e["event"] == "step"]
         smoothed = smooth([e[measure] for e in steps])
         kept = _thin(len(steps))
         traces.append(
@@ -74,11 +75,7 @@ def overlay(
             }
         )
         # Of two scores at one step the later one, at the end of a run, is on more text.
-        scored = list(
-            {
-                e["step"]: e for e in events[run.id] if e["event"] == "validation" and measure in e
-            }.values()
-        )
+        scored = list({e["step"]: e for e in told if e["event"] == "validation"}.values())
         traces.append(
             {
                 "type": "scatter",
