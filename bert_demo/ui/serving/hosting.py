@@ -47,7 +47,7 @@ def serves_others(
 ) -> bool:
     """Whether people on other computers can open the page."""
     host = host or environ.get("GRADIO_SERVER_NAME")
-    at_home = host in (None, "localhost", "::1") or str(host).startswith("127.")
+    at_home = host in (None, "localhost", "::1", "[::1]") or str(host).startswith("127.")
     return on_space(environ) or share or root_path is not None or not at_home
 
 

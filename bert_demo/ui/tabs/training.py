@@ -223,7 +223,7 @@ def foretell(
     except UserError as error:
         return {"refusal": translate(error)}, ""
     except OSError as error:
-        return {"refusal": str(error)}, ""
+        return {"refusal": error.strerror or type(error).__name__}, ""
     command = command_line(run, f"checkpoints{os.sep}my-{task}")
     refusal = translate(expected.refusal or "") or over_limit(context, run) or ""
     return {"facts": facts(expected), "refusal": refusal}, command
