@@ -51,6 +51,8 @@ def full(*_: Any, **__: Any) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+# What a generator that is given up cannot save any more.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("fails_from", range(1, 10))
 def test_whatever_a_full_disk_refuses_the_run_is_said_to_be_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_from: int
