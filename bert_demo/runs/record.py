@@ -42,7 +42,7 @@ from bert_demo.model.folders import (
     is_name,
     read_json,
 )
-from bert_demo.model.plain_json import is_number, is_whole, mapping, one_line, read_value
+from bert_demo.model.plain_json import is_number, is_whole, one_line, read_value
 
 TRAINING = ("running", "pausing", "stopping")
 """States in which a worker has the run."""
@@ -216,7 +216,7 @@ def wished(folder: Path) -> str | None:
 def _config(values: Any) -> RunConfig | None:
     """None for settings of another version of this project, whose run can still be shown."""
     try:
-        return run_config(mapping(values))
+        return run_config(values) if isinstance(values, dict) else None
     except (ValueError, TypeError, AttributeError):
         return None
 

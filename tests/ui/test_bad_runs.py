@@ -258,13 +258,19 @@ def test_a_run_that_cannot_be_read_is_named_in_the_log(
     assert len(place.context.store.list()) == 2
 
 
+def read_run_with_settings(place: Place, settings: Any) -> RunConfig | None:
+    place.write(RUN, place.files[RUN] | {"config": settings})
+    return place.context.store.get(place.bad).config
+
+
 def test_what_is_right_in_a_damaged_run_stays(place: Place) -> None:
     place.restore()
     place.write(RUN, place.files[RUN] | {"title": 7, "estimate_seconds": "soon", "owner": "é"})
     place.write(STATUS, place.files[STATUS] | {"step": "many", "seconds": float("nan")})
     run = place.context.store.get(place.bad)
     assert run.title == place.bad and run.owner is None and run.estimate_seconds is None
-    assert run.config == RUN_CONFIG and run.status.state == "stopped"
+    assert run.config == RUN_CONFIG and read_run_with_settings(place, []) is None
+    assert run.status.state == "stopped"
     assert run.status.step == 0 and run.status.seconds == 0 and run.status.scores == SCORES
     assert run.status.message == "Paused after 9 steps."
     events = [dict(event) for event in place.files[f"model/{METRICS}"]]

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,18 @@ ROOT = Path(__file__).resolve().parents[2]
 # As app.py, but for the training process and the measuring of this computer.
 SERVE = """
 import resource, sys
+from bert_demo.ui.serving.proxies import keep_usable_proxies
+print(*keep_usable_proxies(), sep="\\n")
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-from bert_demo.ui.context import AppContext
-from bert_demo.ui.serving import launch
+from bert_demo.ui.serving.files import own_folder
 from bert_demo.ui.serving.settings import from_args
-AppContext.start = lambda self: None
-launch._get_ready = lambda context: print(resource.getrlimit(resource.RLIMIT_NOFILE), flush=True)
-launch.launch(from_args(sys.argv[1:], {}))
+with own_folder():
+    from bert_demo.ui.context import AppContext
+    from bert_demo.ui.serving import launch
+    AppContext.start = lambda self: None
+    limits = resource.RLIMIT_NOFILE
+    launch._get_ready = lambda context: print(resource.getrlimit(limits), flush=True)
+    launch.launch(from_args(sys.argv[1:], {}))
 """
 
 
@@ -81,12 +86,20 @@ def served(root: Path, *flags: str, host: str = "127.0.0.1", **environ: str) -> 
         page.wait(30)
 
 
+@pytest.fixture
+def closing() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
 def own_folders(root: Path) -> list[Path]:
     return list((root / "tmp").glob("bert_demo-page-*"))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits of open files, and signals")
-def test_a_page_starts_where_others_have_been_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_page_starts_where_others_have_been_and_leaves_nothing(
+    tmp_path: Path, closing: ExitStack
+) -> None:
     store = RunStore(tmp_path / "runs")
     run = store.create(RunConfig(), "anna")
     (run.folder / "model").mkdir()
@@ -94,7 +107,7 @@ def test_a_page_starts_where_others_have_been_and_leaves_nothing(tmp_path: Path)
     metrics = run.folder / "model" / "metrics.jsonl"
     metrics.write_text("".join(json.dumps(line | {"step": n}) + "\n" for n in range(1, 900)))
     odd = {"all_proxy": "socks5://127.0.0.1:9", "no_proxy": "[::1],fe80::/10,example.org"}
-    client = httpx.Client(trust_env=False, timeout=30)
+    client = closing.enter_context(httpx.Client(trust_env=False, timeout=30))
     with served(tmp_path, host="::1", **odd) as (url, page):
         assert client.get(url).status_code == 200
         for path in ("upload", "deep_link"):

@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gradio.utils import get_upload_folder
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -36,16 +35,23 @@ _YOUNG_SECONDS = 60.0  # its process may not hold its lock yet
 
 @contextlib.contextmanager
 def own_folder() -> Iterator[Path]:
-    """The page's folder, while it is served; those of pages that were killed are removed."""
-    home = Path(os.environ.get(_VARIABLE) or tempfile.gettempdir())
-    home.mkdir(parents=True, exist_ok=True)
+    """The page's folder, while it is served; those of pages that were killed are removed.
+
+    To be entered before gradio is imported, which looks for its folder then. Raises `UserError`
+    where no folder can be made.
+    """
+    try:
+        home = Path(os.environ.get(_VARIABLE) or tempfile.gettempdir())
+        home.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home))
+    except OSError as error:
+        raise UserError("The page cannot be served: {error}", error=error) from error
     for left in home.glob(f"{_PREFIX}*"):
         stamp = file_stamp(left)
         if stamp is not None and time.time() - stamp.changed_ns / 1e9 > _YOUNG_SECONDS:
             with held(left / LOCK) as free:
                 if free:
                     shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home))
     before = os.environ.get(_VARIABLE)
     os.environ[_VARIABLE] = str(folder)
     try:
@@ -64,6 +70,8 @@ def room_for(size: int) -> Iterator[Path]:
 
     Raises `UserError` where too much lies there already.
     """
+    from gradio.utils import get_upload_folder
+
     home = Path(get_upload_folder())
     home.mkdir(parents=True, exist_ok=True)
     files = (Path(at, name) for at, _, names in os.walk(home) for name in names)

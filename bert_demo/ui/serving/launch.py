@@ -14,8 +14,7 @@ from bert_demo.ui.context import AppContext
 from bert_demo.ui.page import build_app
 from bert_demo.ui.parts import assets
 from bert_demo.ui.parts.theme import CalmTheme
-from bert_demo.ui.serving.files import closed_routes, own_folder
-from bert_demo.ui.serving.proxies import keep_usable_proxies
+from bert_demo.ui.serving.files import closed_routes
 from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.serving.share import announce
 
@@ -30,16 +29,6 @@ def launch(settings: AppSettings) -> None:
     """
     asked = _requests_to_end()
     raise_open_files()
-    for sentence in keep_usable_proxies():
-        print(sentence, file=sys.stderr)
-    try:
-        with own_folder():
-            _serve(settings, asked)
-    except OSError as error:
-        raise UserError("The page cannot be served: {error}", error=error) from error
-
-
-def _serve(settings: AppSettings, asked: list[int]) -> None:
     context = AppContext(settings)
     context.start()
     try:
@@ -53,6 +42,8 @@ def _serve(settings: AppSettings, asked: list[int]) -> None:
             time.sleep(0.2)
         print("Ending: runs in training are saved and can go on next time.", flush=True)
         page.close(verbose=False)
+    except OSError as error:
+        raise UserError("The page cannot be served: {error}", error=error) from error
     finally:
         context.close()
 
