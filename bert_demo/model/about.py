@@ -1,6 +1,6 @@
 """What a checkpoint says of how it came about: the "about" of its config.json.
 
-Training writes "run", "facts", "scores", "step" and "seconds"; an import writes "imported",
+Training writes "run", "facts", "scores", "step", "seconds" and "beginning"; an import "imported",
 "source", "untrained_heads" and "left_out". Whatever is missing, or of another kind than it should
 be, is taken for unknown: checkpoints come from other versions and from other people.
 """
@@ -15,6 +15,18 @@ from typing import Any
 from bert_demo.config import LABELS, RunConfig, run_config
 from bert_demo.model.metrics import METRICS
 from bert_demo.model.plain_json import is_number, is_whole, mapping
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """How a model's first weights came about (`bert_demo.model.beginning` makes them again)."""
+
+    seed: int
+    """Of the run that pretrained it first, if another one went on from there."""
+    primed: bool
+    """Whether it was told how frequent words are and where positions lie, as "recommended" is."""
+    classifier_seed: int | None = None
+    """Of the run that gave it its classifier; None for a pretrained model."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,8 @@ class About:
     untrained_heads: tuple[str, ...]
     left_out: tuple[str, ...]
     """Parts of those files that it does not have."""
+    beginning: Beginning | None
+    """None for a model that another project began, and where an earlier version did not tell."""
 
     @functools.cached_property
     def run(self) -> RunConfig | None:
@@ -81,6 +95,7 @@ def read_about(config: Mapping[str, Any] | None) -> About:
         _words(about.get("source")),
         _names(about.get("untrained_heads")),
         _names(about.get("left_out")),
+        _beginning(about.get("beginning"), mapping(config).get("task")),
     )
 
 
@@ -94,6 +109,16 @@ def read_scores(value: Any) -> dict[str, Any]:
     }
     found = {name: score for name, score in found.items() if fits.get(name, True)}
     return found | {"test": read_scores(found["test"])} if "test" in found else found
+
+
+def _beginning(values: Any, task: Any) -> Beginning | None:
+    given = mapping(values)
+    seed, primed, last = (given.get(name) for name in ("seed", "primed", "classifier_seed"))
+    if not is_whole(seed) or not isinstance(primed, bool):
+        return None
+    if not (last is None if task == "pretraining" else task == "nli" and is_whole(last)):
+        return None
+    return Beginning(seed, primed, last)
 
 
 def _is_confusion(value: Any) -> bool:
