@@ -6,7 +6,9 @@ after a crash, meets the old one or the new one, never a half of either.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -18,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import psutil
 from safetensors import SafetensorError, safe_open
 
 from bert_demo.config import UserError
@@ -103,11 +106,8 @@ def put_folder(part: Path, folder: Path) -> None:
 def part_folder(parent: Path) -> Iterator[Path]:
     """A folder to build in, on the same disk as the place its files will move to."""
     parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(f"{_PART}*"):
-        stamp = file_stamp(left)
-        if stamp is not None and time.time() - stamp.changed_ns / 1e9 > _PART_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-    part = parent / f"{_PART}{secrets.token_hex(8)}"
+    remove_left_parts(parent)
+    part = parent / _part_name()
     part.mkdir()
     try:
         yield part
@@ -115,12 +115,34 @@ def part_folder(parent: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def remove_left_parts(parent: Path) -> None:
+    """Delete part folders that their process left behind when it was killed."""
+    for left in parent.glob(f"{_PART}*"):
+        host, _, rest = left.name.removeprefix(_PART).partition("-")
+        pid = rest.partition("-")[0]
+        ours = host == _host() and pid.isdecimal()
+        gone = ours and not psutil.pid_exists(int(pid))
+        stamp = file_stamp(left)
+        old = stamp is not None and time.time() - stamp.changed_ns / 1e9 > _PART_SECONDS
+        if gone or old:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _part_name() -> str:
+    return f"{_PART}{_host()}-{os.getpid()}-{secrets.token_hex(8)}"
+
+
+def _host() -> str:
+    """Tells this computer from others that have the same disk."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
 def remove_folder(folder: Path) -> None:
     """Delete a folder, which first loses its name, so that nobody meets a half of it.
 
     Raises `OSError` where the name cannot be taken away.
     """
-    away = folder.with_name(f"{_PART}{secrets.token_hex(8)}")
+    away = folder.with_name(_part_name())
     folder.rename(away)
     shutil.rmtree(away, ignore_errors=True)
 

@@ -207,7 +207,7 @@ def _scores(about: About) -> str:
 
 def _curve(events: Sequence[Mapping[str, Any]]) -> str:
     """The validations of the run as a table, some left out where there are many."""
-    found = [event for event in events if event.get("event") == "validation"]
+    found = [e for e in events if e["event"] == "validation" and {"step", "seconds"} <= e.keys()]
     if not found:
         return ""
     last = len(found) - 1
@@ -219,7 +219,7 @@ def _curve(events: Sequence[Mapping[str, Any]]) -> str:
             f"{found[i]['step']:,}",
             f"{found[i]['seconds']:.0f}",
             _value(found[i].get("n", "")),
-            *(f"{found[i][name]:.4f}" for name in names if name in found[i]),
+            *(f"{found[i][name]:.4f}" if name in found[i] else "" for name in names),
         )
         for i in chosen
     ]

@@ -8,6 +8,7 @@ dropout           random numbers that belong to a token's place in the batch
 compiled/         the same in C++, for CPUs
 threads           a batch on several threads of a CPU
 process           settings of a process that trains, made before torch is imported
+plain_json        JSON that anybody may have written, with bounds and types
 folders           what the files of a checkpoint's and of a run's folder are called
 checkpoint        a model as a folder
 about             what a checkpoint says of how it came about

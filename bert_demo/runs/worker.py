@@ -237,7 +237,9 @@ def _events(
 
 def give_up(run: Run, end: Callable[[str], None] | None = None) -> None:
     """End this process (by `end`), which waits for a lost peer and cannot be woken."""
-    latest = read_run(run.folder) or run
+    latest = run
+    with contextlib.suppress(UserError):
+        latest = read_run(run.folder) or run
     message = Text("One of the processes of this run ended. {left}", left=what_is_left(latest))
     status = replace(latest.status, state="failed", message=message)
     _leave(run, status, end or end_at_once)

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from bert_demo.config import RunConfig, UserError
 from bert_demo.model import checkpoint
-from bert_demo.model.folders import METRICS
+from bert_demo.model.folders import METRICS, is_file
 from bert_demo.training.distributed import World
-from bert_demo.training.events import Event, Scores
+from bert_demo.training.events import Event, Scores, read_event
 from bert_demo.training.optimizers import Optimizers
 from bert_demo.training.setup import Setup
 
@@ -132,13 +132,13 @@ class Recorder:
 
 
 def read_metrics(folder: Path) -> list[Event]:
-    """The events of a run, oldest first; a half-written last line is left out."""
-    try:
-        text = (folder / METRICS).read_text(encoding="utf-8")
-    except FileNotFoundError:
+    """The events of a run, oldest first; a line that holds none is left out."""
+    path = folder / METRICS
+    if not is_file(path):
         return []
-    complete = text[: text.rfind("\n") + 1]
-    return [json.loads(line) for line in complete.splitlines()]
+    data = path.read_bytes()
+    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    return [event for line in lines if (event := read_event(line)) is not None]
 
 
 def _line(event: Event) -> str:

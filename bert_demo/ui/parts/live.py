@@ -6,11 +6,16 @@ and no open connection, so a class of watchers costs a run next to nothing.
 
 from __future__ import annotations
 
+import json
 import math
+import threading
+import time
+from collections import OrderedDict
 from typing import Any
 
 import gradio as gr
 import psutil
+from starlette.responses import Response
 
 from bert_demo.config import UserError
 from bert_demo.model.metrics import METRICS
@@ -29,6 +34,9 @@ _COLUMNS = (
 )
 _MOST_POINTS = 6000
 _MOST_FRAMES = 120
+_FRESH_SECONDS = 1.0
+_MOST_ANSWERS = 16
+_LONGEST_ID = 100
 _TEMPLATE = """
 <div class="bd-live">
   <div class="bd-empty"><div>
@@ -45,8 +53,11 @@ def live_panel(context: AppContext, text: str, elem_id: str) -> gr.HTML:
     It fires `state` whenever the run has come to another state.
     """
 
-    def poll(request: Any) -> dict[str, Any]:
-        return answer(context, request)
+    first = FirstAnswers(context)
+
+    def poll(request: Any) -> Any:
+        begins = isinstance(request, dict) and not request.get("after")
+        return first.response(request) if begins else answer(context, request)
 
     return gr.HTML(
         {"run": None, "others": []},
@@ -58,6 +69,32 @@ def live_panel(context: AppContext, text: str, elem_id: str) -> gr.HTML:
         server_functions=[poll],
         elem_id=elem_id,
     )
+
+
+class FirstAnswers:
+    """What browsers get that begin to watch a run: all of it, made once a second at most.
+
+    A class that opens one link together asks for the same thousands of points. Whoever gets an
+    answer that is a second old asks for the rest next.
+    """
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._lock = threading.Lock()
+        self._made: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+
+    def response(self, request: dict[str, Any]) -> Response:
+        """The answer to {"run": id}, as it is sent."""
+        name = str(request.get("run"))[:_LONGEST_ID]
+        with self._lock:
+            made, content = self._made.get(name, (0.0, b""))
+            if not content or time.monotonic() - made > _FRESH_SECONDS:
+                content = json.dumps(answer(self._context, request)).encode()
+                self._made[name] = time.monotonic(), content
+            self._made.move_to_end(name)
+            while len(self._made) > _MOST_ANSWERS:
+                self._made.popitem(last=False)
+        return Response(content, media_type="application/json")
 
 
 def answer(context: AppContext, request: Any) -> dict[str, Any]:
@@ -81,7 +118,7 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
     return {
         "after": cursor,
         "rewind": rewind,
-        "start": start,
+        "start": start and {n: v for n, v in start.items() if n != "started_from"},
         "end": _end(events),
         "steps": _columns(steps),
         "validations": _of(events, "validation"),
@@ -119,7 +156,9 @@ def _thin(events: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
 def _columns(steps: list[dict[str, Any]]) -> dict[str, list[Any]]:
     if not steps:
         return {}
-    return {name: [_short(step[name]) for step in steps] for name in _COLUMNS if name in steps[-1]}
+    return {
+        name: [_short(step.get(name)) for step in steps] for name in _COLUMNS if name in steps[-1]
+    }
 
 
 def _short(value: Any) -> Any:

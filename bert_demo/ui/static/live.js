@@ -139,8 +139,8 @@
       set("time", finished ? duration(data.end.seconds) : left === null ? null : duration(left),
         "", finished ? say("Time taken") : say("Time left"));
       const many = start && start.processes > 1 ? `${start.processes} × ` : "";
-      set("device", start ? many + start.device.toUpperCase().split(":")[0] : null,
-        start ? `, ${start.precision}` : "");
+      set("device", start && start.device ? many + start.device.toUpperCase().split(":")[0] : null,
+        start && start.precision ? `, ${start.precision}` : "");
       const memory = (data.end && data.end.peak_memory_bytes) || status.memory;
       set("memory", memory ? bytes(memory) : null, "");
       if (data.end && data.end.scores && data.end.scores.test) result(data.end.scores.test);

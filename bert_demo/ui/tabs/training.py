@@ -229,7 +229,7 @@ def foretell(
     except UserError as error:
         return {"refusal": translate(error)}, ""
     except OSError as error:
-        return {"refusal": str(error)}, ""
+        return {"refusal": error.strerror or type(error).__name__}, ""
     shown = run
     if context.is_public and run.start_from is not None:  # no visitor is told of folders here
         shown = replace(run, start_from=model_name(run.start_from))
