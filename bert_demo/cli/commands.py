@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bert_demo.cli.output import emit, note, say, table
+from bert_demo.cli.parser import NUMBERS
 from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def evaluate(flags: Namespace) -> int:
 
     device = pick_device(flags.device)
     model, tokenizer, _ = _load(flags)
-    data, source = _labelled_pairs(flags.data, tokenizer)
+    data, source, remarks = _labelled_pairs(flags.data, tokenizer)
     found = evaluation.evaluate(model.to(device), tokenizer, data)
     rows = [["true, then judged", *LABELS]]
     for label, counts in zip(LABELS, found.confusion, strict=True):
@@ -48,19 +49,21 @@ def evaluate(flags: Namespace) -> int:
         f"({found.left_out:,} without a label left out), "
         f"{found.examples_per_second:,.0f} examples/s."
     )
-    return _answer(flags, asdict(found), [source, accuracy, table(rows)])
+    return _answer(flags, asdict(found), [source, accuracy, table(rows)], remarks)
 
 
-def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str]:
-    """`data` is a corpus and split, or a file."""
+def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str, list[str]]:
+    """`data` is a corpus and split, or a file; with a sentence on its source, and remarks."""
     from bert_demo.data.prepare import prepare_nli, tokenize_nli
     from bert_demo.data.snli import read_pairs_file
 
     name, _, split = data.partition(":")
     if name in NLI_CORPORA:
         pairs, report = prepare_nli(name, split or "test", tokenizer)
-        return pairs, report.sentence()
-    return tokenize_nli(read_pairs_file(data), tokenizer), f"Labelled pairs of {data}."
+        return pairs, report.sentence(), []
+    texts = read_pairs_file(data)
+    remarks = [f"The numbers of {data} were read as labels: {NUMBERS}."] if texts.numbered else []
+    return tokenize_nli(texts, tokenizer), f"Labelled pairs of {data}.", remarks
 
 
 def encode(flags: Namespace) -> int:
@@ -158,7 +161,8 @@ def import_hf(flags: Namespace) -> int:
     """A BERT of Hugging Face's."""
     from bert_demo.interop.hugging_face import import_hf
 
-    return _facts(flags, asdict(import_hf(flags.source, flags.out, overwrite=flags.overwrite)))
+    found = import_hf(flags.source, flags.out, overwrite=flags.overwrite, labels=flags.labels)
+    return _facts(flags, asdict(found), found.notes)
 
 
 def export_hf(flags: Namespace) -> int:
@@ -244,11 +248,11 @@ def _answer(
     return 0
 
 
-def _facts(flags: Namespace, facts: dict[str, Any]) -> int:
+def _facts(flags: Namespace, facts: dict[str, Any], remarks: Iterable[str] = ()) -> int:
     """The facts of a checkpoint that was made, one a line; what is None is left out."""
     words = {n: (", ".join(v) or "none") if isinstance(v, list) else v for n, v in facts.items()}
     lines = [f"{n.replace('_', ' ')}: {v}" for n, v in words.items() if v is not None]
-    return _answer(flags, facts, lines)
+    return _answer(flags, facts, lines, remarks)
 
 
 def _load(flags: Namespace) -> Checkpoint:
