@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bert_demo.cli.output import certainty, emit, note, say, scored, table, to_beat
+from bert_demo.cli.parser import NUMBERS
 from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def evaluate(flags: Namespace) -> int:
     model, tokenizer, _ = _load(flags)
     if flags.text is not None:
         return _evaluate_text(flags, model.to(device), tokenizer)
-    data, source = _labelled_pairs(flags.data, tokenizer)
+    data, source, remarks = _labelled_pairs(flags.data, tokenizer)
     found = evaluation.evaluate(model.to(device), tokenizer, data)
     rows = [["true, then judged", *LABELS]]
     for label, counts in zip(LABELS, found.confusion, strict=True):
@@ -53,7 +54,7 @@ def evaluate(flags: Namespace) -> int:
     )
     alone = f"With every premise left empty: {found.hypothesis_only_accuracy:.4f}."
     lines = [source, accuracy, alone, *certainty(asdict(found)), table(rows)]
-    return _answer(flags, asdict(found), lines)
+    return _answer(flags, asdict(found), lines, remarks)
 
 
 def _evaluate_text(flags: Namespace, model: BertModel, tokenizer: Tokenizer) -> int:
@@ -77,16 +78,18 @@ def _evaluate_text(flags: Namespace, model: BertModel, tokenizer: Tokenizer) -> 
     return _answer(flags, {**scores, "baselines": baselines}, lines)
 
 
-def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str]:
-    """`data` is a corpus and split, or a file."""
+def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str, list[str]]:
+    """`data` is a corpus and split, or a file; with a sentence on its source, and remarks."""
     from bert_demo.data.prepare import prepare_nli, tokenize_nli
     from bert_demo.data.snli import read_pairs_file
 
     name, _, split = data.partition(":")
     if name in NLI_CORPORA:
         pairs, report = prepare_nli(name, split or "test", tokenizer)
-        return pairs, report.sentence()
-    return tokenize_nli(read_pairs_file(data), tokenizer), f"Labelled pairs of {data}."
+        return pairs, report.sentence(), []
+    texts = read_pairs_file(data)
+    remarks = [f"The numbers of {data} were read as labels: {NUMBERS}."] if texts.numbered else []
+    return tokenize_nli(texts, tokenizer), f"Labelled pairs of {data}.", remarks
 
 
 def encode(flags: Namespace) -> int:
@@ -197,7 +200,8 @@ def import_hf(flags: Namespace) -> int:
     """A BERT of Hugging Face's."""
     from bert_demo.interop.hugging_face import import_hf
 
-    return _facts(flags, asdict(import_hf(flags.source, flags.out, overwrite=flags.overwrite)))
+    found = import_hf(flags.source, flags.out, overwrite=flags.overwrite, labels=flags.labels)
+    return _facts(flags, asdict(found), found.notes)
 
 
 def export_hf(flags: Namespace) -> int:
@@ -283,11 +287,11 @@ def _answer(
     return 0
 
 
-def _facts(flags: Namespace, facts: dict[str, Any]) -> int:
+def _facts(flags: Namespace, facts: dict[str, Any], remarks: Iterable[str] = ()) -> int:
     """The facts of a checkpoint that was made, one a line; what is None is left out."""
     words = {n: (", ".join(v) or "none") if isinstance(v, list) else v for n, v in facts.items()}
     lines = [f"{n.replace('_', ' ')}: {v}" for n, v in words.items() if v is not None]
-    return _answer(flags, facts, lines)
+    return _answer(flags, facts, lines, remarks)
 
 
 def _load(flags: Namespace) -> Checkpoint:

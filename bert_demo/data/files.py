@@ -6,7 +6,6 @@ after a crash, meets the old one or the new one, never a half of either.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
@@ -15,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _PART = ".bert_demo-part-"
 _PART_SECONDS = 3600.0  # older parts were left by a process that died
+_HERE = f"{zlib.crc32(platform.node().encode()):08x}"  # a folder can be shared by several computers
 
 
 class CheckpointError(UserError):
@@ -52,6 +53,27 @@ def cache_dir() -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
     return Path(base) / "bert_demo"
+
+
+def is_lfs_pointer(start: bytes) -> bool:
+    """Whether a file that begins so says where a file is, as Git without LFS leaves it behind."""
+    return start.startswith(b"version https://git-lfs.github.com/spec/")
+
+
+def check_whole(path: Path) -> None:
+    """Raise `CheckpointError` for a file that is a Git LFS pointer; `OSError` passes."""
+    with path.open("rb") as file:
+        if is_lfs_pointer(file.read(64)):
+            raise CheckpointError(
+                "{path} is a Git LFS pointer, not the file itself; `git lfs pull` in its folder "
+                "fetches it.",
+                path=path,
+            )
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of a tensor that has a number which is infinite or none, or None."""
+    return next((name for name, value in tensors.items() if not value.isfinite().all()), None)
 
 
 @contextmanager
@@ -118,23 +140,21 @@ def part_folder(parent: Path) -> Iterator[Path]:
 def remove_left_parts(parent: Path) -> None:
     """Delete part folders that their process left behind when it was killed."""
     for left in parent.glob(f"{_PART}*"):
-        host, _, rest = left.name.removeprefix(_PART).partition("-")
-        pid = rest.partition("-")[0]
-        ours = host == _host() and pid.isdecimal()
-        gone = ours and not psutil.pid_exists(int(pid))
         stamp = file_stamp(left)
         old = stamp is not None and time.time() - stamp.changed_ns / 1e9 > _PART_SECONDS
-        if gone or old:
+        if old or _is_left_here(left.name):
             shutil.rmtree(left, ignore_errors=True)
 
 
 def _part_name() -> str:
-    return f"{_PART}{_host()}-{os.getpid()}-{secrets.token_hex(8)}"
+    return f"{_PART}{_HERE}-{os.getpid()}-{secrets.token_hex(8)}"
 
 
-def _host() -> str:
-    """Tells this computer from others that have the same disk."""
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+def _is_left_here(name: str) -> bool:
+    """Whether a part is of a process of this computer that has ended, so that nobody needs it."""
+    here, _, rest = name.removeprefix(_PART).partition("-")
+    number = rest.partition("-")[0]
+    return here == _HERE and number.isdecimal() and not psutil.pid_exists(int(number))
 
 
 def remove_folder(folder: Path) -> None:
@@ -204,6 +224,7 @@ def read_tensors(
             raise CheckpointError(
                 "The checkpoint {folder} has no {name}.", folder=path.parent, name=path.name
             )
+        check_whole(path)
         try:
             with safe_open(path, "pt") as file:
                 metadata: dict[str, str] = file.metadata() or {}

@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bert_demo.config import LABELS, TASKS, BertConfig, UserError, from_dict
 from bert_demo.data.files import (
     CheckpointError,
+    check_whole,
     explained,
     is_empty,
+    not_finite,
     part_folder,
     put_folder,
     read_tensors,
@@ -220,6 +222,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             raise CheckpointError(
                 "{folder} is not a checkpoint: it has no {name}.", folder=folder, name=CONFIG
             )
+        check_whole(path)
         try:
             config = mapping(read_value(path))
         except ValueError as error:
@@ -293,6 +296,13 @@ def load(folder: str | Path) -> Checkpoint:
                 expected=tuple(shape),
             )
         tensors[name] = value.float()
+    odd = not_finite(tensors)
+    if odd is not None:
+        raise CheckpointError(
+            "{path} has numbers in {name!r} that are infinite or none; the model cannot be used.",
+            path=folder / WEIGHTS,
+            name=odd,
+        )
     model.load_state_dict(tensors, strict=False, assign=True)
     if tied:
         model.mlm.decoder_weight = model.embeddings.word_embeddings.weight
@@ -328,6 +338,7 @@ def _load_tokenizer(path: Path, fingerprint: str, config: BertConfig) -> Tokeniz
             "The checkpoint {folder} has no {name}.", folder=path.parent, name=path.name
         )
     try:
+        check_whole(path)
         tokenizer = Tokenizer.load(path)
     except UserError as error:
         raise CheckpointError(error.text) from error
