@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from bert_demo.model import fast_paths
 from bert_demo.model.metrics import BASELINES, METRICS
 from bert_demo.training.events import EndEvent, Event, StartEvent, StepEvent, ValidationEvent
 
@@ -142,6 +143,8 @@ def _start(event: StartEvent) -> str:
         f"{event['train_examples']:,} pairs to learn from and {event['validation_examples']:,} to "
         f"validate on; {many}{event['device']}, {event['precision']}.",
     ]
+    if "switched_off" in event:
+        lines.append(fast_paths.told(event["switched_off"]))
     if event["truncated"]:
         lines.append(f"{event['truncated']:,} pairs are too long and are cut.")
     named = (f"{value:.3f} ({BASELINES[name]})" for name, value in event["baselines"].items())

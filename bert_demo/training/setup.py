@@ -16,7 +16,7 @@ from bert_demo.config import LABELS, BertConfig, RunConfig, UserError
 from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.model import checkpoint, dropout
+from bert_demo.model import checkpoint, dropout, fast_paths
 from bert_demo.model.bert import BertModel
 from bert_demo.model.device import fast_bf16, pick_device
 from bert_demo.training.distillation import taught_pairs
@@ -83,11 +83,14 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
     precision = run.training.precision
     if precision == "auto":
         precision = "bf16" if fast_bf16(device) else "fp32"
+    elif not fast_paths.serves(fast_paths.BF16, device):
+        precision = "fp32"
     dropout.seed_noise(run.training.seed)  # the weights that a new model starts with
     prepare = _prepare_pretraining if run.task == "pretraining" else _prepare_nli
     found = prepare(run)
     run.training.check_length(found.model.config)
     found.model.to(device)
+    off = fast_paths.switched_off()
     facts: Facts = {
         "task": run.task,
         "corpus": run.corpus,
@@ -106,6 +109,8 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
         **found.origin,
         "baselines": found.baselines,
     }
+    if off:
+        facts["switched_off"] = off
     return Setup(
         found.model,
         found.tokenizer,

@@ -213,14 +213,14 @@ def test_flash_attention_is_asked_for_where_it_is(
     hip: str | None,
     serves: bool,
 ) -> None:
-    attention._has_flash.cache_clear()
+    attention.has_flash.cache_clear()
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: built)
     monkeypatch.setattr(torch.version, "hip", hip)
     for dtype, heads, fits in ((torch.bfloat16, 2, True), (torch.float32, 2, False)):
         qkv = SimpleNamespace(device=torch.device("cuda"), dtype=dtype, shape=(5, 384))
         assert attention.flash_serves(qkv, heads) == (serves and fits)  # type: ignore[arg-type]
-    attention._has_flash.cache_clear()
+    attention.has_flash.cache_clear()
     on_cpu = torch.ones(5, 384, dtype=torch.bfloat16)
     assert not attention.flash_serves(on_cpu, 2)
 
