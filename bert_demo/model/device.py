@@ -34,7 +34,7 @@ def devices() -> list[torch.device]:
     """Every device that torch can use here, the one that `auto` takes first."""
     import torch
 
-    found = [torch.device("cuda", n) for n in range(_cuda_count())]
+    found = [torch.device("cuda", n) for n in range(cuda_count())]
     if torch.backends.mps.is_available():
         found.append(torch.device("mps"))
     return [*found, torch.device("cpu")]
@@ -81,11 +81,12 @@ def cards() -> list[int]:
     """Numbers of the CUDA cards of the first one's kind: a slower one would hold them all up."""
     import torch
 
-    names = [device_name(torch.device("cuda", number)) for number in range(_cuda_count())]
+    names = [device_name(torch.device("cuda", number)) for number in range(cuda_count())]
     return [number for number, name in enumerate(names) if name == names[0]]
 
 
-def _cuda_count() -> int:
+def cuda_count() -> int:
+    """How many cards CUDA can use here."""
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -184,10 +185,10 @@ def bf16_speedup(device_type: str) -> float:
     torch.set_num_threads(1)
     try:
         # Where bf16 is emulated it can be 50 times as slow: a small product says so in time.
-        small = _product_seconds(device_type, 128)
+        small = product_seconds(device_type, 128)
         if small[0] < small[1] / 2:
             return small[0] / small[1]
-        large = _product_seconds(device_type, 512)
+        large = product_seconds(device_type, 512)
         return large[0] / large[1]
     except (RuntimeError, TypeError):
         return 0.0
@@ -195,7 +196,7 @@ def bf16_speedup(device_type: str) -> float:
         torch.set_num_threads(threads)
 
 
-def _product_seconds(device_type: str, size: int) -> tuple[float, float]:
+def product_seconds(device_type: str, size: int) -> tuple[float, float]:
     """Shortest time of a square matrix product in fp32 and in bf16."""
     import torch
 

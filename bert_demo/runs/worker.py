@@ -104,7 +104,7 @@ def work(
         traceback.print_exc()
     if peers is not None and not peers.part():
         # What is left of their group can hang; the app, which gets no answer, starts us anew.
-        _exit("a process that trained along was lost")
+        end_at_once("a process that trained along was lost")
     release_memory()  # the next run wants it
     answer({"run": run_id, "state": state, "message": message})
 
@@ -201,7 +201,7 @@ def _events(run: Run, peers: Peers | None) -> Generator[Event, None, None]:
     )
     if peers is not None:
         try:
-            yield from begin(world=peers.world(run.config, run.goes_on, lambda: _give_up(run)))
+            yield from begin(world=peers.world(run.config, run.goes_on, lambda: give_up(run)))
             return
         except PeerLostError:  # before the first event
             _keep_details(run)
@@ -209,18 +209,18 @@ def _events(run: Run, peers: Peers | None) -> Generator[Event, None, None]:
     yield from begin(world=World())
 
 
-def _give_up(run: Run) -> None:
-    """End this process, which waits for a lost peer and cannot be woken."""
+def give_up(run: Run, end: Callable[[str], None] | None = None) -> None:
+    """End this process (by `end`), which waits for a lost peer and cannot be woken."""
     latest = read_run(run.folder) or run
     message = Text("One of the processes of this run ended. {left}", left=what_is_left(latest))
     status = replace(latest.status, state="failed", message=message)
     with contextlib.suppress(OSError):
         write_status(run.folder, replace(status, ended=time.time(), seconds_left=None))
-    _exit(message)
+    (end or end_at_once)(message)
 
 
-def _exit(reason: str) -> None:
-    """End at once, without waiting for what other processes owe us."""
+def end_at_once(reason: str) -> None:
+    """End this process without waiting for what other processes owe it."""
     print(reason, file=sys.stderr, flush=True)
     os._exit(1)
 

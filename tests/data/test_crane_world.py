@@ -334,14 +334,13 @@ def test_dice_shuffle_keeps_every_item() -> None:
     assert all(1_800 < count < 2_200 for count in drawn.values())
 
 
-def test_reading_a_text_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "__file__", str(tmp_path / "reader.py"))
+def test_reading_a_text_file(tmp_path: Path) -> None:
     text = tmp_path / "some.txt"
     text.write_text("# remark\n= a | b\nx: one; -; two\n  three\n\ny:\n  [p|q] {r}\n", "utf-8")
-    assert reader.read("some.txt") == {
+    assert reader.read("some.txt", tmp_path) == {
         "a | b": {"x": ("one", "", "two", "three"), "y": ("[p|q] {r}",)}
     }
     for wrong in ("x: before any section", "= a\n  before any field", "= a\nwithout a colon"):
         text.write_text(wrong, "utf-8")
         with pytest.raises(ValueError, match=r"some\.txt, line .* belongs to no field"):
-            reader.read("some.txt")
+            reader.read("some.txt", tmp_path)

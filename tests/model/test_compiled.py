@@ -275,11 +275,9 @@ def test_blocks_whose_tiles_fail_are_built_without(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(library, "cache_dir", lambda: tmp_path)
-    monkeypatch.setattr(library, "_FLAGS", (*library._FLAGS, "-DTILES_IN_SOFTWARE"))
     # It ends as a program does that the processor stops.
     dies = (
         "import ctypes, os, sys; ctypes.CDLL(sys.argv[1]).tiles_ready() and os.kill(os.getpid(), 4)"
     )
-    monkeypatch.setattr(library, "_TRIAL", dies)
-    built = library._build()
+    built = library.build((*library.FLAGS, "-DTILES_IN_SOFTWARE"), dies)
     assert not built.tiles_ready() and hasattr(built, "exp_block_bf16")

@@ -179,7 +179,7 @@ def test_bf16_is_measured_once_and_leaves_the_threads_alone() -> None:
 def test_bf16_ratio(
     monkeypatch: pytest.MonkeyPatch, times: dict[int, tuple[float, float]], ratio: float
 ) -> None:
-    monkeypatch.setattr(hardware, "_product_seconds", lambda device, size: times[size])
+    monkeypatch.setattr(hardware, "product_seconds", lambda device, size: times[size])
     hardware.bf16_speedup.cache_clear()
     assert hardware.bf16_speedup("cpu") == ratio
     assert hardware.fast_bf16(CPU) is (ratio >= 1.3)

@@ -17,12 +17,10 @@ LOW = torch.bfloat16
 @pytest.fixture(scope="module")
 def _in_software() -> ctypes.CDLL:
     """The blocks with loops in place of the processor's own tiles."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "_FLAGS", (*library._FLAGS, "-DTILES_IN_SOFTWARE"))
-        try:
-            built = library._build()
-        except OSError as error:
-            pytest.skip(f"no compiled blocks: {error}")
+    try:
+        built = library.build((*library.FLAGS, "-DTILES_IN_SOFTWARE"))
+    except OSError as error:
+        pytest.skip(f"no compiled blocks: {error}")
     if not built.tiles_ready():
         pytest.skip("this processor lacks the vectors that tiles are made of")
     return built
@@ -32,8 +30,8 @@ def _in_software() -> ctypes.CDLL:
 def _tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test in software and, where there are any, on the processor's own tiles."""
     if request.param == "software":
-        monkeypatch.setattr(library, "_library", request.getfixturevalue("_in_software"))
-        monkeypatch.setattr(library, "_tiles", True)
+        built = request.getfixturevalue("_in_software")
+        monkeypatch.setattr(library, "blocks", library.Blocks(built, tiles=True))
     elif library.load() or not library.has_tiles():
         pytest.skip("this processor multiplies no tiles")
 

@@ -318,8 +318,7 @@ def test_a_worker_that_hangs_for_a_lost_peer_gives_up(
     store, reasons = RunStore(tmp_path), []
     run = store.create(a_config(2), "anna")
     assert store.claim(run.id)
-    monkeypatch.setattr(worker, "_exit", reasons.append)
-    worker._give_up(store.get(run.id))
+    worker.give_up(store.get(run.id), reasons.append)
     status = store.get(run.id).status
     assert status.state == "failed" and status.ended is not None
     assert status.message.startswith("One of the processes of this run ended. Nothing of its")
@@ -328,7 +327,7 @@ def test_a_worker_that_hangs_for_a_lost_peer_gives_up(
 
 def test_cards_of_one_kind_train_together(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["Large", "Small", "Large"]
-    monkeypatch.setattr(device, "_cuda_count", lambda: len(names))
+    monkeypatch.setattr(device, "cuda_count", lambda: len(names))
     monkeypatch.setattr(device, "device_name", lambda card: names[card.index])
     assert device.cards() == [0, 2]
     with a_peer_of_this_process(None) as together:

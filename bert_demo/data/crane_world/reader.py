@@ -21,15 +21,15 @@ Section = dict[str, tuple[str, ...]]
 """Field -> entries."""
 
 
-def read(name: str) -> dict[str, Section]:
-    """The sections of one of this folder's text files, by heading, in the file's order.
+def read(name: str, folder: Path = Path(__file__).parent) -> dict[str, Section]:
+    """The sections of one of the folder's text files, by heading, in the file's order.
 
     Raises `UserError` with the line that belongs to no field.
     """
     sections: dict[str, dict[str, list[str]]] = {}
     fields: dict[str, list[str]] = {}
     entries: list[str] | None = None
-    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    text = (folder / name).read_text(encoding="utf-8")
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue

@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,32 +37,43 @@ _SOURCES = (
     "tiled_vocabulary.cpp",
 )
 _COMPILERS = ("c++", "g++", "clang++")
-_FLAGS = ("-O3", "-std=gnu++17", "-fPIC", "-shared", "-pthread", "-w")
+FLAGS = ("-O3", "-std=gnu++17", "-fPIC", "-shared", "-pthread", "-w")
 _TUNED: tuple[list[str], ...] = (
     ["-march=native"],
     ["-march=native", "-DNO_TILES"],
     ["-mcpu=native"],
     [],
 )
-_TRIAL = "import ctypes, sys; sys.exit(not ctypes.CDLL(sys.argv[1]).tiles_hold())"
+TRIAL = "import ctypes, sys; sys.exit(not ctypes.CDLL(sys.argv[1]).tiles_hold())"
 _SECONDS = 120
 _KINDS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
+
+@dataclass(frozen=True)
+class Blocks:
+    """The blocks of this process: none, with the reason, or the library that has them."""
+
+    library: ctypes.CDLL | None
+    tiles: bool = False
+    """Whether those that multiply tiles are ready: this processor and system have them."""
+    reason: str | None = None
+    """A sentence's end that says why there are none."""
+
+
 _lock = threading.Lock()
-_library: ctypes.CDLL | None = None
-_tried = False
-_tiles = False
-_reason: str | None = None
+blocks: Blocks | None = None
+"""None until `load` is called."""
 
 
 def serves(x: Tensor) -> bool:
     """Whether the blocks are ready in this process and compute with `x`."""
-    return _library is not None and x.device.type == "cpu" and x.dtype in _KINDS
+    ready = blocks is not None and blocks.library is not None
+    return ready and x.device.type == "cpu" and x.dtype in _KINDS
 
 
 def has_tiles() -> bool:
-    """Whether the blocks that multiply tiles are ready: this processor and system have them."""
-    return _tiles
+    """Whether the blocks that multiply tiles are ready."""
+    return blocks is not None and blocks.tiles
 
 
 def load() -> str | None:
@@ -68,20 +81,22 @@ def load() -> str | None:
 
     Returns None, or a sentence's end that says why there are none.
     """
-    global _library, _reason, _tiles, _tried
+    global blocks
     with _lock:
-        if not _tried:
-            _tried = True
+        if blocks is None:
             try:
-                _library = _build()
-                _tiles = bool(_library.tiles_ready())
+                library = build()
+                blocks = Blocks(library, bool(library.tiles_ready()))
             except OSError as error:
-                _reason = str(error)
-        return _reason
+                blocks = Blocks(None, reason=str(error))
+        return blocks.reason
 
 
-def _build() -> ctypes.CDLL:
-    """Compile what the cache lacks; raises `OSError` with the reason if that cannot be."""
+def build(flags: Sequence[str] = FLAGS, trial: str = TRIAL) -> ctypes.CDLL:
+    """Compile what the cache lacks; `trial` is a program that says whether its tiles hold.
+
+    Raises `OSError` with the reason if that cannot be.
+    """
     named = os.environ.get("CXX")
     compiler = (
         shutil.which(named) if named else next(filter(None, map(shutil.which, _COMPILERS)), None)
@@ -92,7 +107,7 @@ def _build() -> ctypes.CDLL:
         )
     folder = Path(__file__).parent
     sources = [folder / name for name in _SOURCES]
-    facts = [compiler, str(Path(compiler).stat().st_mtime), _processor(), *_FLAGS]
+    facts = [compiler, str(Path(compiler).stat().st_mtime), _processor(), *flags]
     digest = hashlib.sha256("\n".join(facts).encode())
     for source in sources:
         digest.update(source.read_bytes())
@@ -106,12 +121,12 @@ def _build() -> ctypes.CDLL:
         fresh = Path(scratch) / target.name
         files = [str(source) for source in sources if source.suffix == ".cpp"]
         for tuned in _TUNED:
-            command = [compiler, *_FLAGS, *tuned, "-o", str(fresh), *files]
+            command = [compiler, *flags, *tuned, "-o", str(fresh), *files]
             try:
                 done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
             except subprocess.TimeoutExpired:
                 raise OSError(f"{compiler} took longer than {_SECONDS} s") from None
-            if done.returncode == 0 and fresh.exists() and _tiles_hold(fresh):
+            if done.returncode == 0 and fresh.exists() and _tiles_hold(fresh, trial):
                 library = ctypes.CDLL(str(fresh))
                 if kept:
                     fresh.replace(target)  # at once, so that nobody meets half a file
@@ -120,9 +135,9 @@ def _build() -> ctypes.CDLL:
     raise OSError(f"{compiler} failed: {lines[0] if lines else 'it said nothing'}")
 
 
-def _tiles_hold(library: Path) -> bool:
+def _tiles_hold(library: Path, trial: str) -> bool:
     """Whether the blocks that multiply tiles work, tried where they can stop nobody else."""
-    command = [sys.executable, "-I", "-S", "-c", _TRIAL, str(library)]
+    command = [sys.executable, "-I", "-S", "-c", trial, str(library)]
     try:
         return not subprocess.run(command, timeout=_SECONDS, check=False).returncode
     except (subprocess.TimeoutExpired, OSError):
@@ -151,7 +166,8 @@ Argument = Tensor | npt.NDArray[np.int64] | int | float | None
 
 def call(name: str, kind: torch.dtype, *arguments: Argument) -> None:
     """Call one block for numbers of this kind; arrays are handed over as where they begin."""
-    function = getattr(_library, f"{name}_{_KINDS[kind]}")
+    assert blocks is not None
+    function = getattr(blocks.library, f"{name}_{_KINDS[kind]}")
     if function.argtypes is None:
         function.argtypes, function.restype = [_type(argument) for argument in arguments], None
     function(*map(_value, arguments))
