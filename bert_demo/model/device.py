@@ -67,7 +67,7 @@ def pick_device(name: str) -> torch.device:
             "device is {value!r}, which does not compute as it should here ({reason}); take "
             "another one, such as cpu.",
             value=name,
-            reason=fast_paths.switched_off()[fast_paths.DEVICE],
+            reason=fast_paths.switched_off(wanted)[fast_paths.DEVICE],
         )
     return wanted
 

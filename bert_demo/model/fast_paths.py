@@ -60,12 +60,16 @@ def switch_off(name: str, device: torch.device, reason: str | Exception) -> None
     elif isinstance(reason, Exception):
         reason = (str(reason) or type(reason).__name__).splitlines()[0]
     _off.setdefault((name, device.type), reason)
-    log.warning("%s is switched off on %s: %s", FAST_PATHS[name].title, device, reason)
+    log.warning("%s: switched off on %s (%s)", FAST_PATHS[name].title, device, reason)
 
 
-def switched_off() -> dict[str, str]:
-    """What is switched off in this process: name -> reason."""
-    return {name: reason for (name, _), reason in _off.items()}
+def switched_off(device: torch.device | None = None) -> dict[str, str]:
+    """What is switched off in this process, on devices like this one or on any: name -> reason."""
+    return {
+        name: reason
+        for (name, kind), reason in _off.items()
+        if device is None or kind == device.type
+    }
 
 
 def forget() -> None:

@@ -21,7 +21,7 @@ from bert_demo.model.bert import BertModel
 from bert_demo.model.device import fast_bf16, pick_device
 from bert_demo.training.distillation import taught_pairs
 from bert_demo.training.distributed import World
-from bert_demo.training.events import Facts, Origin
+from bert_demo.training.events import Facts, Origin, SwitchedOff
 from bert_demo.training.schedule import budget_steps
 
 # Validation draws its pairs and masks from a seed of its own: the same for every run.
@@ -90,7 +90,9 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
     found = prepare(run)
     run.training.check_length(found.model.config)
     found.model.to(device)
-    off = fast_paths.switched_off()
+    # With "auto" what was left for this device is told of too.
+    off = fast_paths.switched_off(None if run.training.device == "auto" else device)
+    switched_off: SwitchedOff = {"switched_off": off} if off else {}
     facts: Facts = {
         "task": run.task,
         "corpus": run.corpus,
@@ -107,10 +109,9 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
         "budget_seconds": run.training.budget_seconds,
         "source": found.source,
         **found.origin,
+        **switched_off,
         "baselines": found.baselines,
     }
-    if off:
-        facts["switched_off"] = off
     return Setup(
         found.model,
         found.tokenizer,
