@@ -48,7 +48,8 @@ def evaluate(flags: Namespace) -> int:
         f"({found.left_out:,} without a label left out), "
         f"{found.examples_per_second:,.0f} examples/s."
     )
-    return _answer(flags, asdict(found), [source, accuracy, table(rows)])
+    alone = f"With every premise left empty: {found.hypothesis_only_accuracy:.4f}."
+    return _answer(flags, asdict(found), [source, accuracy, alone, table(rows)])
 
 
 def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str]:
@@ -109,6 +110,19 @@ def compare(flags: Namespace) -> int:
         "similarities": found.similarities.tolist(),
         "centred_similarities": found.centred.tolist(),
     }
+    if flags.sense is not None:
+        apart = found.separation(flags.sense)
+        value["separation"] = None if apart is None else asdict(apart)
+        lines.append("")
+        if apart is None:
+            lines.append(contexts.CANNOT_TELL)
+        else:
+            value["separation"]["difference"] = apart.difference
+            lines.append(
+                f"Sense separation {apart.difference:+.2f}: mean cosine {apart.within:+.2f} within "
+                f"a sense, {apart.between:+.2f} between senses, the mean vector subtracted; senses "
+                f"dealt out at random separate as well {apart.chance:.0%} of the time."
+            )
     return _answer(flags, value, lines, _unknown(tokenizer, flags.word))
 
 

@@ -122,6 +122,9 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--text", required=True, action="append", help='Give two or more; "a <sep> b" is a pair'
     )
+    one.add_argument(
+        "--sense", action="append", help="Of the word in each --text, to see if they are kept apart"
+    )
 
     one = command("classify", "Judge whether a hypothesis follows from a premise.")
     _add_model(one)

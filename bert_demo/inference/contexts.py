@@ -11,12 +11,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bert_demo.config import UserError
+from bert_demo.config import Text, UserError
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.predict import encode_all, encode_ids
 from bert_demo.inference.senses import Separation, cosines, mean_subtracted, sense_separation
 from bert_demo.inference.words import find_word, short, split_pair
 from bert_demo.model.bert import BertModel
+
+CANNOT_TELL = Text(
+    "Whether the senses are kept apart cannot be told: it takes two or more contexts in each of "
+    "two senses."
+)
+"""What to say where `Comparison.separation` is None."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,17 @@ class Comparison:
     """How many tokens the model read of each context, <cls> and <sep> among them."""
 
     def separation(self, senses: Sequence[str]) -> Separation | None:
-        """`sense_separation` of the contexts that have a sense; None where there are too few.
+        """`sense_separation` of the contexts that have a sense; None where it cannot be told.
 
-        `senses` has n names, "" for a context without a sense.
+        `senses` has n names, "" for a context without a sense. It takes two senses with two
+        contexts each. Raises `UserError` if there is not one name for each context.
         """
+        if len(senses) != len(self.contexts):
+            raise UserError(
+                "There are {n} senses for {all} contexts; give one for each.",
+                n=len(senses),
+                all=len(self.contexts),
+            )
         labelled = [i for i, sense in enumerate(senses) if sense]
         try:
             return sense_separation(self.vectors[labelled].numpy(), [senses[i] for i in labelled])

@@ -6,7 +6,7 @@ Letters: N pairs.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +45,8 @@ class Evaluation(Report):
 
     accuracy: float
     """Share of the verdicts that are right, from 0 to 1."""
+    hypothesis_only_accuracy: float
+    """The same with every premise left empty: what is guessed from the hypotheses' words."""
     n: int
     """Pairs with a label."""
     left_out: int
@@ -55,7 +57,7 @@ class Evaluation(Report):
     """3 x 3 counts: a row a true label, a column a verdict, both in the order of `LABELS`."""
     per_label: dict[str, LabelScores]
     seconds: float
-    """Without cutting the text into tokens."""
+    """For the pairs as they are, without cutting their text into tokens."""
     examples_per_second: float
 
 
@@ -84,8 +86,11 @@ def evaluate(
     cell = np.asarray(data.labels, dtype=np.int64) * len(LABELS) + said
     confusion = np.bincount(cell, minlength=len(LABELS) ** 2).reshape(len(LABELS), len(LABELS))
     seconds = time.perf_counter() - begin
+    alone = whole_pairs(model, tokenizer, _without_premises(data), truncation=truncation)
+    guessed = nli_logits(model, alone).argmax(-1)
     return Evaluation(
         accuracy=float(confusion.trace() / count),
+        hypothesis_only_accuracy=float(np.mean(guessed == data.labels)),
         n=count,
         left_out=data.left_out,
         truncated=batches.truncated,
@@ -94,6 +99,11 @@ def evaluate(
         seconds=seconds,
         examples_per_second=count / seconds,
     )
+
+
+def _without_premises(data: TokenizedNli) -> TokenizedNli:
+    """As `classify_all` reads a hypothesis alone: <cls> <sep> hypothesis <sep>."""
+    return replace(data, premise_offsets=np.zeros_like(data.premise_offsets))
 
 
 def whole_pairs(

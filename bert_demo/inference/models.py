@@ -46,7 +46,6 @@ BUNDLED, RUN, IMPORTED = "bundled", "run", "imported"
 """Where a model is from: the first part of its id."""
 
 _LONGEST_NAME = 100
-_TWIN_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -224,22 +223,25 @@ class ModelShelf:
         return self._cached(model_id, version, lambda: checkpoint.load(folder))
 
     def twin(self, model_id: str) -> Checkpoint:
-        """The same model before any training: its random weights are the same every time."""
-        import torch
+        """The same model before any training: the weights that its training began with.
 
-        from bert_demo.model import dropout
-        from bert_demo.model.bert import BertModel
+        Where its `about.beginning` is not known, random weights in its shape, the same every time.
+        """
+        from bert_demo.model.beginning import first_weights, random_weights
 
-        entry = self.entry(model_id)
+        entry, folder = self.entry(model_id), self.folder(model_id)
         _, tokenizer, config = self.load(model_id)
+        beginning = entry.about.beginning
 
         def build() -> Checkpoint:
-            with torch.random.fork_rng(devices=[]):
-                dropout.seed_noise(_TWIN_SEED)
-                model = BertModel(config, entry.task)
+            if beginning is None:
+                model = random_weights(config, entry.task)
+            else:
+                counts = checkpoint.token_counts(folder)
+                model = first_weights(config, entry.task, beginning, counts)
             return Checkpoint(model.eval(), tokenizer, config)
 
-        return self._cached(f"{model_id} twin", (config, tokenizer.fingerprint), build)
+        return self._cached(f"{model_id} twin", (config, tokenizer.fingerprint, beginning), build)
 
     def _cached(self, key: str, version: object, build: Any) -> Checkpoint:
         found = self._peek(key, version)

@@ -5,6 +5,7 @@ Letters: n contexts of one word, H hidden size.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,19 +61,20 @@ class Separation:
 def sense_separation(vectors: npt.ArrayLike, senses: Sequence[str]) -> Separation:
     """Mean cosine within senses and between them, after subtracting the mean vector.
 
-    `vectors` is (n, H), `senses` has n names. Raises `UserError` unless there are two senses, one
-    of them with two contexts.
+    `vectors` is (n, H), `senses` has n names. Raises `UserError` unless two senses have two
+    contexts each: of fewer the numbers say nothing, three of any kind may well give -1.
     """
     x = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float64))
     if x.ndim != 2 or len(x) != len(senses):
         raise UserError(
             "{n} senses do not fit vectors of shape {shape}.", n=len(senses), shape=tuple(x.shape)
         )
-    pairs, same = _pairs(cosines(mean_subtracted(x)), senses)
-    if not same.any() or same.all():
+    if sum(count >= 2 for count in Counter(senses).values()) < 2:
         raise UserError(
-            "Sense separation needs at least two senses, one of them with two or more contexts."
+            "Sense separation needs at least two senses with two or more contexts each; with fewer "
+            "it cannot be told."
         )
+    pairs, same = _pairs(cosines(mean_subtracted(x)), senses)
     # However the senses are dealt out, as many pairs share one: their sum says it all.
     first, second = np.triu_indices(len(senses), 1)
     numbers = np.unique(np.asarray(senses), return_inverse=True)[1]

@@ -52,7 +52,8 @@ def bundle(
     model, tokenizer, _ = checkpoint.load(source)
     about = without_paths(checkpoint.read_config(source))["about"]
     events = read_metrics(source)
-    checkpoint.save(folder, model, tokenizer, about, half=True)
+    counts = checkpoint.token_counts(source)
+    checkpoint.save(folder, model, tokenizer, about, half=True, token_counts=counts)
     checkpoint.remove_resume(folder)
     with explained(folder, "written"):
         lines = "".join(json.dumps(event) + "\n" for event in _thinned(events))

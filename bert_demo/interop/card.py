@@ -176,6 +176,9 @@ def _scores(about: About) -> str:
             value = about.score(metric.name, split)
             if value is not None:
                 parts.append((split, metric.title, f"{value:.4f}", count))
+        guessed = about.score("hypothesis_only_accuracy", split)
+        if guessed is not None:
+            parts.append((split, "accuracy, every premise empty", f"{guessed:.4f}", count))
     for name, value in about.baselines.items():
         parts.append(("", f"for comparison: {name}", f"{value:.4f}", ""))
     if not about.scores or not parts:

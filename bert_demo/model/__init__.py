@@ -11,6 +11,7 @@ process           settings of a process that trains, made before torch is import
 folders           what the files of a checkpoint's and of a run's folder are called
 checkpoint        a model as a folder
 about             what a checkpoint says of how it came about
+beginning         the weights that a model's training began with
 metrics           what scores are called, what they mean, what they are measured against
 fast_paths        what of a device's ways to compute is switched off, and why
 device            devices, their memory, and whether bf16 pays on them

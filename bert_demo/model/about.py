@@ -1,6 +1,6 @@
 """What a checkpoint says of how it came about: the "about" of its config.json.
 
-Training writes "run", "facts", "scores", "step" and "seconds"; an import writes "imported",
+Training writes "run", "facts", "scores", "step", "seconds" and "beginning"; an import "imported",
 "source", "untrained_heads" and "left_out". Whatever is missing, or of another kind than it should
 be, is taken for unknown: checkpoints come from other versions and from other people.
 """
@@ -10,9 +10,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from bert_demo.config import RunConfig, UserError, run_config
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """How a model's first weights came about (`bert_demo.model.beginning` makes them again)."""
+
+    seed: int
+    """Of the run that pretrained it first, if another one went on from there."""
+    primed: bool
+    """Whether it was told how frequent words are and where positions lie, as "recommended" is."""
+    classifier_seed: int | None = None
+    """Of the run that gave it its classifier; None for a pretrained model."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,8 @@ class About:
     untrained_heads: tuple[str, ...]
     left_out: tuple[str, ...]
     """Parts of those files that it does not have."""
+    beginning: Beginning | None
+    """None for a model that another project began, and where an earlier version did not tell."""
 
     @functools.cached_property
     def run(self) -> RunConfig | None:
@@ -79,7 +93,22 @@ def read_about(config: Mapping[str, Any] | None) -> About:
         _of_type(about.get("source"), str),
         _names(about.get("untrained_heads")),
         _names(about.get("left_out")),
+        _beginning(about.get("beginning"), (config or {}).get("task")),
     )
+
+
+def _beginning(values: Any, task: Any) -> Beginning | None:
+    given = values if isinstance(values, Mapping) else {}
+    seed, primed, last = (given.get(name) for name in ("seed", "primed", "classifier_seed"))
+    if not _is_seed(seed) or not isinstance(primed, bool):
+        return None
+    if not (last is None if task == "pretraining" else task == "nli" and _is_seed(last)):
+        return None
+    return Beginning(seed, primed, last)
+
+
+def _is_seed(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

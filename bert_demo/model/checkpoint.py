@@ -2,7 +2,8 @@
 
 config.json            what it is: task, shape of the model, the tokenizer's fingerprint, "about"
 tokenizer.json         the vocabulary
-model.safetensors      the weights, fp32 or fp16
+model.safetensors      the weights, fp32 or fp16; where a pretrained model was primed with it, also
+                       how often its text has each token
 resume.safetensors     only beside an unfinished run: all that the loop needs to go on
 
 The weights carry the digest of the configuration they belong to: files of two different
@@ -35,6 +36,8 @@ from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.model.folders import CONFIG, METRICS, RESUME, TOKENIZER, WEIGHTS
 
 if TYPE_CHECKING:  # a page that starts reads what checkpoints say of themselves, without torch
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor
 
     from bert_demo.model.bert import BertModel
@@ -55,11 +58,13 @@ __all__ = [
     "remove_resume",
     "save",
     "save_resume",
+    "token_counts",
 ]
 
 FORMAT = "bert_demo 1"
 
 _TIED = "mlm.decoder_weight"
+_COUNTS = "beginning.token_counts"
 
 
 class Checkpoint(NamedTuple):
@@ -101,6 +106,7 @@ def save(
     about: Mapping[str, Any],
     *,
     half: bool = False,
+    token_counts: npt.NDArray[np.int64] | None = None,
 ) -> None:
     """Write a checkpoint, or bring the one in `folder` up to date.
 
@@ -111,11 +117,14 @@ def save(
     Args:
         about: facts for people and programs, as JSON has them: settings, corpus, scores.
         half: store fp16, for half the size and three digits.
+        token_counts: (V,), how often each token is in the text that the model was primed with.
 
     Raises:
         CheckpointError: a folder of something else, a file in the way, no permission, a full
             disk.
     """
+    import torch
+
     folder = writers_path(folder)
     config = _describe(model, tokenizer, about)
     metadata = {"format": FORMAT, "config_sha256": _digest(config)}
@@ -124,6 +133,8 @@ def save(
         state.pop(_TIED, None)
     if half:
         state = {name: value.half() for name, value in state.items()}
+    if token_counts is not None:
+        state[_COUNTS] = torch.from_numpy(token_counts).int()
     with explained(folder, "written"):
         update = _holds_checkpoint(folder) and _digest_in(folder) == metadata["config_sha256"]
         in_place = update or (folder.exists() and not _holds_checkpoint(folder))
@@ -258,6 +269,7 @@ def load(folder: str | Path) -> Checkpoint:
     model = unfilled_model(config, stored["task"])
     tied = stored["task"] == "pretraining" and config.tie_word_embeddings
     tensors, _ = read_tensors(folder / WEIGHTS, {"config_sha256": _digest(stored)})
+    tensors.pop(_COUNTS, None)
     expected = {k: v.shape for k, v in model.state_dict().items() if not (tied and k == _TIED)}
     for name in expected.keys() ^ tensors.keys():
         raise CheckpointError(
@@ -283,6 +295,29 @@ def load(folder: str | Path) -> Checkpoint:
     if tied:
         model.mlm.decoder_weight = model.embeddings.word_embeddings.weight
     return Checkpoint(model.eval(), tokenizer, config)
+
+
+def token_counts(folder: str | Path) -> npt.NDArray[np.int64] | None:
+    """(V,): how often the text that a model was primed with has each token; else None.
+
+    Raises `CheckpointError` if the checkpoint cannot be read.
+    """
+    folder = readers_path(folder)
+    stored = read_config(folder)
+    tensors, _ = read_tensors(folder / WEIGHTS, {"config_sha256": _digest(stored)})
+    counts = tensors.get(_COUNTS)
+    if counts is None:
+        return None
+    if (
+        counts.is_floating_point()
+        or counts.shape != (stored["model"].get("vocab_size"),)
+        or bool((counts < 0).any())
+    ):
+        raise CheckpointError(
+            "{path} is damaged: {name!r} is missing or wrong.", path=folder / WEIGHTS, name=_COUNTS
+        )
+    found: npt.NDArray[np.int64] = counts.long().numpy()
+    return found
 
 
 def _load_tokenizer(path: Path, fingerprint: str, config: BertConfig) -> Tokenizer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,7 +45,7 @@ class Recorder:
         if self.folder is None:
             return
         if step == 0:
-            checkpoint.save(self.folder, self.setup.model, self.setup.tokenizer, self._about({}))
+            self._save_model({})
             checkpoint.remove_resume(self.folder)  # of a run that this one replaces
         self._metrics = self.folder / METRICS
         kept = [e for e in read_metrics(self.folder) if step and e.get("step", 0) <= step]
@@ -77,8 +78,7 @@ class Recorder:
         if self.folder is None:
             return
         before = time.monotonic()
-        about = self._about(scores) | {"step": state["step"], "seconds": state["seconds"]}
-        checkpoint.save(self.folder, self.setup.model, self.setup.tokenizer, about)
+        self._save_model(scores, step=state["step"], seconds=state["seconds"])
         if finished:
             checkpoint.remove_resume(self.folder)
         else:
@@ -107,10 +107,16 @@ class Recorder:
             self.optimizers.load_state_tensors(tensors)
         return state
 
-    def _about(self, scores: Scores) -> dict[str, Any]:
-        """As `bert_demo.model.about` reads it."""
-        facts = {k: v for k, v in self.setup.facts.items() if k != "steps"}
-        return {"run": self.run.to_dict(), "facts": facts, "scores": scores}
+    def _save_model(self, scores: Scores, **progress: Any) -> None:
+        """Write the checkpoint, with what `bert_demo.model.about` reads."""
+        assert self.folder is not None
+        setup = self.setup
+        facts = {k: v for k, v in setup.facts.items() if k != "steps"}
+        about = {"run": self.run.to_dict(), "facts": facts, "scores": scores, **progress}
+        if setup.beginning is not None:
+            about["beginning"] = asdict(setup.beginning)
+        counts = setup.token_counts
+        checkpoint.save(self.folder, setup.model, setup.tokenizer, about, token_counts=counts)
 
 
 def read_metrics(folder: Path) -> list[Event]:

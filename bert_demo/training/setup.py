@@ -17,6 +17,8 @@ from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.model import checkpoint, dropout, fast_paths
+from bert_demo.model.about import Beginning, read_about
+from bert_demo.model.beginning import log_frequencies, pretraining_model, shared_weights
 from bert_demo.model.bert import BertModel
 from bert_demo.model.device import fast_bf16, pick_device
 from bert_demo.training.distillation import taught_pairs
@@ -42,6 +44,8 @@ class _Material:
     """As in `Facts`."""
     test: TokenizedNli | None = None
     origin: Origin = field(default_factory=lambda: Origin())
+    beginning: Beginning | None = None
+    token_counts: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,10 @@ class Setup:
     device: torch.device
     precision: str
     facts: Facts
+    beginning: Beginning | None
+    """How the model's first weights came about; None if it was not this project that drew them."""
+    token_counts: npt.NDArray[np.int64] | None
+    """(V,), what the model was primed with: how often the first training text has each token."""
 
     @property
     def task(self) -> str:
@@ -121,6 +129,8 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
         device,
         precision,
         facts,
+        found.beginning,
+        found.token_counts,
     )
 
 
@@ -141,11 +151,11 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
         vocab_size=run.wordpieces,
     )
     held_out, _, _ = prepare_text(run.corpus, "validation", tokenizer=tokenizer)
-    frequencies = log_frequencies(text, tokenizer.vocab_size)
+    counts = np.bincount(text.token_ids, minlength=tokenizer.vocab_size)
+    frequencies = log_frequencies(counts)
+    primed = run.training.recipe == "recommended"
     if given is None:
-        model = BertModel(run.model_config(tokenizer.vocab_size))
-        if run.training.recipe == "recommended":
-            prime(model, frequencies)
+        model = pretraining_model(run.model_config(tokenizer.vocab_size), primed, counts)
     elif given.model.task == "pretraining":
         model = given.model
     elif given.model.task == "encoder":
@@ -157,6 +167,9 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
             "pretrained checkpoint.",
             model=run.start_from,
         )
+    began = _beginning_of(run.start_from)
+    if began is None:
+        began = Beginning(run.training.seed, primed), counts if primed else None
     baselines = {
         "uniform": math.log(tokenizer.vocab_size),
         "unigram": unigram_loss(frequencies, held_out),
@@ -164,7 +177,16 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
     }
     batches = PretrainingBatches(text, tokenizer, **_batch_settings(run))
     validation = PretrainingBatches(held_out, tokenizer, **_validation_settings(run))
-    return _Material(model, tokenizer, batches, validation, report.sentence(), baselines)
+    return _Material(
+        model,
+        tokenizer,
+        batches,
+        validation,
+        report.sentence(),
+        baselines,
+        beginning=began[0],
+        token_counts=began[1],
+    )
 
 
 def _prepare_nli(run: RunConfig) -> _Material:
@@ -173,8 +195,10 @@ def _prepare_nli(run: RunConfig) -> _Material:
     tokenizer = given.tokenizer
     model = BertModel(_fine_tuning_config(run, given.config), task="nli")
     # The heads of the other task stay behind; a classifier of an earlier fine-tuning is kept.
-    state = {k: v for k, v in given.model.state_dict().items() if k in model.state_dict()}
-    model.load_state_dict(state, strict=False)
+    model.load_state_dict(shared_weights(given.model, model), strict=False)
+    beginning = read_about(checkpoint.read_config(run.start_from)).beginning
+    if beginning is not None and given.model.task == "pretraining":
+        beginning = replace(beginning, classifier_seed=run.training.seed)
     if run.teacher is None:
         data, report = prepare_nli(run.corpus, "train", tokenizer)
     else:
@@ -187,7 +211,19 @@ def _prepare_nli(run: RunConfig) -> _Material:
     batches = NliBatches(data, tokenizer, **_batch_settings(run))
     validation = NliBatches(held_out, tokenizer, **_validation_settings(run))
     source = report.sentence()
-    return _Material(model, tokenizer, batches, validation, source, baselines, test, origin)
+    return _Material(
+        model, tokenizer, batches, validation, source, baselines, test, origin, beginning
+    )
+
+
+def _beginning_of(
+    start_from: str | None,
+) -> tuple[Beginning | None, npt.NDArray[np.int64] | None] | None:
+    """What a run's starting point says of its own first weights; None for a new model."""
+    if start_from is None:
+        return None
+    about = read_about(checkpoint.read_config(start_from))
+    return about.beginning, checkpoint.token_counts(start_from)
 
 
 def _fine_tuning_config(run: RunConfig, config: BertConfig) -> BertConfig:
@@ -208,40 +244,3 @@ def _batch_settings(run: RunConfig) -> dict[str, Any]:
 
 def _validation_settings(run: RunConfig) -> dict[str, Any]:
     return _batch_settings(run) | {"batch_size": _VALIDATION_BATCH, "seed": _VALIDATION_SEED}
-
-
-_WAVES = 0.08
-"""Root mean square of the positions' vectors; the words' are 0.02 at first."""
-_LONGEST = 10_000.0
-
-
-def log_frequencies(text: TokenizedText, vocab_size: int) -> npt.NDArray[np.float64]:
-    """(V,): logarithms of each token's share of the text, one added to each count."""
-    counts = np.bincount(text.token_ids, minlength=vocab_size) + 1.0
-    logarithms: npt.NDArray[np.float64] = np.log(counts / counts.sum())
-    return logarithms
-
-
-@torch.no_grad()
-def prime(model: BertModel, frequencies: npt.NDArray[np.float64]) -> None:
-    """Set the biases of the model's guesses and its positions' vectors; both are learnt further.
-
-    frequencies: (V,), the training text's `log_frequencies`.
-    """
-    model.mlm.decoder_bias.copy_(torch.from_numpy(frequencies))
-    model.embeddings.position_embeddings.weight.copy_(
-        waves(model.config.max_position_embeddings, model.config.hidden_size)
-    )
-
-
-def waves(positions: int, size: int) -> torch.Tensor:
-    """(positions, size): sines and cosines by turns (Vaswani et al. 2017, 3.5), made smaller.
-
-    The inner product of two of them depends on their distance alone, so one step of attention can
-    look for the word before or after, which vectors drawn at random have to learn place by place.
-    """
-    rates = torch.exp(torch.arange(0, size, 2) * (-math.log(_LONGEST) / size))
-    angles = torch.arange(positions)[:, None] * rates
-    table = torch.empty(positions, size)
-    table[:, 0::2], table[:, 1::2] = angles.sin(), angles.cos()[:, : size // 2]
-    return table * (_WAVES * math.sqrt(2))

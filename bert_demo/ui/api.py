@@ -32,6 +32,7 @@ from bert_demo.inference.models import RUN, model_id
 from bert_demo.runs.record import Run
 from bert_demo.runs.zerogpu import ZeroGpuQueue
 from bert_demo.ui.context import AppContext, answered
+from bert_demo.ui.parts.language import translate
 
 NAMES = (
     "start_run",
@@ -154,9 +155,18 @@ class Api:
             "truncated": found.truncated,
         }
 
-    def compare(self, model: str, word: str, texts: list[str], layer: int = -1) -> Answer:
+    def compare(
+        self,
+        model: str,
+        word: str,
+        texts: list[str],
+        layer: int = -1,
+        senses: list[str] | None = None,
+    ) -> Answer:
         """How alike a word's vectors are in several texts ("<sep>" begins the second of a pair).
-        Returns {"similarities", "centred"}: cosines, and cosines after the mean is subtracted."""
+        Returns {"similarities", "centred"}: cosines, and cosines after the mean is subtracted.
+        senses: the word's sense in each text, or ""; then "separation" says whether the model keeps
+        them apart, {"within", "between", "difference", "chance"}, or is null, with a "note"."""
         from bert_demo.inference import contexts
 
         if not isinstance(texts, list) or len(texts) > MOST_TEXTS:
@@ -171,12 +181,21 @@ class Api:
             [_text("each text", text) for text in texts],
             layer=layer,
         )
-        return {
+        answer = {
             "word": found.word,
             "layer": found.layer,
             "similarities": _rounded(found.similarities.tolist()),
             "centred": _rounded(found.centred.tolist()),
         }
+        if senses is None:
+            return answer
+        if not isinstance(senses, list) or not all(isinstance(sense, str) for sense in senses):
+            raise UserError("senses must be a list of names, one for each text.")
+        apart = found.separation(senses)
+        if apart is None:
+            return answer | {"separation": None, "note": translate(contexts.CANNOT_TELL)}
+        numbers = dataclasses.asdict(apart) | {"difference": apart.difference}
+        return answer | {"separation": {n: round(v, _DIGITS) for n, v in numbers.items()}}
 
     def classify(self, model: str, premise: str, hypothesis: str) -> Answer:
         """Does the hypothesis follow from the premise? Returns {"label", "probabilities"}."""
@@ -243,7 +262,7 @@ def add_api(context: AppContext) -> None:
     for name in NAMES:
         handler: Callable[..., Any] = getattr(api, name)
         endpoint(
-            answered(handler),
+            answered(handler, as_html=False),
             api_name=name,
             api_description=" ".join((handler.__doc__ or "").split()),
             concurrency_limit=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import html
 import itertools
 import logging
 import secrets
@@ -134,15 +135,26 @@ def own_token(browser: Any) -> str:
     return str(browser.get("token") or "") if isinstance(browser, dict) else ""
 
 
-def answered(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler whose `UserError` becomes a sentence on the page, and other errors a log entry."""
+def letters(words: str) -> str:
+    """Words for a message of Gradio's, which are HTML there, to be shown letter for letter."""
+    return html.escape(words, quote=False)
+
+
+def answered(handler: Callable[..., Any], *, as_html: bool = True) -> Callable[..., Any]:
+    """A handler whose `UserError` becomes a sentence on the page, and other errors a log entry.
+
+    as_html: whether it is the page that shows the sentence, and not a program that reads it.
+    """
 
     @functools.wraps(handler)
     def safe(*arguments: Any) -> Any:
         try:
             return handler(*arguments)
         except UserError as error:
-            raise gr.Error(language.translate(error), duration=12, print_exception=False) from error
+            words = language.translate(error)
+            raise gr.Error(
+                letters(words) if as_html else words, duration=12, print_exception=False
+            ) from error
         except gr.Error:
             raise
         except Exception as error:

@@ -465,6 +465,17 @@ def test_compare(run: Run, pretrained: Path) -> None:
     assert "mean vector" not in text
     assert "Note: 'krane' is unknown" in text
     refused(run(*asked, "--text", "a man"), "'a man' does not have the word 'crane'")
+
+    senses = [part for sense in ("bird", "machine", "bird") for part in ("--sense", sense)]
+    _, text, _ = run(*asked, *senses)
+    assert "cannot be told: it takes two or more contexts in each of two senses" in text
+    assert "eparation" not in text
+    assert json.loads(run(*asked, *senses, "--json")[1])["separation"] is None
+    refused(run(*asked, *senses[:4]), "2 senses for 3 contexts")
+    more = ("--text", "the crane", "--sense", "machine")
+    apart = json.loads(run(*asked, *senses, *more, "--json")[1])["separation"]
+    assert apart["difference"] == pytest.approx(apart["within"] - apart["between"])
+    assert f"Sense separation {apart['difference']:+.2f}" in run(*asked, *senses, *more)[1]
     refused(run(*asked[:7]), "two or more texts")
 
 

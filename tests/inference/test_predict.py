@@ -366,6 +366,9 @@ def test_evaluate_counts_what_classify_says(
     assert (found["n"], found["left_out"], found["truncated"]) == (50, 7, 1)
     assert found["accuracy"] == pytest.approx((wanted[0][0] + wanted[1][1]) / 50)
     assert found["examples_per_second"] == pytest.approx(50 / found["seconds"])
+    alone = predict.classify_all(*classifier, [(None, hypothesis) for _, hypothesis, _ in rows])
+    right = [v.label == LABELS[true] for v, (*_, true) in zip(alone, rows, strict=True)]
+    assert found["hypothesis_only_accuracy"] == pytest.approx(sum(right) / 50)
     for i, label in enumerate(LABELS):
         scores = found["per_label"][label]
         said = sum(row[i] for row in wanted)

@@ -81,11 +81,11 @@ def test_equal_vectors_separate_nothing() -> None:
     assert sense_separation(vectors, ["a", "a", "b", "b"]).difference == 0
 
 
-@pytest.mark.parametrize("senses", [[], ["a"], ["a", "b"], ["a", "a"], ["a", "b", "c"]])
-def test_separation_needs_two_senses_and_a_pair(senses: list[str]) -> None:
-    vectors = np.ones((len(senses), 3))
-    with pytest.raises(UserError, match="at least two senses"):
-        sense_separation(vectors, senses)
+@pytest.mark.parametrize("senses", ["", "a", "ab", "aa", "abc", "aab", "aabc", "aaaaaab", "aaaa"])
+def test_separation_needs_two_contexts_in_each_of_two_senses(senses: str) -> None:
+    vectors = np.random.default_rng(0).normal(size=(len(senses), 3))
+    with pytest.raises(UserError, match="at least two senses with two or more contexts each"):
+        sense_separation(vectors, list(senses))
 
 
 def test_separation_needs_a_sense_for_each_vector() -> None:

@@ -33,6 +33,8 @@ def test_a_card_has_data_settings_curve_and_scores(judge: Path) -> None:
     scores = checkpoint.read_config(judge)["about"]["scores"]
     assert f"| test | accuracy | {scores['test']['accuracy']:.4f} | 2,000 |" in body
     assert f"| validation | loss | {scores['loss']:.4f} | 2,000 |" in body
+    guessed = scores["test"]["hypothesis_only_accuracy"]
+    assert f"| test | accuracy, every premise empty | {guessed:.4f} | 2,000 |" in body
     assert "for comparison: chance | 0.3333" in body
     for label, row in zip(("entailment", "neutral"), scores["test"]["confusion"], strict=False):
         assert f"| {label} | {' | '.join(map(str, row))} |" in body

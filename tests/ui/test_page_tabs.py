@@ -127,6 +127,9 @@ def test_a_pair_is_judged_both_ways(visit: Callable[..., Visitor], address: str)
     page.locator("#nli-result td", has_text="two men are sleeping").first.wait_for()
     shares = page.locator("#nli-result .bv-bars").first.locator(".bv-share").all_inner_texts()
     assert sum(float(share.strip("<% ")) for share in shares) == pytest.approx(100, abs=0.3)
+    fills = page.locator("#nli-result .bv-bars").first.locator(".bv-fill")
+    colours = fills.evaluate_all("nodes => nodes.map((n) => getComputedStyle(n).backgroundColor)")
+    assert len(set(colours)) == 3, "each label has a colour of its own"
     press(page, "Swap")
     page.locator("#nli-result td:first-child", has_text="nobody is awake").first.wait_for()
 

@@ -142,6 +142,19 @@ def test_separation_stands_beside_that_of_the_untrained_twin(shelf: ModelShelf) 
             assert float(row[3].replace("\u2212", "-")) == pytest.approx(expected, abs=0.006)
         titles = [next(blocks(part, "heading"))["text"] for part in columns_of(found)]
         assert titles == ["crane", *(["crane, untrained"] if untrained else []), "deep"]
+        assert ("random weights in this shape" in words_of(found)) == untrained
+        for title in ("crane", "deep"):
+            assert f"What {title} began with is not known" in words_of(found)
+
+
+def test_the_twin_is_said_to_be_what_training_began_with_where_that_is_known(
+    tmp_path: Path,
+) -> None:
+    beginning = {"seed": 3, "primed": True, "classifier_seed": None}
+    make(tmp_path / "bundled/crane", 2, "pretraining", beginning=beginning)
+    found = shown(ModelShelf(tmp_path / "bundled", tmp_path / "runs"), [CRANE])
+    assert "the weights that its training began with" in words_of(found)
+    assert "random weights" not in words_of(found)
 
 
 def columns_of(found: Any) -> list[Any]:
@@ -167,6 +180,12 @@ def test_contexts_without_senses_ask_for_them(shelf: ModelShelf) -> None:
     rows = [{"text": "a crane is flying", "sense": ""}, {"text": "the crane came", "sense": ""}]
     found = show_contexts(shelf, [CRANE], "crane", rows, 2)
     assert "Give the contexts senses" in words_of(found)
+    # Three contexts, or one sense of many, tell nothing: no number stands above them.
+    for senses in ("xxy", "xyz", "xxxxy", "xxxx"):
+        few = [{"text": f"{'a ' * i}crane is flying", "sense": s} for i, s in enumerate(senses)]
+        found = show_contexts(shelf, [CRANE], "crane", few, 2)
+        assert "it cannot be told whether the model keeps the senses apart" in words_of(found)
+        assert found["spoken"] == f"'crane' in {len(senses)} contexts"
     # Rows without a sense are left out of the separation, not a sense of their own.
     word, more = contexts_of("crane")
     with_strangers = show_contexts(shelf, [CRANE], word, [*more, *rows], 2)
@@ -258,8 +277,20 @@ def test_a_verdict_in_words_bars_and_both_directions(shelf: ModelShelf) -> None:
     assert len(bars) == 3
     assert all([row["label"] for row in bar["rows"]] == list(LABELS) for bar in bars)
     assert "With no premise the model " in words_of(drawn)
+    assert "premise left empty, " not in words_of(drawn)  # nobody measured it
     assert "Test accuracy 81.2% on 2,000 pairs." in words_of(drawn)
     assert drawn["spoken"] == next(blocks(drawn, "text"))["text"]
+
+
+def test_guesses_without_a_premise_are_as_often_right_as_was_measured(tmp_path: Path) -> None:
+    test = {"accuracy": 0.8125, "n": 2000, "hypothesis_only_accuracy": 0.4567}
+    make(tmp_path / "bundled/nli", 2, "nli", run={"corpus": "snli"}, scores={"test": test})
+    measured = ModelShelf(tmp_path / "bundled", tmp_path / "runs")
+    found = words_of(judgement_view(judge(measured, NLI, *EXAMPLES[0]), []))
+    assert (
+        "On 2,000 test pairs with the premise left empty, 45.7% of this model's verdicts are right"
+        in found
+    )
 
 
 def test_history_keeps_the_latest_first_and_each_once(shelf: ModelShelf) -> None:

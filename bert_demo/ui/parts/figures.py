@@ -30,7 +30,7 @@ _MOST_LABELS = 12
 def plain(text: str, longest: int = 60) -> str:
     """Text as Plotly shows it letter for letter, cut where it is long."""
     short = text if len(text) <= longest else text[: longest - 3] + "..."
-    return html.escape(short)
+    return html.escape(short, quote=False)  # Plotly does not know &quot;
 
 
 def heat_map(similarities: npt.ArrayLike, contexts: Sequence[str]) -> Figure:

@@ -109,7 +109,7 @@
       track.setAttribute("aria-hidden", "true");
       const fill = element("span", "bv-fill");
       fill.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
-      if (/^var\(--[\w-]+, ?#[0-9a-fA-F]{6}\)$/.test(colour)) fill.style.background = colour;
+      if (variable.test(colour)) fill.style.background = colour;
       track.append(fill);
       const percent = share * 100;
       const number = percent > 0 && percent < 0.1 ? "< 0.1" : percent.toFixed(1);

@@ -149,8 +149,8 @@ def _summary(shown: Sequence[Shown], twins: Sequence[Shown]) -> list[Block]:
             heading(say("{word} in {n} contexts", word=quoted, n=len(first.comparison.contexts))),
             text(
                 say(
-                    "Give the contexts senses, two or more for at least one of them, to see "
-                    "whether the model keeps the senses apart."
+                    "Give the contexts senses, two or more contexts to each of two senses; with "
+                    "fewer it cannot be told whether the model keeps the senses apart."
                 )
             ),
         ]
@@ -170,7 +170,26 @@ def _summary(shown: Sequence[Shown], twins: Sequence[Shown]) -> list[Block]:
             rows,
             numbers=(1, 2, 3, 4),
         ),
+        *(
+            text(
+                say(
+                    "What {model} began with is not known; in its place stand random weights in "
+                    "the same shape.",
+                    model=one.title,
+                ),
+                "muted",
+            )
+            for one in shown
+            if one.entry.about.beginning is None
+        ),
     ]
+
+
+def _first_weights(entry: Entry) -> str:
+    """What an untrained twin is."""
+    if entry.about.beginning is None:
+        return say("random weights in this shape; what its training began with is not known")
+    return say("the weights that its training began with")
 
 
 def _row(found: Separation | None) -> list[str]:
@@ -230,7 +249,7 @@ def _column(place: int, one: Shown, groups: Sequence[str], likeness: str) -> lis
         where = say("embeddings, before any context")
     else:
         where = say("layer {n} of {all}", n=comparison.layer, all=depth)
-    origin = say("random weights") if one.untrained else translate(one.entry.origin)
+    origin = _first_weights(one.entry) if one.untrained else translate(one.entry.origin)
     if centred:
         what = say("Cosines with the mean vector subtracted")
     else:

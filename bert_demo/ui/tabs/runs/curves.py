@@ -15,6 +15,8 @@ from bert_demo.ui.parts.language import later, listed, say
 from bert_demo.ui.parts.theme import INK, LINES, SERIES, SOFT
 
 _MOST_POINTS = 400
+_NAME = "%{fullData.name}"
+"""The run's title in a template of Plotly's, whose own braces would count there."""
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
@@ -70,7 +72,7 @@ def overlay(
                 "x": [steps[i][by] for i in kept],
                 "y": [float(f"{smoothed[i]:.5g}") for i in kept],
                 "line": {"color": colour, "width": 2, "dash": _DASHES[place % len(_DASHES)]},
-                "hovertemplate": "%{y:.3f} (" + clock + " %{x})<extra>" + name + "</extra>",
+                "hovertemplate": "%{y:.3f} (" + clock + " %{x})<extra>" + _NAME + "</extra>",
             }
         )
         # Of two scores at one step the later one, at the end of a run, is on more text.
@@ -94,7 +96,7 @@ def overlay(
                 + " ("
                 + clock
                 + " %{x})<extra>"
-                + name
+                + _NAME
                 + "</extra>",
             }
         )

@@ -13,7 +13,7 @@ import gradio as gr
 
 from bert_demo.config import UserError
 from bert_demo.runs.record import Run
-from bert_demo.ui.context import answered, own_token, token_of
+from bert_demo.ui.context import answered, letters, own_token, token_of
 from bert_demo.ui.parts import assets
 from bert_demo.ui.parts.language import later, say, translate
 from bert_demo.ui.parts.language import listed as in_a_row
@@ -99,7 +99,7 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
 
         def remove(shown: Any, browser: Any) -> tuple[dict[str, Any], View]:
             for sentence in delete_runs(context, chosen_ids(shown), browser):
-                gr.Warning(sentence)
+                gr.Warning(letters(sentence))
             return refresh(None, browser)
 
         delete.click(
@@ -168,7 +168,7 @@ def packed(context: AppContext) -> Any:
             # Gradio takes its copies while this waits here.
             yield gr.update(value=files, visible=True)
         except UserError as error:
-            raise gr.Error(translate(error), print_exception=False) from error
+            raise gr.Error(letters(translate(error)), print_exception=False) from error
         except OSError as error:
             _LOG.exception("Files for a download could not be written")
             raise gr.Error(
