@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from bert_demo.model import fast_paths
 from bert_demo.model.metrics import BASELINES, METRICS
 from bert_demo.training.events import EndEvent, Event, StartEvent, StepEvent, ValidationEvent
 
@@ -177,6 +178,8 @@ def _start(event: StartEvent) -> str:
         f"{event['train_examples']:,} pairs to learn from and {event['validation_examples']:,} to "
         f"validate on; {many}{event['device']}, {event['precision']}.",
     ]
+    if "switched_off" in event:
+        lines.append(fast_paths.told(event["switched_off"]))
     if event["truncated"]:
         lines.append(f"{event['truncated']:,} pairs are too long and are cut.")
     if event["dropped"]:

@@ -83,7 +83,9 @@ def read_state_dict(stream: IO[bytes], where: str, hint: str) -> dict[str, Tenso
             check_zip(archive, where)
     stream.seek(0)
     try:
-        state = torch.load(stream, map_location="cpu", weights_only=True)
+        # Sparse tensors are refused below; until then torch is to check that they are sound.
+        with torch.sparse.check_sparse_tensor_invariants():
+            state = torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its parser stumbles over
         raise UserError(
             "{where} is not a PyTorch file of weights, or it is damaged; {hint}.",

@@ -14,6 +14,7 @@ checkpoint        a model as a folder
 about             what a checkpoint says of how it came about
 beginning         the weights that a model's training began with
 metrics           what scores are called, what they mean, what they are measured against
+fast_paths        what of a device's ways to compute is switched off, and why
 device            devices, their memory, and whether bf16 pays on them
 containers        how much of the machine a container may use
 size              parameters and memory of a model that is not built yet

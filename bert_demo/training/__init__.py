@@ -13,6 +13,7 @@ failures        what ends a run before its time
 recorder        the run's folder: checkpoint, state to resume from, metrics
 distributed     the same loop on several processes
 gpu_batches     a training set that lives on a GPU
+proof           a GPU's fast paths, tried before a run takes them
 cuda_graphs     a GPU's work written down once and started as a whole
 distillation    a student that learns from a teacher's verdicts
 cost            what a run would take on this computer

@@ -56,7 +56,14 @@ class Origin(TypedDict, total=False):
     text they are against the labels."""
 
 
-class Facts(Origin):
+class SwitchedOff(TypedDict, total=False):
+    """Where some way to compute did not hold."""
+
+    switched_off: dict[str, str]
+    """By the names in `bert_demo.model.fast_paths`: the reason."""
+
+
+class Facts(Origin, SwitchedOff):
     """What will be done, as a checkpoint keeps it."""
 
     task: str

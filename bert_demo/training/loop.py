@@ -35,6 +35,7 @@ from bert_demo.training.events import (
 )
 from bert_demo.training.failures import TrainingError, memory_advice, out_of_memory
 from bert_demo.training.optimizers import Optimizers, recipe
+from bert_demo.training.proof import proved_device
 from bert_demo.training.readings import Readings
 from bert_demo.training.recorder import Recorder
 from bert_demo.training.schedule import Clock
@@ -111,6 +112,7 @@ class _Loop:
     ) -> None:
         training = run.training
         self.run, self.world, self._probe = run, world, probe
+        proved_device(training.device, alone=world.size == 1)
         self.setup = prepare_run(run, world)
         width = self.setup.model.config.hidden_size
         numbers = recipe(training.recipe, run.task, width, training.learning_rate)

@@ -17,14 +17,14 @@ from bert_demo.data import interruption
 from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.model import checkpoint, dropout
+from bert_demo.model import checkpoint, dropout, fast_paths
 from bert_demo.model.about import Beginning, read_about
 from bert_demo.model.beginning import log_frequencies, pretraining_model, shared_weights
 from bert_demo.model.bert import BertModel
 from bert_demo.model.device import fast_bf16, pick_device
 from bert_demo.training.distillation import taught_pairs
 from bert_demo.training.distributed import World
-from bert_demo.training.events import Facts, Origin
+from bert_demo.training.events import Facts, Origin, SwitchedOff
 from bert_demo.training.schedule import budget_steps
 
 # Validation draws its pairs and masks from a seed of its own: the same for every run.
@@ -93,12 +93,17 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
     precision = run.training.precision
     if precision == "auto":
         precision = "bf16" if fast_bf16(device) else "fp32"
+    elif not fast_paths.serves(fast_paths.BF16, device):
+        precision = "fp32"
     dropout.seed_noise(run.training.seed)  # the weights that a new model starts with
     prepare = _prepare_pretraining if run.task == "pretraining" else _prepare_nli
     found = prepare(run)
     run.training.check_length(found.model.config)
     interruption.check()
     found.model.to(device)
+    # With "auto" what was left for this device is told of too.
+    off = fast_paths.switched_off(None if run.training.device == "auto" else device)
+    switched_off: SwitchedOff = {"switched_off": off} if off else {}
     facts: Facts = {
         "task": run.task,
         "corpus": run.corpus,
@@ -115,6 +120,7 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
         "budget_seconds": run.training.budget_seconds,
         "source": found.source,
         **found.origin,
+        **switched_off,
         "baselines": found.baselines,
     }
     return Setup(

@@ -103,9 +103,10 @@ def _measure() -> Speed:
     from bert_demo.model import checkpoint
     from bert_demo.model.bert import BertModel
     from bert_demo.model.compiled import library
-    from bert_demo.model.device import fast_bf16, memory_bytes, pick_device
+    from bert_demo.model.device import fast_bf16, memory_bytes
+    from bert_demo.training.proof import proved_device
 
-    device = pick_device("auto")
+    device = proved_device("auto")
     on_cpu = device.type == "cpu"
     _, tokenizer, _ = prepare_text("crane-world", "train")
     words = tokenizer.tokens(range(tokenizer.vocab_size))
