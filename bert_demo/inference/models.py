@@ -7,6 +7,7 @@ for.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -301,8 +302,9 @@ def _names(folder: Path) -> Iterator[str]:
     except OSError:  # not there yet
         return
     for path in paths:
-        if is_name(path.name, _LONGEST_NAME) and path.is_dir():
-            yield path.name
+        with contextlib.suppress(OSError):  # where this process may not look
+            if is_name(path.name, _LONGEST_NAME) and path.is_dir():
+                yield path.name
 
 
 def _describe(model_id: str, title: str, folder: Path, changed: float) -> Entry | None:

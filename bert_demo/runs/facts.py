@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from bert_demo.config import TASKS
 from bert_demo.data.corpora import CORPORA
 from bert_demo.data.files import FileStamp, file_stamp
 from bert_demo.inference.results import Result, read_result
@@ -20,7 +21,8 @@ def task_of(run: Run) -> str:
     """ "pretraining" or "nli"."""
     if run.config is not None:
         return run.config.task
-    return str((_stored(run) or {}).get("task", "pretraining"))
+    task = (_stored(run) or {}).get("task")
+    return task if task in tuple(TASKS) else "pretraining"
 
 
 def corpus_of(run: Run) -> str:
@@ -44,8 +46,9 @@ def settings_of(run: Run) -> dict[str, Any]:
     if run.config is not None:
         settings = run.config.to_dict()
         settings |= settings.pop("training")
-        if settings["start_from"] is not None:
-            settings["start_from"] = model_name(settings["start_from"])
+        for name in ("start_from", "teacher"):
+            if settings[name] is not None:
+                settings[name] = model_name(settings[name])
     facts = _about(run).facts
     return settings | {
         name: facts[name] for name in ("vocab_size", "parameters", "device") if name in facts

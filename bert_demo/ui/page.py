@@ -15,6 +15,7 @@ from bert_demo.ui.api import add_api
 from bert_demo.ui.context import AppContext, own_token
 from bert_demo.ui.parts import assets, forms
 from bert_demo.ui.parts.language import SOURCE, current, later, say
+from bert_demo.ui.serving.files import KEPT_SECONDS
 from bert_demo.ui.serving.hosting import notices
 from bert_demo.ui.serving.share import create_share_banner
 from bert_demo.ui.tabs.blank import create_blank_tab
@@ -35,7 +36,12 @@ _MOST_WAITING = 500
 
 def build_app(context: AppContext) -> gr.Blocks:
     """The page over `context`, not yet served."""
-    page = gr.Blocks(title="bert_demo", analytics_enabled=False, fill_width=True)
+    page = gr.Blocks(
+        title="bert_demo",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=(60, KEPT_SECONDS),
+    )
     with page:
         browser = context.make_browser_state()
         address, kept = gr.Textbox("", visible=False), gr.Textbox("", visible=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import string
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ _FOLDER = Path(__file__).parents[1] / "languages"
 _MINUS = "\N{MINUS SIGN}"
 
 _current = SOURCE
+_hidden: tuple[str, ...] = ()
 
 
 def available() -> list[str]:
@@ -94,4 +96,20 @@ def translate(said: str | UserError) -> str:
     """What the engine says, in the page's language; words that have no translation stay."""
     if isinstance(said, UserError):
         said = said.text
-    return say(said.template, **said.values) if isinstance(said, Text) else say(said)
+    words = say(said.template, **said.values) if isinstance(said, Text) else say(said)
+    return without_places(words)
+
+
+def hide_places(folders: Iterable[Path]) -> None:
+    """Leave these folders of this computer out of all that `translate` says from now on."""
+    global _hidden
+    named = {str(path) for folder in folders for path in (folder.absolute(), folder.resolve())}
+    _hidden = tuple(sorted((name for name in named if Path(name).name), key=len, reverse=True))
+
+
+def without_places(words: str) -> str:
+    """The words without where on this computer a file is; what it is called there stays."""
+    for place in _hidden:
+        if place in words:
+            words = words.replace(place + os.sep, "").replace(place, Path(place).name)
+    return words

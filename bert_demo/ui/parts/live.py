@@ -9,12 +9,16 @@ from __future__ import annotations
 import functools
 import json
 import math
+import threading
+import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import psutil
+from starlette.responses import Response
 
 from bert_demo.config import UserError
 from bert_demo.data.corpora import CORPORA
@@ -48,6 +52,9 @@ _COLUMNS = (
 )
 _MOST_POINTS = 6000
 _MOST_FRAMES = 120
+_FRESH_SECONDS = 1.0
+_MOST_ANSWERS = 16
+_LONGEST_ID = 100
 _TEMPLATE = """
 <div class="bd-live">
   <div class="bd-empty"><div>
@@ -66,8 +73,11 @@ def live_panel(context: AppContext, text: str, task: str, way_on: WayOn, elem_id
     """
     options = json.dumps({"task": task, "next": say(way_on.label), "tab": way_on.tab})
 
-    def poll(request: Any) -> dict[str, Any]:
-        return answer(context, request)
+    first = FirstAnswers(context)
+
+    def poll(request: Any) -> Any:
+        begins = isinstance(request, dict) and not request.get("after")
+        return first.response(request) if begins else answer(context, request)
 
     return gr.HTML(
         {"run": None, "others": []},
@@ -79,6 +89,32 @@ def live_panel(context: AppContext, text: str, task: str, way_on: WayOn, elem_id
         server_functions=[poll],
         elem_id=elem_id,
     )
+
+
+class FirstAnswers:
+    """What browsers get that begin to watch a run: all of it, made once a second at most.
+
+    A class that opens one link together asks for the same thousands of points. Whoever gets an
+    answer that is a second old asks for the rest next.
+    """
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._lock = threading.Lock()
+        self._made: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+
+    def response(self, request: dict[str, Any]) -> Response:
+        """The answer to {"run": id} or {"recorded": task}, as it is sent."""
+        name = json.dumps([request.get("run"), request.get("recorded")])[:_LONGEST_ID]
+        with self._lock:
+            made, content = self._made.get(name, (0.0, b""))
+            if not content or time.monotonic() - made > _FRESH_SECONDS:
+                content = json.dumps(answer(self._context, request)).encode()
+                self._made[name] = time.monotonic(), content
+            self._made.move_to_end(name)
+            while len(self._made) > _MOST_ANSWERS:
+                self._made.popitem(last=False)
+        return Response(content, media_type="application/json")
 
 
 def answer(context: AppContext, request: Any) -> dict[str, Any]:
@@ -98,6 +134,8 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
     rewind = bool(events) and events[0]["event"] == "rewind"
     frames = [_spoken(frame) for frame in _thin(_of(events, "probe"), _MOST_FRAMES)]
     start = next(iter(reversed(_of(events, "start"))), None)
+    if start is not None:  # no visitor is told of this computer's folders
+        start = {name: value for name, value in start.items() if name != "started_from"}
     steps = _thin(_of(events, "step"), _MOST_POINTS)
     return {
         "after": cursor,
@@ -189,7 +227,9 @@ def _thin(events: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
 def _columns(steps: list[dict[str, Any]]) -> dict[str, list[Any]]:
     if not steps:
         return {}
-    return {name: [_short(step[name]) for step in steps] for name in _COLUMNS if name in steps[-1]}
+    return {
+        name: [_short(step.get(name)) for step in steps] for name in _COLUMNS if name in steps[-1]
+    }
 
 
 def _short(value: Any) -> Any:

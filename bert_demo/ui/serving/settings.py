@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from bert_demo.ui.parts import language
 
 _PREFIX = "BERT_DEMO_"
 _CHECKPOINTS = Path(__file__).resolve().parents[3] / "checkpoints"
+_PATH = re.compile(r"(https?://[\w.:\[\]-]+)?(/[\w.~%+@=-]+)*")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
@@ -30,6 +32,11 @@ class AppSettings:
         None, "port to listen on; left out, 7860 or the next that is free", low=1, high=65535
     )
     share: bool = _flag(False, "make a public link through Gradio's server, for a class")
+    public: bool = _flag(
+        False,
+        "others can open the page, through a tunnel or a proxy on this machine: what bounds a "
+        "public page holds",
+    )
     auth_file: Path | None = _flag(  # noqa: RUF009
         None, "file with one name:password a line; others stay out"
     )
@@ -42,7 +49,9 @@ class AppSettings:
     checkpoints_dir: Path = _flag(  # noqa: RUF009
         _CHECKPOINTS, "folder of the models that come along"
     )
-    max_run_seconds: float | None = _flag(None, "longest run that anybody may start", low=1)
+    max_run_seconds: float | None = _flag(
+        None, "longest run that anybody may start; left out, 300 where the page is public", low=1
+    )
     language: str = _flag(language.SOURCE, "language of the page, such as zh")
     root_path: str | None = _flag(None, "path that a proxy serves the page under, such as /bert")
 
@@ -56,6 +65,8 @@ class AppSettings:
                 value=self.language,
                 choices=", ".join(language.available()),
             )
+        object.__setattr__(self, "host", _host(self.host))
+        object.__setattr__(self, "root_path", _root_path(self.root_path))
         if self.admin_token is not None and len(self.admin_token) < 8:
             raise UserError("admin_token is too short; it must have at least 8 characters.")
 
@@ -64,7 +75,7 @@ class AppSettings:
         if self.auth_file is None:
             return None
         try:
-            lines = self.auth_file.read_text(encoding="utf-8").splitlines()
+            lines = self.auth_file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
                 "auth_file {path} cannot be read as text.", path=self.auth_file
@@ -115,6 +126,30 @@ def from_args(argv: Sequence[str] | None, environ: Mapping[str, str]) -> AppSett
         if text and field.name not in values:
             values[field.name] = text
     return AppSettings(**values)
+
+
+def _host(host: str | None) -> str | None:
+    """An IPv6 address in brackets, as web addresses have it."""
+    bare = host is not None and ":" in host and not host.startswith("[")
+    return f"[{host}]" if bare else host
+
+
+def _root_path(path: str | None) -> str | None:
+    """With one slash before it and none behind; "" for "/"; whole addresses keep their beginning.
+
+    Raises `UserError` for what a web address cannot have.
+    """
+    if path is None:
+        return None
+    path = path.strip().rstrip("/")
+    if not path.startswith(("http://", "https://")):
+        path = path.lstrip("/") and "/" + path.lstrip("/")
+    if not _PATH.fullmatch(path):
+        raise UserError(
+            "root_path is {value!r}; it must be a path as in a web address, such as /bert.",
+            value=path,
+        )
+    return path
 
 
 def _kind(field: dataclasses.Field[Any]) -> str:

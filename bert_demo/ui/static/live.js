@@ -159,8 +159,8 @@
       const nli = status.task === "nli";
       const left = data.end && !BUSY.includes(status.state) ? null : last("seconds_left");
       const spent = last("seconds");
-      const share = playing ? spent / status.seconds : left === null || spent === null ? (data.end ? 1 : 0)
-        : Math.max(spent / (spent + left), start && start.steps ? step / start.steps : 0);
+      const share = playing ? spent / status.seconds
+        : left === null || spent === null ? (data.end ? 1 : 0) : spent / (spent + left);
       parts.progress.style.width = `${Math.min(100, share * 100)}%`;
       const steps = start && start.steps ? say(" of {n}", { n: whole(start.steps) }) : "";
       const validation = data.validations[data.validations.length - 1];
@@ -170,8 +170,10 @@
       set("step", step === null ? null : whole(step), steps);
       const loss = smoothed(nli ? "loss" : "mlm_loss");
       if (nli) {
+        const what = start && start.taught ? say("Loss against the teacher") : say("Loss");
         set("first", loss === null ? null : say("1 in {n} answers", { n: among(loss) }), held("loss"),
-          loss === null ? say("Loss") : say("as unsure as among {n} of 3 · loss {loss}", { n: among(loss), loss: fixed(loss, 2) }));
+          loss === null ? what : start && start.taught ? `${what} ${fixed(loss, 2)}`
+            : say("as unsure as among {n} of 3 · loss {loss}", { n: among(loss), loss: fixed(loss, 2) }));
         set("second", hundred("accuracy"), validation ? say("held out {n}", { n: `${fixed((validation.accuracy * 100), 1)}%` }) : "", say("pairs judged right"));
       } else {
         const second = smoothed("nsp_loss");
@@ -187,8 +189,8 @@
       set("time", finished ? duration(data.end.seconds) : left === null ? null : duration(left),
         "", finished ? say("Time taken") : say("Time left"));
       const many = start && start.processes > 1 ? `${start.processes} × ` : "";
-      set("device", start ? many + start.device.toUpperCase().split(":")[0] : null,
-        start ? `, ${start.precision}` : "");
+      set("device", start && start.device ? many + start.device.toUpperCase().split(":")[0] : null,
+        start && start.precision ? `, ${start.precision}` : "");
       const memory = (data.end && data.end.peak_memory_bytes) || status.memory;
       set("memory", memory ? bytes(memory) : null, "");
       if (data.end && data.end.scores && data.end.scores.test) result(data.end.scores.test);

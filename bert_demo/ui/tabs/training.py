@@ -6,13 +6,14 @@ import itertools
 import json
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from bert_demo.config import RunConfig, UserError, command_line
+from bert_demo.interop.sharing import model_name
 from bert_demo.model.folders import METRICS
 from bert_demo.runs.events import COLLAPSED, Tail
 from bert_demo.runs.record import RESUMABLE, TRAINING, Run
@@ -135,6 +136,8 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         "show_progress": "hidden",
         "concurrency_limit": None,
         "api_visibility": "private",
+        # What comes is checked here against `config.py`: Gradio's own words say less.
+        "preprocess": False,
     }
 
     def describe(*given: Any) -> tuple[Any, ...]:
@@ -143,11 +146,12 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         cards = [card(name, in_short(context, task, name, current)) for name, _ in presets]
         return *told, gr.Timer(active=context.measuring), *cards
 
-    def begin(*given: Any) -> tuple[dict[str, Any], str]:
+    def begin(visitor: gr.Request, *given: Any) -> tuple[dict[str, Any], str]:
         *asked, name, browser = given
         if own_busy_run(context, browser):
             gr.Info(say("Your first run is still training; this one waits until it is done."))
-        run = start_run(context, task, dict(zip(names, asked, strict=True)), browser, name)
+        values, address = dict(zip(names, asked, strict=True)), context.address_of(visitor)
+        run = start_run(context, task, values, browser, address, name)
         return {"run": run.id, "others": []}, run.id
 
     def start_after(event: Any) -> None:
@@ -192,8 +196,10 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         event(answered(update), [live, context.browser], shown, trigger_mode="always_last", **quiet)
     for button, action in ((pause, "pause"), (resume, "resume"), (stop, "stop")):
 
-        def ask(shown: Any, browser: Any, action: str = action) -> tuple[Any, ...]:
-            run = request(context, shown, action, browser)
+        def ask(
+            visitor: gr.Request, shown: Any, browser: Any, action: str = action
+        ) -> tuple[Any, ...]:
+            run = request(context, shown, action, browser, context.address_of(visitor))
             return *controls(context, shown, browser), run
 
         asked = button.click(
@@ -274,8 +280,11 @@ def foretell(
     except UserError as error:
         return {"refusal": translate(error)}, ""
     except OSError as error:
-        return {"refusal": str(error)}, ""
-    command = command_line(run, f"checkpoints{os.sep}my-{task}")
+        return {"refusal": error.strerror or type(error).__name__}, ""
+    shown = run
+    if context.is_public and run.start_from is not None:  # no visitor is told of folders here
+        shown = replace(run, start_from=model_name(run.start_from))
+    command = command_line(shown, f"checkpoints{os.sep}my-{task}")
     refusal = translate(expected.refusal or "") or over_limit(context, run) or ""
     note = say(_COLLAPSED) if run.start_from and is_collapsed(Path(run.start_from)) else ""
     return {"facts": facts(expected), "refusal": refusal, "note": note}, command
@@ -311,20 +320,24 @@ def in_short(context: AppContext, task: str, preset: str, current: Mapping[str, 
 
 
 def start_run(
-    context: AppContext, task: str, values: Mapping[str, Any], browser: Any, name: Any = ""
+    context: AppContext,
+    task: str,
+    values: Mapping[str, Any],
+    browser: Any,
+    address: str = "",
+    name: Any = "",
 ) -> Run:
-    """Put a run into the queue for this browser; raises `UserError` with the reason if not.
+    """Put a run into the queue for this browser, which is at `address`.
 
-    `name` is what its owner calls it; without one it is called by its settings.
+    `name` is what its owner calls it; without one it is called by its settings. Raises
+    `UserError` with the reason if the run cannot start.
     """
     run = resolve(context, task, values)
-    expected = context.estimate(run)
-    if expected.refusal is not None:
-        raise UserError(expected.refusal)
+    expected = context.accept(run)
     # Its name from then on, in whatever language the page is opened.
     title = forms.name_of(name) or translate(default_title(run))
     title = free_title(title, [other.title for other in context.store.list()])
-    return context.queue.submit(run, own_token(browser), title, expected.seconds)
+    return context.queue.submit(run, own_token(browser), title, expected.seconds, address)
 
 
 def own_busy_run(context: AppContext, browser: Any) -> bool:
@@ -340,7 +353,7 @@ def free_title(title: str, taken: Collection[str]) -> str:
     return next(one for one in numbered if one not in taken)
 
 
-def request(context: AppContext, shown: Any, action: str, browser: Any) -> str:
+def request(context: AppContext, shown: Any, action: str, browser: Any, address: str = "") -> str:
     """Ask the run that a panel shows to pause, go on or stop; returns its id.
 
     Raises `UserError` if that cannot be.
@@ -348,7 +361,7 @@ def request(context: AppContext, shown: Any, action: str, browser: Any) -> str:
     run_id = shown.get("run") if isinstance(shown, dict) else None
     if not run_id:
         raise UserError("No run is shown here.")
-    context.queue.request(run_id, action, token_of(browser))
+    context.queue.request(run_id, action, token_of(browser), address)
     return str(run_id)
 
 
