@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -81,14 +82,17 @@ def measured_speed() -> Speed:
         speed = _speed(json.loads(done.stdout.splitlines()[-1]))
     except (OSError, subprocess.SubprocessError, ValueError, TypeError, LookupError) as error:
         raise UserError("The speed of this machine could not be measured.") from error
-    try:
-        path = _path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        found = dataclasses.asdict(speed) | {"when": time.time()}
-        path.write_text(json.dumps(found), encoding="utf-8")
-    except OSError:
-        pass  # it is measured again next time
+    with contextlib.suppress(OSError):  # it is measured again next time
+        keep(speed)
     return speed
+
+
+def keep(speed: Speed) -> None:
+    """Write down this computer's speed for the next month; raises `OSError` if that cannot be."""
+    path = _path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = dataclasses.asdict(speed) | {"when": time.time()}
+    path.write_text(json.dumps(found), encoding="utf-8")
 
 
 def _speed(told: dict[str, Any]) -> Speed:
