@@ -65,7 +65,7 @@ class _Formatter(string.Formatter):
         if not isinstance(value, int | float):
             return words
         group, point = say("1,000")[1:-3], say("0.5")[1:-1]
-        return words.translate(str.maketrans({",": group, ".": point, "-": _MINUS}))
+        return words.translate({ord(","): group, ord("."): point, ord("-"): _MINUS})
 
 
 _FORMATTER = _Formatter()
