@@ -21,7 +21,8 @@ from bert_demo.ui.serving.share import create_share_banner
 from bert_demo.ui.tabs.blank import create_blank_tab
 from bert_demo.ui.tabs.nli import create_nli_tab
 from bert_demo.ui.tabs.runs.tab import create_runs_tab
-from bert_demo.ui.tabs.training import create_finetune_tab, create_pretrain_tab, starting_points
+from bert_demo.ui.tabs.training import create_finetune_tab, create_pretrain_tab
+from bert_demo.ui.tabs.training_handlers import starting_points
 from bert_demo.ui.tabs.words import create_words_tab
 
 _BOOK = '<a href="https://d2l.ai">Dive into Deep Learning</a>'

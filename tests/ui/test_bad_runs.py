@@ -36,7 +36,7 @@ from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts import live
 from bert_demo.ui.parts.model_menu import choices
 from bert_demo.ui.serving.settings import AppSettings
-from bert_demo.ui.tabs import training
+from bert_demo.ui.tabs import training_handlers
 from bert_demo.ui.tabs.runs import downloads, hub_models, tab, views
 
 ANNA = {"token": "anna", "admin": ""}
@@ -131,7 +131,11 @@ def ask_everything(place: Place) -> None:
     page.arrive(context, ANNA, f"?run={place.bad}")
     context.observations()
     _checkpoints(store.root)
-    sendable(training.foretell(context, "pretraining", training.forms.defaults("pretraining")))
+    sendable(
+        training_handlers.foretell(
+            context, "pretraining", training_handlers.forms.defaults("pretraining")
+        )
+    )
     started = queue.submit(RUN_CONFIG, "ben")
     assert queue.place(started.id).position > 0
     queue.request(started.id, "delete", "ben")
@@ -144,7 +148,9 @@ def ask_everything(place: Place) -> None:
         lambda: metrics_csv(store.events(place.bad)[0]),
         lambda: metrics_csv(read_metrics(place.folder / "model")),
         lambda: model_card(place.folder / "model"),
-        lambda: [str(part) for part in training.controls(context, {"run": place.bad}, ANNA)],
+        lambda: [
+            str(part) for part in training_handlers.controls(context, {"run": place.bad}, ANNA)
+        ],
         lambda: str(downloads.pack_model(store.get(place.bad), store.root.parent)),
         lambda: str(downloads.pack_metrics(store.get(place.bad), [], store.root.parent)),
         lambda: [str(store.request(place.bad, action, "anna")) for action in ("resume", "stop")],
