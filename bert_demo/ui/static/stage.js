@@ -19,7 +19,7 @@
     parts.badge = make("span", { class: "bd-badge", role: "status" });
     parts.message = make("p", { class: "bd-message" });
     parts.progress = make("div", {});
-    parts.plot = make("div", { class: "bd-plot", role: "img" });
+    parts.plot = make("div", { class: "bd-plot", role: "figure" });
     parts.axis = make("button", {
       type: "button", class: "bd-button bd-axis",
       title: say("Draw the curves by steps or by seconds"),

@@ -55,7 +55,7 @@
     node.className = "bv-plot";
     node.dataset.key = block.key;
     node.style.height = `${block.height}px`;
-    node.setAttribute("role", "img");
+    node.setAttribute("role", "figure");
     node.setAttribute("aria-label", block.label);
     node.figure = block.figure;
     box.append(element("figcaption", "bv-caption", block.label), node);
@@ -167,7 +167,7 @@
   const build = (block, pool, pick) => {
     switch (block.kind) {
       case "heading":
-        return element("h3", "bv-heading", block.text);
+        return element("h2", "bv-heading", block.text);
       case "text":
         return element("p", `bv-text bv-${block.tone}`, block.text);
       case "table":
