@@ -2,6 +2,7 @@
 
 page         the header and the tabs: the page's table of contents
 context      what every part of the page works with
+address      what a link to the page names
 tabs/        the tabs, one after the other
 parts/       what several tabs are made of
 api          the page's abilities under names that stay

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 from typing import Any
-from urllib.parse import parse_qs
 
 import gradio as gr
 
 from bert_demo.config import UserError
 from bert_demo.runs.record import TRAINING, Run
+from bert_demo.ui.address import pair_of, tab_of, values_of, words_of
 from bert_demo.ui.api import add_api
 from bert_demo.ui.context import AppContext, own_token
 from bert_demo.ui.parts import assets, forms
@@ -58,14 +58,19 @@ def build_app(context: AppContext) -> gr.Blocks:
         # In two rows on a phone: Gradio's own menu of tabs that do not fit hides most of them.
         with gr.Tabs(overflow_behavior="wrap") as tabs:
             pretrain = create_pretrain_tab(context)
-            create_words_tab(context)
+            words = create_words_tab(context)
             finetune = create_finetune_tab(context)
-            create_nli_tab(context)
+            pair = create_nli_tab(context)
             create_blank_tab(context)
             create_runs_tab(context)
 
         def arrived(stored: Any, search: Any, kept: Any) -> tuple[Any, ...]:
+            values = values_of(search)
             stored, run = arrive(context, stored, search)
+            if values.get("run") and (run is None or run.id != values["run"]):
+                gr.Warning(
+                    say("The run that the link names is not here; it may have been deleted.")
+                )
             others = others_training(context)
             forms_kept = restore(kept, stored["token"])
             shown: list[dict[str, Any]] = [{"run": None, "others": others} for _ in range(2)]
@@ -74,8 +79,11 @@ def build_app(context: AppContext) -> gr.Blocks:
                 nli = run.config is not None and run.config.task == "nli"
                 shown[nli] = {"run": run.id, "others": others}
                 chosen = gr.Tabs(selected="finetune" if nli else "pretrain")
+            if tab_of(values) is not None:
+                chosen = gr.Tabs(selected=tab_of(values))
             start_from = starting_points(context, None)
-            return stored, chosen, *shown, *forms_kept, start_from
+            asked = [*words_of(context.shelf, values), *pair_of(context.shelf, values)]
+            return stored, chosen, *shown, *forms_kept, start_from, *asked
 
         assert finetune.start_from is not None
         form_parts = [part for tab in (pretrain, finetune) for part in (tab.name, *tab.fields)]
@@ -83,7 +91,16 @@ def build_app(context: AppContext) -> gr.Blocks:
         page.load(
             arrived,
             [browser, address, kept],
-            [browser, tabs, pretrain.live, finetune.live, *form_parts, finetune.start_from],
+            [
+                browser,
+                tabs,
+                pretrain.live,
+                finetune.live,
+                *form_parts,
+                finetune.start_from,
+                *words,
+                *pair,
+            ],
             js=_ARRIVING,
             show_progress="hidden",
             concurrency_limit=None,
@@ -111,22 +128,23 @@ def _header() -> str:
 
 
 def arrive(context: AppContext, stored: Any, search: Any) -> tuple[dict[str, str], Run | None]:
-    """Who this browser is, and the run to show it: that of the address, else its own latest.
+    """Who this browser is, and the run to show it: that of the address, else its own latest, else
+    one in training.
 
     A browser that comes for the first time is given a token; the teacher's link adds the
     teacher's.
     """
-    query = parse_qs(search.removeprefix("?")) if isinstance(search, str) else {}
+    query = values_of(search)
     known = stored if isinstance(stored, dict) else {}
     token = own_token(known) or secrets.token_urlsafe(16)
-    admin = query.get("admin", [str(known.get("admin") or "")])[0]
+    admin = query.get("admin", str(known.get("admin") or ""))
     identity = {"token": token, "admin": admin if context.store.is_admin(admin) else ""}
     run = None
     if query.get("run"):
         try:
-            run = context.store.get(query["run"][0])
+            run = context.store.get(query["run"])
         except UserError:
-            run = None
+            return identity, None  # a sentence, not another run
     if run is None:
         mine = (r for r in context.store.list() if _owns(context, r, token))
         run = next(mine, None)

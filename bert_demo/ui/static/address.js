@@ -7,8 +7,8 @@
   const TABS = ["pretrain", "words", "finetune", "nli", "blank", "runs"];
   // What is said of one tab alone, and goes when another is opened.
   const OWN = {
-    words: ["models", "layer", "word", "contexts"], nli: ["model", "premise", "hypothesis"],
-    blank: ["model", "text"], pretrain: ["frame"], finetune: ["frame"], runs: [],
+    words: ["models", "layer", "word", "list", "contexts"], nli: ["model", "premise", "hypothesis"],
+    blank: [], pretrain: ["frame"], finetune: ["frame"], runs: [],
   };
   let brought = "", leading = false;
 
@@ -37,6 +37,16 @@
     });
   }
 
+  // The same, while the tab is open that says so.
+  function noteFor(tab, values) {
+    if (shownTab() === tab) note(values);
+  }
+
+  function noteWords(ready, models, layer, word, list, contexts) {
+    const own = JSON.stringify(contexts) !== JSON.stringify(ready[list]);
+    noteFor("words", { models, layer: String(layer), word, list, contexts: own ? contexts : "" });
+  }
+
   function remember(run) {
     if (run) brought = "";
     write((params) => {
@@ -54,7 +64,8 @@
 
   // The id of the model that a tab that opens should show: the one brought along, or the run's.
   function carried() {
-    const run = query().get("run");
+    const params = query(), run = params.get("run");
+    if (!brought && (params.get("models") || params.get("model"))) return "";
     return brought || (run ? `run/${run}` : "");
   }
 
@@ -139,5 +150,5 @@
     });
   }
 
-  Object.assign(window.bertDemo, { asked, note, remember, open, carried, header });
+  Object.assign(window.bertDemo, { asked, note, noteFor, noteWords, remember, open, carried, header });
 })();

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 History = list[list[str]]
 
 
-def create_nli_tab(context: AppContext) -> gr.Tab:
-    """The tab: a pair of sentences, a verdict, and what was tried."""
+def create_nli_tab(context: AppContext) -> list[Any]:
+    """The tab: a pair of sentences, a verdict, and what was tried.
+
+    Returns its parts for the model, the premise and the hypothesis.
+    """
     shelf = context.shelf
     menu = ModelMenu(shelf, "nli")
 
@@ -63,9 +66,8 @@ def create_nli_tab(context: AppContext) -> gr.Tab:
                     label=say("What do you say? (if you like)"),
                     elem_classes="bd-say",
                 )
-                with gr.Row():
-                    go = gr.Button(say("Ask the model"), variant="primary", min_width=120)
-                    swap = gr.Button(say("Swap"), min_width=90)
+                go = gr.Button(say("Ask the model"), variant="primary")
+                swap = gr.Button(say("Swap"), size="sm")
                 model = menu.dropdown()
                 sets = []
                 for place, (kind, pairs) in enumerate(EXAMPLES.items()):
@@ -95,6 +97,14 @@ def create_nli_tab(context: AppContext) -> gr.Tab:
         model.input(**task)
         asked = [gr.on([go.click, premise.submit, hypothesis.submit], **task)]
         both = [premise, hypothesis]
+        result.change(
+            None,
+            [model, *both],
+            js="(model, premise, hypothesis) => "
+            "window.bertDemo.noteFor('nli', {model, premise, hypothesis})",
+            show_progress="hidden",
+            **quiet,
+        )
         # Another pair is another question: what was said of the last one does not count for it.
         fresh: dict[str, Any] = {"outputs": [*both, said], "show_progress": "hidden", **quiet}
         swapped = swap.click(lambda a, b: (b, a, None), both, **fresh)
@@ -105,4 +115,4 @@ def create_nli_tab(context: AppContext) -> gr.Tab:
             examples.click(lambda pair: (*pair, None), examples, **fresh)
         for event in asked:
             event.then(None, js=reveal("nli-result"), **quiet)
-    return tab
+    return [model, *both]

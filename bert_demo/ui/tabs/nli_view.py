@@ -97,12 +97,12 @@ def judgement_view(found: Judgement, history: Sequence[Sequence[str]]) -> View:
         columns(
             [_shares(say("How sure the model is"), found.verdict)],
             [
-                text(_guess(found), "muted"),
                 _shares(say("The premise left empty"), found.alone),
+                text(_guess(found), "muted"),
             ],
             [
-                text(_says(found.swapped), "muted"),
                 _shares(say("The other way round"), found.swapped),
+                text(_says(found.swapped), "muted"),
             ],
         ),
         *_tally(history),

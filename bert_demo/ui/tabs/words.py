@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
 
 
-def create_words_tab(context: AppContext) -> gr.Tab:
-    """The tab "Words in context"."""
+def create_words_tab(context: AppContext) -> list[Any]:
+    """The tab; returns its parts for models, layer, word, ready-made list and contexts."""
     shelf = context.shelf
     word, rows = contexts_of(CRANES)
     menu = ModelMenu(shelf, None, several=True)
@@ -83,13 +84,26 @@ def create_words_tab(context: AppContext) -> gr.Tab:
             )
         # A menu that is emptied at once triggers no `input`.
         models.change(emptied, shown, result, show_progress="hidden", **quiet)
+        result.change(
+            None,
+            [models, layer, given, ready, contexts],
+            js=_into_address(),
+            show_progress="hidden",
+            **quiet,
+        )
         gr.on([go.click, given.submit], **task).then(None, js=reveal("words-result"), **quiet)
         changes = [layer.input, likeness.input, colour.input, untrained.input]
         gr.on(changes, **task, trigger_mode="always_last", show_progress="hidden")
         ready.input(contexts_of, ready, [given, contexts], show_progress="hidden", **quiet).then(
             **task
         )
-    return tab
+    return [models, layer, given, ready, contexts]
+
+
+def _into_address() -> str:
+    """Script that writes what is shown into the address; contexts only where they are one's own."""
+    rows = json.dumps({name: contexts_of(name)[1] for _, name in ready_made()})
+    return f"(...values) => window.bertDemo.noteWords({rows}, ...values)"
 
 
 def _named(*choices: str) -> list[tuple[str, str]]:

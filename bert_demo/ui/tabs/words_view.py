@@ -306,7 +306,7 @@ def _map(place: int, one: Shown, groups: Sequence[str]) -> list[Block]:
     return [
         heading(one.title),
         text(f"{origin}; {where}", "muted"),
-        chart(f"map-{place}", figure, say("The vectors, seen where they differ most"), 320),
+        chart(f"map-{place}", figure, say("The vectors, seen where they differ most"), 270),
     ]
 
 
