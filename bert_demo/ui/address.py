@@ -1,7 +1,7 @@
 """What a link to the page names: a tab, a run, and what the tabs were asked.
 
-The browser writes the address (static/address.js); here it is read, and everything in it is checked,
-as anybody can write a link. What is not here gets a sentence.
+The browser writes the address (static/address.js); here it is read, and everything in it is
+checked, as anybody can write a link. What is not here gets a sentence.
 """
 
 from __future__ import annotations

@@ -67,10 +67,8 @@ def build_app(context: AppContext) -> gr.Blocks:
         def arrived(stored: Any, search: Any, kept: Any) -> tuple[Any, ...]:
             values = values_of(search)
             stored, run = arrive(context, stored, search)
-            if values.get("run") and (run is None or run.id != values["run"]):
-                gr.Warning(
-                    say("The run that the link names is not here; it may have been deleted.")
-                )
+            if values.get("run") and run is None:
+                gr.Warning(say("The run that the link names is not here; perhaps it was deleted."))
             others = others_training(context)
             forms_kept = restore(kept, stored["token"])
             shown: list[dict[str, Any]] = [{"run": None, "others": others} for _ in range(2)]
