@@ -9,15 +9,20 @@ import sys
 def main() -> int:
     """Read the flags, then serve the page until it is stopped."""
     from bert_demo import UserError
+    from bert_demo.ui.serving.files import own_folder
     from bert_demo.ui.serving.hosting import claim_gpus
+    from bert_demo.ui.serving.proxies import keep_usable_proxies
     from bert_demo.ui.serving.settings import from_args
 
+    for sentence in keep_usable_proxies():  # Gradio's import fails where one cannot be used
+        print(sentence, file=sys.stderr)
     claim_gpus()
     try:
         settings = from_args(None, os.environ)
-        from bert_demo.ui.serving.launch import launch
+        with own_folder():
+            from bert_demo.ui.serving.launch import launch
 
-        launch(settings)
+            launch(settings)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

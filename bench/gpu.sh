@@ -8,6 +8,7 @@
 # A step at 450,000 pairs/s has 1.1 ms. The host needs about 0.6 ms of that (bench/host.py, which is
 # below); the device has some 270 operations to do, which are captured (training/cuda_graphs.py). If it
 # falls short, in this order:
+# 0. "proof.txt" must name every path of model/fast_paths.py: what is switched off is slow.
 # 1. "captured.txt" must be empty: it says why a step could not be captured, and then Python is the
 #    limit. "sync.txt" names what makes the host wait; there should be only the losses, ten times a
 #    second, and one copy of a plan from pinned memory that waits for nothing.
@@ -24,6 +25,8 @@ python=${PYTHON:-.venv/bin/python}
 mkdir -p "$out"
 
 "$python" -m bert_demo doctor | tee "$out/doctor.txt"
+# What of the fast path holds, and what is switched off (training/proof.py); neither: there is no card.
+grep -E "^(Proved|Problem)" "$out/doctor.txt" >"$out/proof.txt"
 "$python" -m bench.host | tee "$out/host.txt"
 
 # The same numbers as on the CPU, before any speed: in fp32, without dropout, the same 20 losses of

@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import os
+import reprlib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -53,12 +55,45 @@ def listed(texts: Iterable[Text]) -> Text:
 class UserError(ValueError):
     """What people did wrong or can put right, in one sentence; anything else raised is a bug.
 
-    Made of a template and its values, as a `Text` is, or of a `Text` that is there already.
+    Made of a template and its values, as a `Text` is, or of a `Text` that is there already. Of long
+    values no more than the beginning is said.
     """
 
     def __init__(self, template: str, /, **values: Any) -> None:
+        values = {name: _shown(value) for name, value in values.items()}
         self.text = template if isinstance(template, Text) else Text(template, **values)
         super().__init__(self.text)
+
+
+_LONG, _SHOWN = 200, 60  # letters of a value: from how many on it is cut, and what then remains
+_HUGE = 10**30
+
+
+class _Plain(str):
+    """What is shown of a value is shown without quotation marks."""
+
+    __repr__ = str.__str__
+
+
+def _shown(value: Any) -> Any:
+    """A value for a sentence: of what is long, deep or huge there is the beginning."""
+    if isinstance(value, (Text, UserError, bool)):
+        return value
+    if isinstance(value, str):
+        return value if len(value) <= _LONG else f"{value[:_SHOWN]}..."
+    if isinstance(value, int):  # as text it could be longer than Python writes
+        return value if -_HUGE < value < _HUGE else math.inf if value > 0 else -math.inf
+    if isinstance(value, (list, tuple, dict, set)):
+        return _Plain(_shown(_BRIEF.repr(value)))
+    if isinstance(value, os.PathLike) and len(str(value)) > _LONG:
+        return f"...{str(value)[-_LONG:]}"  # whose end says most
+    if isinstance(value, BaseException):
+        return _shown(str(value))
+    return value
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = _SHOWN
 
 
 def setting(
@@ -208,7 +243,7 @@ class BertConfig:
     num_hidden_layers: int = setting(2, "How many encoder blocks are stacked", low=1, high=48)
     num_attention_heads: int = setting(2, "Attention heads in each block", low=1, high=64)
     intermediate_size: int = setting(256, "Width inside the feed-forward net", low=2, high=16384)
-    max_position_embeddings: int = setting(512, "Longest sequence in tokens", low=8, high=1024)
+    max_position_embeddings: int = setting(512, "Longest sequence in tokens", low=8, high=4096)
     type_vocab_size: int = setting(2, "Segments that are told apart", low=1, high=16)
     hidden_dropout_prob: float = setting(0.1, "Share of activations dropped", low=0.0, high=0.9)
     attention_probs_dropout_prob: float = setting(

@@ -30,6 +30,31 @@ def test_a_text_is_its_sentence_and_keeps_what_it_was_made_of() -> None:
         assert again.text.values["some"].values["one"].values == {"n": 1}
 
 
+DEEP: list[object] = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("x" * 5_000_000, DEEP, {"a": DEEP}, ["x" * 999] * 999, ("x",) * 9999),
+        *(10**5000, -(10**5000), Path("x" * 9999), OSError("x" * 9999)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_of_what_is_long_deep_or_huge_the_beginning_is_said(value: object) -> None:
+    assert len(str(UserError("{a}", a=value))) < 250
+    assert len(str(UserError("{a!r}", a=value))) < 250
+
+
+def test_what_is_short_is_said_whole() -> None:
+    values = {"a": "it's", "b": 1234, "c": (8, 2), "d": ["x"], "e": None, "f": True, "g": 1.5}
+    assert str(UserError("{a} {a!r} {b:,} {c} {d!r} {e} {f} {g:.2f}", **values)) == (
+        "it's \"it's\" 1,234 (8, 2) ['x'] None True 1.50"
+    )
+
+
 def test_no_other_value_error_is_raised() -> None:
     found = [
         f"{path.name}:{node.lineno}"

@@ -8,12 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bert_demo.cli.output import emit, note, say, table
+from bert_demo.cli.output import certainty, emit, note, say, scored, table, to_beat
+from bert_demo.cli.parser import NUMBERS
 from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA
 
 if TYPE_CHECKING:
     from bert_demo.data.prepare import TokenizedNli
     from bert_demo.data.tokenizer import Tokenizer
+    from bert_demo.model.bert import BertModel
     from bert_demo.model.checkpoint import Checkpoint
 
 
@@ -32,13 +34,15 @@ def finetune(flags: Namespace) -> int:
 
 
 def evaluate(flags: Namespace) -> int:
-    """Score a classifier."""
+    """Score a classifier, or a pretrained model."""
     from bert_demo.inference import evaluation
     from bert_demo.model.device import pick_device
 
     device = pick_device(flags.device)
     model, tokenizer, _ = _load(flags)
-    data, source = _labelled_pairs(flags.data, tokenizer)
+    if flags.text is not None:
+        return _evaluate_text(flags, model.to(device), tokenizer)
+    data, source, remarks = _labelled_pairs(flags.data, tokenizer)
     found = evaluation.evaluate(model.to(device), tokenizer, data)
     rows = [["true, then judged", *LABELS]]
     for label, counts in zip(LABELS, found.confusion, strict=True):
@@ -49,19 +53,43 @@ def evaluate(flags: Namespace) -> int:
         f"{found.examples_per_second:,.0f} examples/s."
     )
     alone = f"With every premise left empty: {found.hypothesis_only_accuracy:.4f}."
-    return _answer(flags, asdict(found), [source, accuracy, alone, table(rows)])
+    lines = [source, accuracy, alone, *certainty(asdict(found)), table(rows)]
+    return _answer(flags, asdict(found), lines, remarks)
 
 
-def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str]:
-    """`data` is a corpus and split, or a file."""
+def _evaluate_text(flags: Namespace, model: BertModel, tokenizer: Tokenizer) -> int:
+    from bert_demo.config import TrainingConfig, UserError
+    from bert_demo.model.about import read_about
+    from bert_demo.model.checkpoint import read_config
+    from bert_demo.training.validation import evaluate_text
+
+    if model.task != "pretraining":
+        raise UserError(
+            "{model} guesses no masked words; --text is for pretrained models, --data for those "
+            "that were fine-tuned.",
+            model=flags.model,
+        )
+    run = read_about(read_config(Path(flags.model))).run
+    training = TrainingConfig(steps=1) if run is None else run.training
+    name, _, split = flags.text.partition(":")
+    found = evaluate_text(model, tokenizer, name, split or "validation", training)
+    scores, baselines, report = found
+    lines = [report.sentence(), f"On {scores['n']:,} pairs: {scored(scores)}.", to_beat(baselines)]
+    return _answer(flags, {**scores, "baselines": baselines}, lines)
+
+
+def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str, list[str]]:
+    """`data` is a corpus and split, or a file; with a sentence on its source, and remarks."""
     from bert_demo.data.prepare import prepare_nli, tokenize_nli
     from bert_demo.data.snli import read_pairs_file
 
     name, _, split = data.partition(":")
     if name in NLI_CORPORA:
         pairs, report = prepare_nli(name, split or "test", tokenizer)
-        return pairs, report.sentence()
-    return tokenize_nli(read_pairs_file(data), tokenizer), f"Labelled pairs of {data}."
+        return pairs, report.sentence(), []
+    texts = read_pairs_file(data)
+    remarks = [f"The numbers of {data} were read as labels: {NUMBERS}."] if texts.numbered else []
+    return tokenize_nli(texts, tokenizer), f"Labelled pairs of {data}.", remarks
 
 
 def encode(flags: Namespace) -> int:
@@ -103,7 +131,7 @@ def compare(flags: Namespace) -> int:
         for number, values in zip(numbers, matrix.tolist(), strict=True):
             rows.append([number, *(f"{value:.3f}" for value in values)])
         lines.append(f"\n{title}\n{table(rows)}")
-    value = {
+    value: dict[str, Any] = {
         "word": found.word,
         "contexts": found.contexts,
         "layer": found.layer,
@@ -172,7 +200,8 @@ def import_hf(flags: Namespace) -> int:
     """A BERT of Hugging Face's."""
     from bert_demo.interop.hugging_face import import_hf
 
-    return _facts(flags, asdict(import_hf(flags.source, flags.out, overwrite=flags.overwrite)))
+    found = import_hf(flags.source, flags.out, overwrite=flags.overwrite, labels=flags.labels)
+    return _facts(flags, asdict(found), found.notes)
 
 
 def export_hf(flags: Namespace) -> int:
@@ -258,11 +287,11 @@ def _answer(
     return 0
 
 
-def _facts(flags: Namespace, facts: dict[str, Any]) -> int:
+def _facts(flags: Namespace, facts: dict[str, Any], remarks: Iterable[str] = ()) -> int:
     """The facts of a checkpoint that was made, one a line; what is None is left out."""
     words = {n: (", ".join(v) or "none") if isinstance(v, list) else v for n, v in facts.items()}
     lines = [f"{n.replace('_', ' ')}: {v}" for n, v in words.items() if v is not None]
-    return _answer(flags, facts, lines)
+    return _answer(flags, facts, lines, remarks)
 
 
 def _load(flags: Namespace) -> Checkpoint:

@@ -13,6 +13,7 @@ from bert_demo.config import VERSION
 from bert_demo.data.corpora import CORPORA, whereabouts
 from bert_demo.data.files import cache_dir
 from bert_demo.model import device as hardware
+from bert_demo.model import fast_paths
 
 PACKAGES = ("torch", "gradio", "huggingface_hub", "pyarrow", "safetensors", "tokenizers")
 """What the project stands on; their versions explain most differences between two computers."""
@@ -57,6 +58,10 @@ def lines(report: dict[str, Any]) -> list[str]:
     for found in report["devices"]:
         chosen = ", taken by --device auto" if found["auto"] else ""
         told.append(_line(f"Device {found['device']}", _device_words(found) + chosen))
+        if found.get("proved"):
+            told.append(_line("Proved", _proved_words(found["proved"])))
+    if report["switched_off"]:
+        told.append(_line("Problem", fast_paths.told(report["switched_off"])))
     if len(report["cards"]) > 1:
         names = ", ".join(f"cuda:{number}" for number in report["cards"])
         told.append(_line("Together", f"the page trains on {names}; torchrun does from a shell"))
@@ -79,10 +84,13 @@ def _torch_report() -> dict[str, Any]:
         from bert_demo.model.compiled import library
 
         here = hardware.devices()
+        told = [_device_report(d) for d in here]
+        taken = [d.type for d in here].index(hardware.pick_device("auto").type)
         return {
             "threads": torch.get_num_threads(),
             "blocks": library.load() or "compiled",
-            "devices": [_device_report(d, auto=d == here[0]) for d in here],
+            "devices": [found | {"auto": n == taken} for n, found in enumerate(told)],
+            "switched_off": fast_paths.switched_off(),
             "cards": hardware.cards(),
             "torch_error": None,
         }
@@ -91,20 +99,21 @@ def _torch_report() -> dict[str, Any]:
             "threads": None,
             "blocks": None,
             "devices": [],
+            "switched_off": {},
             "cards": [],
             "torch_error": _first_line(error),
         }
 
 
-def _device_report(found: Any, *, auto: bool) -> dict[str, Any]:
-    told: dict[str, Any] = {"device": str(found), "auto": auto, "error": None}
+def _device_report(found: Any) -> dict[str, Any]:
+    from bert_demo.training.proof import prove
+
+    told: dict[str, Any] = {"device": str(found), "error": None}
     try:
         free, total = hardware.memory_bytes(found)
-        told |= {
-            "name": hardware.device_name(found),
-            "memory": {"free": free, "total": total},
-            "fast_bf16": hardware.fast_bf16(found),
-        }
+        told |= {"name": hardware.device_name(found), "memory": {"free": free, "total": total}}
+        told["proved"] = {} if found.type == "cpu" else prove(found)
+        told["fast_bf16"] = hardware.fast_bf16(found)
     except RuntimeError as error:  # another program may hold a GPU for itself
         told["error"] = _first_line(error)
     return told
@@ -175,6 +184,11 @@ def _device_words(found: dict[str, Any]) -> str:
     bf16 = "fast" if found["fast_bf16"] else "not faster than fp32"
     memory = "" if found["device"] == "cpu" else f"{_sizes(found['memory'])}, "
     return f"{found['name']}, {memory}bf16 is {bf16}"
+
+
+def _proved_words(differences: dict[str, float]) -> str:
+    paths = (f"{fast_paths.FAST_PATHS[n].title} {share:.0e}" for n, share in differences.items())
+    return f"against plain operations, with the largest difference: {', '.join(paths)}"
 
 
 def _cache_words(cache: dict[str, Any]) -> str:

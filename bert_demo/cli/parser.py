@@ -8,30 +8,43 @@ input that cannot be used (with one sentence), 130 for Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NoReturn
 
 from bert_demo.config import (
+    LABELS,
     NEW_MODEL_SETTINGS,
     NLI_CORPORA,
     PRETRAINING_CORPORA,
     TEACHING_SETTINGS,
     VERSION,
     RunConfig,
+    Text,
     TrainingConfig,
     UserError,
     settings_of,
 )
 from bert_demo.interop.known import KNOWN_MODELS
 
+_NUMBERS = ", ".join(f"{number} is {name}" for number, name in enumerate(LABELS))
+NUMBERS = f"{_NUMBERS}, as SNLI has them on the Hub (in the book's own data 1 is contradiction)"
+"""How numbers are read as labels."""
+
+_LONGEST = 500
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One sentence instead of the usage and a line."""
-        sentence = message[:1].upper() + message[1:]
+        # With all commands to choose from it is long, with what somebody pasted it is longer.
+        whole = message if len(message) < _LONGEST else f"{message[:_LONGEST]}..."
+        sentence = Text(whole[:1].upper() + whole[1:])
         raise UserError("{sentence} (see {prog} --help).", sentence=sentence, prog=self.prog)
 
 
@@ -54,7 +67,8 @@ def _run(argv: Sequence[str] | None) -> int:
         arguments = build_parser().parse_args(argv)
         from bert_demo.cli import commands
 
-        code: int = getattr(commands, arguments.function)(arguments)
+        with _ended_like_ctrl_c():
+            code: int = getattr(commands, arguments.function)(arguments)
         sys.stdout.flush()
         return code
     except SystemExit as finished:  # --help and --version
@@ -79,6 +93,21 @@ def _run(argv: Sequence[str] | None) -> int:
         return 1
 
 
+@contextlib.contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """The system's request to end takes away what was begun, as Ctrl-C does.
+
+    Training has a way of its own, which keeps what was learnt.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
+    try:
+        yield
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their flags; those of training are made from the settings."""
     parser = _Parser(
@@ -100,15 +129,22 @@ def build_parser() -> argparse.ArgumentParser:
     one = command("finetune", "Train a checkpoint to judge a premise and a hypothesis.")
     _add_training(one, "nli")
 
-    one = command("evaluate", "Score a fine-tuned checkpoint on labelled pairs.")
+    one = command("evaluate", "Score a checkpoint on a whole split: labelled pairs, or text.")
     _add_model(one)
-    one.add_argument(
+    on = one.add_mutually_exclusive_group(required=True)
+    on.add_argument(
         "--data",
-        required=True,
         metavar="NAME:SPLIT|FILE",
-        help="snli:test, crane-world:validation ... or a TSV, CSV or JSON lines file with the "
-        "columns premise, hypothesis, label",
+        help="snli:test, crane-world:validation ... or a TSV, CSV or JSON file with the columns "
+        "premise, hypothesis, label (or SNLI's own sentence1, sentence2, gold_label), or a folder "
+        "with one such table",
     )
+    on.add_argument(
+        "--text",
+        metavar="NAME:SPLIT",
+        help="For a pretrained checkpoint: wikitext-2:validation, crane-world:validation ...",
+    )
+    one.epilog = f"Numbers are read as labels so: {NUMBERS}."
     _add_device(one)
 
     one = command("encode", "Represent a text, or a pair of texts, as vectors.")
@@ -146,6 +182,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     one = command("import-hf", "Make a checkpoint from a BERT of Hugging Face's.")
     one.add_argument("source", metavar="REPO_OR_FOLDER", help="Any BERT of the Hub, or a folder")
+    one.add_argument(
+        "--labels",
+        metavar="A,B,C",
+        help="What the three labels of a judge are, in their order, where its config.json has "
+        "other names: contradiction,entailment,neutral",
+    )
     one.epilog = f"Known to work: {'; '.join(model.title for model in KNOWN_MODELS)}."
     _add_out(one)
     _add_overwrite(one)

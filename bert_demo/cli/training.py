@@ -16,6 +16,7 @@ from bert_demo.config import RunConfig, TrainingConfig, UserError, run_config, s
 
 def train_command(flags: Namespace, task: str) -> int:
     """Train and keep a checkpoint; the exit code."""
+    from bert_demo.runs.film import film_frame
     from bert_demo.training import distributed
     from bert_demo.training.loop import resumable, train
 
@@ -36,10 +37,15 @@ def train_command(flags: Namespace, task: str) -> int:
     with _Interrupt() as interrupt:
         try:
             for event in train(
-                run, out, resume=flags.resume, overwrite=flags.overwrite, should_stop=interrupt
+                run,
+                out,
+                resume=flags.resume,
+                overwrite=flags.overwrite,
+                should_stop=interrupt,
+                probe=film_frame if task == "pretraining" else None,
             ):
                 interrupt.armed = True
-                if leads:
+                if leads and event["event"] != "probe":  # the page shows the film
                     report.show(event)
                 if event["event"] == "end":
                     reason, message = event["reason"], event["message"]

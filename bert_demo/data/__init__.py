@@ -6,9 +6,12 @@ download      one file from a plain web address
 files         folders and files that change in one move, stamps of files, tensors in them
 crane_world/  the built-in corpus
 wikitext      WikiText-2 as the book takes it: paragraphs of sentences
-snli          SNLI, and people's own tables of pairs
+tables        people's own tables of pairs, in whichever form
+snli          SNLI, and pairs out of such tables
 words         how typed text becomes words
 wordpiece     words in pieces, by way of `tokenizers`
+chunks        many texts as arrays
+truncation    how much of a pair stays where it is too long
 tokenizer     text to token ids and back
 interruption  whether long preparations may go on
 cache         arrays that are made once and kept on disk

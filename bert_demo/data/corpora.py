@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bert_demo.config import Text, UserError
 from bert_demo.data.download import is_web_page
+from bert_demo.data.files import is_lfs_pointer
 
 REMEDY = Text(
     "choose --corpus crane-world, which needs no download, or set BERT_DEMO_DATA to a folder "
@@ -285,6 +286,10 @@ def file_fault(path: Path) -> Text | None:
             start = file.read(64)
         if not start:
             return Text("is empty")
+        if is_lfs_pointer(start):
+            return Text(
+                "is a Git LFS pointer; `git lfs pull` in its folder fetches the file itself"
+            )
         if is_web_page(start):
             return Text("is a web page, perhaps an error message, instead of the data")
         if path.suffix == ".parquet":

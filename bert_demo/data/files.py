@@ -7,17 +7,20 @@ after a crash, meets the old one or the new one, never a half of either.
 from __future__ import annotations
 
 import os
+import platform
 import re
 import secrets
 import shutil
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import psutil
 from safetensors import SafetensorError, safe_open
 
 from bert_demo.config import UserError
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 _PART = ".bert_demo-part-"
 _PART_SECONDS = 3600.0  # older parts were left by a process that died
+_HERE = f"{zlib.crc32(platform.node().encode()):08x}"  # a folder can be shared by several computers
 
 
 class CheckpointError(UserError):
@@ -49,6 +53,27 @@ def cache_dir() -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
     return Path(base) / "bert_demo"
+
+
+def is_lfs_pointer(start: bytes) -> bool:
+    """Whether a file that begins so says where a file is, as Git without LFS leaves it behind."""
+    return start.startswith(b"version https://git-lfs.github.com/spec/")
+
+
+def check_whole(path: Path) -> None:
+    """Raise `CheckpointError` for a file that is a Git LFS pointer; `OSError` passes."""
+    with path.open("rb") as file:
+        if is_lfs_pointer(file.read(64)):
+            raise CheckpointError(
+                "{path} is a Git LFS pointer, not the file itself; `git lfs pull` in its folder "
+                "fetches it.",
+                path=path,
+            )
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of a tensor that has a number which is infinite or none, or None."""
+    return next((name for name, value in tensors.items() if not value.isfinite().all()), None)
 
 
 @contextmanager
@@ -103,11 +128,8 @@ def put_folder(part: Path, folder: Path) -> None:
 def part_folder(parent: Path) -> Iterator[Path]:
     """A folder to build in, on the same disk as the place its files will move to."""
     parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(f"{_PART}*"):
-        stamp = file_stamp(left)
-        if stamp is not None and time.time() - stamp.changed_ns / 1e9 > _PART_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-    part = parent / f"{_PART}{secrets.token_hex(8)}"
+    remove_left_parts(parent)
+    part = parent / _part_name()
     part.mkdir()
     try:
         yield part
@@ -115,12 +137,32 @@ def part_folder(parent: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def remove_left_parts(parent: Path) -> None:
+    """Delete part folders that their process left behind when it was killed."""
+    for left in parent.glob(f"{_PART}*"):
+        stamp = file_stamp(left)
+        old = stamp is not None and time.time() - stamp.changed_ns / 1e9 > _PART_SECONDS
+        if old or _is_left_here(left.name):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _part_name() -> str:
+    return f"{_PART}{_HERE}-{os.getpid()}-{secrets.token_hex(8)}"
+
+
+def _is_left_here(name: str) -> bool:
+    """Whether a part is of a process of this computer that has ended, so that nobody needs it."""
+    here, _, rest = name.removeprefix(_PART).partition("-")
+    number = rest.partition("-")[0]
+    return here == _HERE and number.isdecimal() and not psutil.pid_exists(int(number))
+
+
 def remove_folder(folder: Path) -> None:
     """Delete a folder, which first loses its name, so that nobody meets a half of it.
 
     Raises `OSError` where the name cannot be taken away.
     """
-    away = folder.with_name(f"{_PART}{secrets.token_hex(8)}")
+    away = folder.with_name(_part_name())
     folder.rename(away)
     shutil.rmtree(away, ignore_errors=True)
 
@@ -182,6 +224,7 @@ def read_tensors(
             raise CheckpointError(
                 "The checkpoint {folder} has no {name}.", folder=path.parent, name=path.name
             )
+        check_whole(path)
         try:
             with safe_open(path, "pt") as file:
                 metadata: dict[str, str] = file.metadata() or {}

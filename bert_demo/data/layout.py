@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bert_demo.data.tokenizer import truncate_pair_lengths
+from bert_demo.data.truncation import truncate_pair_lengths
 
 IntArray = npt.NDArray[np.int64]
 

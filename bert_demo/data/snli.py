@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import contextlib
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_demo.config import LABELS, UserError
+from bert_demo.data.tables import COLUMNS, ENDINGS, rows_of, table_in
 from bert_demo.data.words import SPLIT_NOT, split_words
 
-_COLUMNS = ("premise", "hypothesis", "label")
-_NO_AGREEMENT = ("-", "-1")
+_NO_LABEL = ("", "-", "-1", "nan", "none")
 _LABELS_BY_TEXT = {name: i for i, name in enumerate(LABELS)} | {
     str(i): i for i in range(len(LABELS))
 }
@@ -35,6 +35,8 @@ class NliTexts:
     """(N): 0 entailment, 1 neutral, 2 contradiction."""
     left_out: int
     """Pairs of the source that are not here: no label that people agreed on, or an empty text."""
+    numbered: bool = False
+    """Whether a label of the source was a number."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,14 +53,14 @@ def read_snli(path: str | Path) -> NliTexts:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=list(_COLUMNS)).combine_chunks()
-        premises, hypotheses = (table[name].cast(pa.string()) for name in _COLUMNS[:2])
+        table = pq.read_table(path, columns=list(COLUMNS)).combine_chunks()
+        premises, hypotheses = (table[name].cast(pa.string()) for name in COLUMNS[:2])
         labels = table["label"].cast(pa.int8()).fill_null(-1)
     except (OSError, KeyError, pa.ArrowException) as error:
         raise UserError(
             "{path} is not a parquet file with the columns {columns}.",
             path=path,
-            columns=", ".join(_COLUMNS),
+            columns=", ".join(COLUMNS),
         ) from error
     wrong = pc.filter(labels, pc.or_(pc.less(labels, -1), pc.greater(labels, 2)))
     if len(wrong):
@@ -80,7 +82,9 @@ def _one_array(column: Any) -> Any:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def pairs(rows: list[tuple[str, str, int]], left_out: int = 0) -> NliTexts:
+def pairs(
+    rows: list[tuple[str, str, int]], left_out: int = 0, *, numbered: bool = False
+) -> NliTexts:
     """The same from (premise, hypothesis, label) rows."""
     import pyarrow as pa
 
@@ -89,6 +93,7 @@ def pairs(rows: list[tuple[str, str, int]], left_out: int = 0) -> NliTexts:
         pa.array([hypothesis for _, hypothesis, _ in rows], pa.string()),
         np.fromiter((label for _, _, label in rows), np.int8, len(rows)),
         left_out,
+        numbered,
     )
 
 
@@ -101,53 +106,54 @@ def concatenated(parts: Sequence[NliTexts]) -> NliTexts:
         pa.concat_arrays([part.hypotheses for part in parts]),
         np.concatenate([part.labels for part in parts]),
         sum(part.left_out for part in parts),
+        any(part.numbered for part in parts),
     )
 
 
 def read_pairs_file(path: str | Path) -> NliTexts:
-    """Read somebody's own pairs: .tsv, .csv or JSON lines (.jsonl, .json), in UTF-8.
+    """Read somebody's own pairs, in a file as `data.tables` reads it.
 
-    Columns premise, hypothesis and label, in any order, others ignored. A label is a name
-    (entailment, neutral, contradiction) or a number (0, 1, 2); "-" and -1 mean that there is
-    none: such pairs are left out and counted.
+    A folder stands for the one table in it, or for the one whose name ends in "test.txt".
+
+    Columns premise, hypothesis and label, in any order, others ignored; SNLI's authors call them
+    sentence1, sentence2 and gold_label. A label is a name (entailment, neutral, contradiction) or
+    a number (0, 1, 2); "-", -1 and an empty label mean that there is none: such pairs are left out
+    and counted.
 
     Raises:
         UserError: naming the file, the line and the value that is wrong.
     """
     path = Path(path)
-    kind = path.suffix.lower()
-    readers = {".tsv": _tsv, ".csv": _csv, ".jsonl": _json_lines, ".json": _json_lines}
-    if kind not in readers:
+    if path.is_dir() and path.suffix.lower() not in ENDINGS:
+        path = table_in(path)
+    if path.suffix.lower() not in ENDINGS:
         raise UserError(
             "{path} must end in one of {endings} to be read as pairs.",
             path=path,
-            endings=", ".join(readers),
+            endings=", ".join(ENDINGS),
         )
-    try:
-        # Spreadsheets put a byte order mark before UTF-8.
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(
-            "{path} cannot be read: {reason}.", path=path, reason=error.strerror
-        ) from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise UserError(
-            "{path}, line {line}: the file must be text in UTF-8.", path=path, line=line
-        ) from error
-    rows, left_out = [], 0
-    for line, row in readers[kind](path, text):
+    rows, left_out, numbered, first_without = [], 0, False, None
+    for line, row in rows_of(path):
         label = _label(path, line, row["label"])
         if label is None:
             left_out += 1
+            first_without = first_without or (line, row["label"])
             continue
-        premise, hypothesis = (_words(path, line, name, row[name]) for name in _COLUMNS[:2])
+        premise, hypothesis = (_words(path, line, name, row[name]) for name in COLUMNS[:2])
         rows.append((premise, hypothesis, label))
+        numbered = numbered or str(row["label"]).strip().lower() not in LABELS
+    if not rows and first_without is not None:
+        raise UserError(
+            "{path} has no labelled pair: in line {line} the label is {value!r}.",
+            path=path,
+            line=first_without[0],
+            value=first_without[1],
+        )
     if not rows:
         raise UserError(
             "{path} has no labelled pair; it needs at least one line of data.", path=path
         )
-    return pairs(rows, left_out)
+    return pairs(rows, left_out, numbered=numbered)
 
 
 def as_paragraphs(texts: NliTexts) -> list[list[str]]:
@@ -183,19 +189,25 @@ def _joined(sentence: str) -> str:
 
 
 def _label(path: Path, line: int, value: Any) -> int | None:
-    text = str(value).strip().lower()
-    if text in _NO_AGREEMENT:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    if text not in _LABELS_BY_TEXT or isinstance(value, (bool, float)):
-        names = ", ".join(f"{name} ({i})" for i, name in enumerate(LABELS))
-        raise UserError(
-            "{path}, line {line}: the label is {value!r}; it must be {labels} or -.",
-            path=path,
-            line=line,
-            value=value,
-            labels=names,
-        )
-    return _LABELS_BY_TEXT[text]
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        text = str(value).strip().lower()
+        with contextlib.suppress(ValueError):
+            # A table with gaps in a column of numbers has 0.0 for 0.
+            text = str(int(text)) if text.isdecimal() else f"{float(text) + 0:g}"  # + 0: -0.0 is 0
+        if text in _NO_LABEL:
+            return None
+        if text in _LABELS_BY_TEXT:
+            return _LABELS_BY_TEXT[text]
+    names = ", ".join(f"{name} ({i})" for i, name in enumerate(LABELS))
+    raise UserError(
+        "{path}, line {line}: the label is {value!r}; it must be {labels} or -.",
+        path=path,
+        line=line,
+        value=value,
+        labels=names,
+    )
 
 
 def _words(path: Path, line: int, name: str, value: Any) -> str:
@@ -217,88 +229,3 @@ def _words(path: Path, line: int, name: str, value: Any) -> str:
             name=name,
         )
     return words
-
-
-Rows = Iterator[tuple[int, dict[str, Any]]]
-
-
-def _csv(path: Path, text: str) -> Rows:
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
-    try:
-        # A quoted field may span lines: the reader knows on which one a row ends.
-        yield from _columns(path, ((reader.line_num, row) for row in reader))
-    except csv.Error as error:
-        raise UserError(
-            "{path}, line {line}: {error}.", path=path, line=reader.line_num, error=error
-        ) from error
-
-
-def _tsv(path: Path, text: str) -> Rows:
-    # Tables of sentences are full of lone quotation marks, which no quoting rule survives.
-    lines = text.replace("\r\n", "\n").split("\n")
-    yield from _columns(path, ((i, line.split("\t")) for i, line in enumerate(lines, 1)))
-
-
-def _columns(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Rows:
-    header: list[str] | None = None
-    for number, fields in lines:
-        if not any(field.strip() for field in fields):
-            continue
-        if header is None:
-            header = [field.strip().lower() for field in fields]
-            _need(path, number, header)
-            continue
-        if len(fields) != len(header):
-            raise UserError(
-                "{path}, line {number}: {found} columns; the first line has {expected}.",
-                path=path,
-                number=number,
-                found=len(fields),
-                expected=len(header),
-            )
-        yield number, dict(zip(header, map(_unquoted, fields), strict=True))
-
-
-def _unquoted(field: str) -> str:
-    """A field that a spreadsheet has put in quotation marks whole, without them."""
-    inner = field[1:-1]
-    if len(field) > 1 and field[0] == field[-1] == '"' and '"' not in inner.replace('""', ""):
-        return inner.replace('""', '"')
-    return field
-
-
-def _json_lines(path: Path, text: str) -> Rows:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(
-                "{path}, line {number}: it is not JSON: {text!r}.",
-                path=path,
-                number=number,
-                text=line[:40],
-            ) from error
-        if not isinstance(row, dict):
-            raise UserError(
-                "{path}, line {number}: {text!r}; it must be an object with the names {columns}.",
-                path=path,
-                number=number,
-                text=line[:40],
-                columns=", ".join(_COLUMNS),
-            )
-        _need(path, number, list(row))
-        yield number, row
-
-
-def _need(path: Path, line: int, names: list[str]) -> None:
-    for name in _COLUMNS:
-        if name not in names:
-            raise UserError(
-                "{path}, line {line}: there is no column {name!r}; there must be {columns}.",
-                path=path,
-                line=line,
-                name=name,
-                columns=", ".join(_COLUMNS),
-            )

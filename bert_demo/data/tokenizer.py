@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 from bert_demo.config import Text, UserError
 from bert_demo.data import interruption, wordpiece
+from bert_demo.data.chunks import SURROGATES, arrow_strings, gather
+from bert_demo.data.truncation import truncate_pair_lengths
 from bert_demo.data.words import MASK, SPLIT_NOT, UNK, split_words
 
 __all__ = [
@@ -37,14 +39,14 @@ __all__ = [
 
 PAD, CLS, SEP = "<pad>", "<cls>", "<sep>"
 SPECIAL_TOKENS = (UNK, PAD, MASK, CLS, SEP)
-_HUGGING_FACE_SPECIAL_TOKENS = ("[UNK]", "[PAD]", "[MASK]", "[CLS]", "[SEP]")
+HUGGING_FACE_SPECIAL_TOKENS = ("[UNK]", "[PAD]", "[MASK]", "[CLS]", "[SEP]")
 
 # Part of every fingerprint: raise it when the rules here or in words.py change any ids.
 RULES = 1
 
-_MASK_TEXT = re.compile(r"(<mask>|\[mask\])", re.IGNORECASE)
+_MASKS = (MASK, "[mask]")
+_ASCII_SPACE = re.compile(r"[ \t-\r]+")
 _INSIDE_MARK = re.compile(r"@([-.,])@")
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _CHUNKS = 20_000  # a tenth of a second's work
 
 
@@ -63,18 +65,27 @@ class Encoded:
 class Tokenizer:
     """One face for a word-level vocabulary (the book's) and a WordPiece one (BERT's own)."""
 
-    def __init__(self, tokens: Sequence[str], backend: Any = None) -> None:
-        """`tokens` in id order; `backend` is the `tokenizers.Tokenizer` of WordPiece."""
+    def __init__(
+        self, tokens: Sequence[str], backend: Any = None, special_tokens: Sequence[str] = ()
+    ) -> None:
+        """`tokens` in id order; `backend` is the `tokenizers.Tokenizer` of WordPiece.
+
+        special_tokens: the names of the unknown, padding, mask, first and separating token;
+            left out, they are `SPECIAL_TOKENS` or Hugging Face's.
+        """
         self._tokens = list(tokens)
         self._ids = {token: i for i, token in enumerate(self._tokens)}
         if len(self._ids) != len(self._tokens):
             twice = next(t for i, t in enumerate(self._tokens) if self._ids[t] != i)
             raise UserError("The vocabulary has the word {word!r} more than once.", word=twice)
+        half = next((token for token in self._tokens if SURROGATES.search(token)), None)
+        if half is not None:
+            raise UserError("The vocabulary's word {word!r} has half a character.", word=half)
         names = next(
             (
                 names
-                for names in (SPECIAL_TOKENS, _HUGGING_FACE_SPECIAL_TOKENS)
-                if all(name in self._ids for name in names)
+                for names in (special_tokens, SPECIAL_TOKENS, HUGGING_FACE_SPECIAL_TOKENS)
+                if names and all(name in self._ids for name in names)
             ),
             None,
         )
@@ -82,7 +93,7 @@ class Tokenizer:
             raise UserError(
                 "The vocabulary needs the special tokens {ours} or {theirs}.",
                 ours=" ".join(SPECIAL_TOKENS),
-                theirs=" ".join(_HUGGING_FACE_SPECIAL_TOKENS),
+                theirs=" ".join(HUGGING_FACE_SPECIAL_TOKENS),
             )
         self.kind = "word" if backend is None else "wordpiece"
         self.vocab_size = len(self._tokens)
@@ -91,7 +102,12 @@ class Tokenizer:
         # Words that text can reach: nobody may type a <cls> into the middle of a sequence.
         self._words = {t: i for t, i in self._ids.items() if i not in self.special_ids}
         self._typed = self._words | {MASK: self.mask_id}
+        masks = {re.escape(name): None for name in (*_MASKS, self._tokens[self.mask_id])}
+        self._mask_text = re.compile(f"({'|'.join(masks)})", re.IGNORECASE)
         self._backend = backend
+        # White space that BERT's rules delete, so that the words beside it become one. Other white
+        # space than ASCII's is left to the rules.
+        self._removed = "" if backend is None else wordpiece.removed_space(backend)
 
     @classmethod
     def from_words(cls, words: Iterable[str]) -> Tokenizer:
@@ -106,16 +122,21 @@ class Tokenizer:
                 "vocab_size is {value}; WordPiece needs at least 100 pieces.", value=vocab_size
             )
         plain = [_INSIDE_MARK.sub(r"\1", text.replace(UNK, " ")) for text in texts]
-        return cls._from_backend(wordpiece.train(plain, vocab_size, SPECIAL_TOKENS))
+        return cls.from_backend(wordpiece.train(plain, vocab_size, SPECIAL_TOKENS))
 
     @classmethod
-    def _from_backend(cls, backend: Any) -> Tokenizer:
-        tokens = _in_id_order(backend.get_vocab())
+    def from_backend(cls, backend: Any, special_tokens: Sequence[str] = ()) -> Tokenizer:
+        """A WordPiece `tokenizers.Tokenizer`, which is changed: it neither cuts nor pads.
+
+        Ids that no text can reach, because two lines of a vocabulary are the same or one is empty,
+        get names of their own.
+        """
+        tokens = wordpiece.in_id_order(backend.get_vocab())
         backend.no_truncation()
         backend.no_padding()
         # "<cls>" in a text is text: without this it would become the special token.
         backend.encode_special_tokens = True
-        return cls(tokens, backend)
+        return cls(tokens, backend, special_tokens)
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
@@ -139,9 +160,10 @@ class Tokenizer:
     def from_json(cls, text: str, name: str = "The text") -> Tokenizer:
         """Undo `to_json`; `name` says in errors where the text is from."""
         try:
-            model = json.loads(text)["model"]
-            kind, vocabulary = model.get("type"), model["vocab"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            settings = json.loads(text)
+            model = settings["model"]
+            kind, vocabulary = wordpiece.kind_of(model), model["vocab"]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
                 "{name} is not a tokenizer.json; it may be damaged.", name=name
             ) from error
@@ -153,13 +175,16 @@ class Tokenizer:
             )
         try:
             if kind == "WordPiece":
-                from tokenizers import Tokenizer as Backend
-
-                return cls._from_backend(Backend.from_str(text))
-            return cls.from_words(_in_id_order(vocabulary))
-        except Exception as error:  # `tokenizers` raises bare Exception for a damaged file
+                backend = wordpiece.read(settings)
+                return cls.from_backend(backend, wordpiece.roles(settings))
+            return cls.from_words(wordpiece.without_gaps(vocabulary))
+        except UserError as error:
             raise UserError(
                 "The tokenizer {name} cannot be used: {error}", name=name, error=error
+            ) from error
+        except Exception as error:  # `tokenizers` raises bare Exception for a damaged file
+            raise UserError(
+                "The tokenizer {name} cannot be used: {error}", name=name, error=str(error)
             ) from error
 
     def save(self, path: str | Path) -> None:
@@ -171,15 +196,8 @@ class Tokenizer:
         backend = self._backend
         if backend is None:
             backend = wordpiece.word_level(self._ids, self._tokens[self.unk_id])
-        if backend.post_processor is None:
-            from tokenizers import processors
-
-            cls, sep = self._tokens[self.cls_id], self._tokens[self.sep_id]
-            backend.post_processor = processors.TemplateProcessing(
-                single=f"{cls} $A {sep}",
-                pair=f"{cls} $A {sep} $B:1 {sep}:1",
-                special_tokens=[(cls, self.cls_id), (sep, self.sep_id)],
-            )
+        if backend.post_processor is None or self._renamed:
+            backend.post_processor = wordpiece.template(self.special_tokens, self.special_ids)
         return str(backend.to_str(pretty=True)) + "\n"
 
     @cached_property
@@ -190,7 +208,25 @@ class Tokenizer:
             settings = json.loads(self._backend.to_str())
             settings["model"].pop("vocab")
             facts += [settings["normalizer"], settings["pre_tokenizer"], settings["model"]]
+            # Only where there are any, so that the vocabularies of old keep their fingerprint.
+            facts += [added for added in settings["added_tokens"] if not added["special"]]
+            if self._renamed:
+                facts.append(self.special_tokens)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """What the unknown, padding, mask, first and separating token are called."""
+        return tuple(self.tokens(self.special_ids))
+
+    @property
+    def _renamed(self) -> bool:
+        return self.special_tokens not in (SPECIAL_TOKENS, HUGGING_FACE_SPECIAL_TOKENS)
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """How text is cut, as tokenizer.json has it; empty for whole words."""
+        return {} if self._backend is None else dict(json.loads(self._backend.to_str()))
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """The vocabulary's words or pieces for ids."""
@@ -201,14 +237,14 @@ class Tokenizer:
 
         "<mask>" and "[MASK]" become the mask unless `allow_mask` is false.
         """
-        text = _SURROGATES.sub("", text)
+        text = SURROGATES.sub("", text)
         if self.kind == "word":
             text = re.sub(SPLIT_NOT, r"\1\2", text)
-        return [i for ids in self._raw_chunks(text.split(), allow_mask) for i in ids]
+        return [i for ids in self._raw_chunks(self._chunks(text), allow_mask) for i in ids]
 
     def encode_tokenized(self, text: str) -> list[int]:
         """Ids of text whose tokens stand between spaces (WikiText, D2L): lower case, no more."""
-        chunks = _SURROGATES.sub("", text).split()
+        chunks = self._chunks(SURROGATES.sub("", text))
         return [i for ids in self._tokenized_chunks(chunks) for i in ids]
 
     def encode_pair(
@@ -255,11 +291,14 @@ class Tokenizer:
         """
         import pyarrow.compute as pc
 
-        array = _arrow_strings(texts)
+        array = arrow_strings(texts)
         if not tokenized and self.kind == "word":
             array = pc.replace_substring_regex(array, pattern=SPLIT_NOT, replacement=r"\1\2")
         interruption.check()
-        chunks = pc.utf8_split_whitespace(array)
+        if self._removed:
+            array = pc.replace_substring_regex(array, pattern=f"[{self._removed}]", replacement="")
+        split = pc.utf8_split_whitespace if self.kind == "word" else pc.ascii_split_whitespace
+        chunks = split(array)
         coded = chunks.flatten().dictionary_encode()
         each = coded.dictionary.to_pylist()
         table = []
@@ -270,7 +309,15 @@ class Tokenizer:
         which = coded.indices.to_numpy(zero_copy_only=False)
         bounds = chunks.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
         bounds -= bounds[0]  # a slice of a longer array starts later
-        return _gather(table, which, bounds)
+        return gather(table, which, bounds)
+
+    def _chunks(self, text: str) -> list[str]:
+        """The text cut at white space, so that no part depends on another."""
+        if self.kind == "word":
+            return text.split()
+        for character in self._removed:
+            text = text.replace(character, "")
+        return _ASCII_SPACE.split(text)
 
     def _not_empty(self, text: str, name: Text, allow_mask: bool) -> list[int]:
         if not isinstance(text, str):
@@ -290,7 +337,7 @@ class Tokenizer:
                     pieces = [piece for part in plain for piece in part]
                 found.append([self._typed.get(piece, self.unk_id) for piece in pieces])
             return found
-        return self._wordpieces([_MASK_TEXT.split(c) if allow_mask else [c] for c in chunks])
+        return self._wordpieces([self._mask_text.split(c) if allow_mask else [c] for c in chunks])
 
     def _tokenized_chunks(self, chunks: list[str]) -> list[list[int]]:
         if self.kind == "word":
@@ -314,66 +361,3 @@ class Tokenizer:
                     ids.append(self.unk_id if part == UNK else self.mask_id)
             table.append(ids)
         return table
-
-
-def _in_id_order(ids: dict[str, int]) -> list[str]:
-    words = sorted(ids, key=ids.__getitem__)
-    if [ids[word] for word in words] != list(range(len(words))):
-        raise UserError("The vocabulary's ids have gaps; they must be 0, 1, 2 and so on.")
-    return words
-
-
-def _arrow_strings(texts: Any) -> Any:
-    """`texts` as one pyarrow string array; nulls become empty, lone surrogates are dropped."""
-    import pyarrow as pa
-
-    if isinstance(texts, pa.ChunkedArray):
-        texts = texts.combine_chunks()
-    if not isinstance(texts, pa.Array):
-        texts = list(texts)
-        try:
-            texts = pa.array(texts, pa.string())
-        except UnicodeEncodeError:
-            texts = pa.array([_SURROGATES.sub("", text) for text in texts], pa.string())
-    return texts.fill_null("") if texts.null_count else texts
-
-
-def _gather(
-    table: list[list[int]], which: npt.NDArray[Any], bounds: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Join table[w] for every w in `which`; `bounds` are texts in `which`, then in the ids."""
-    lengths = np.fromiter(map(len, table), np.int64, len(table))
-    values = np.fromiter((i for ids in table for i in ids), np.int32, int(lengths.sum()))
-    if (lengths == 1).all():
-        return values[which], bounds
-    starts = np.concatenate(([0], np.cumsum(lengths)))[:-1]
-    counts = lengths[which]
-    ends = np.concatenate(([0], np.cumsum(counts)))
-    source = np.arange(ends[-1]) + np.repeat(starts[which] - ends[:-1], counts)
-    return values[source], ends[bounds]
-
-
-def truncate_pair_lengths(a: Any, b: Any, room: int, rule: str) -> tuple[Any, Any]:
-    """How many tokens of each text of a pair to keep so that they fit into `room` together.
-
-    `a` and `b` are lengths, or arrays of lengths, and so are the two results. "longest_first"
-    takes one token at a time from the longer text, from the second when they are equal (D2L
-    16.7.1); "ratio" keeps the ratio of the lengths, and at least one token of each (the
-    section's exercise).
-    """
-    if room < 2:
-        raise UserError("There is room for {n} tokens of the pair; it takes at least 2.", n=room)
-    a, b = np.asarray(a, np.int64), np.asarray(b, np.int64)
-    total = a + b
-    if rule == "longest_first":
-        half = room // 2
-        kept = np.where(b <= half, room - b, np.minimum(a, room - half))
-    elif rule == "ratio":
-        kept = (2 * a * room + total) // np.maximum(2 * total, 1)
-        kept = np.clip(kept, np.minimum(a, 1), room - np.minimum(b, 1))
-    else:
-        raise UserError(
-            "truncation is {value!r}; it must be one of: longest_first, ratio.", value=rule
-        )
-    fits = total <= room
-    return np.where(fits, a, kept), np.where(fits, b, room - kept)

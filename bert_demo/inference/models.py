@@ -7,6 +7,7 @@ for.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -138,13 +139,13 @@ class Entry:
             facts.append(Text("loss {loss:.2f}", loss=result.value))
         elif result is not None:
             facts.append(f"{result.value:.1%}")
-        return [*facts, f"{self._millions} M"]
+        return [*facts, Text("{n} M", n=self._millions)]
 
     @property
-    def _millions(self) -> str:
+    def _millions(self) -> Text:
         """How many million parameters it has, to two digits or the whole number."""
         millions = self.parameters / 1e6
-        return f"{millions:,.{0 if millions >= 10 else 1}f}"
+        return Text("{n:,.0f}" if millions >= 10 else "{n:,.1f}", n=millions)
 
 
 def model_id(home: str, name: str) -> str:
@@ -301,8 +302,9 @@ def _names(folder: Path) -> Iterator[str]:
     except OSError:  # not there yet
         return
     for path in paths:
-        if is_name(path.name, _LONGEST_NAME) and path.is_dir():
-            yield path.name
+        with contextlib.suppress(OSError):  # where this process may not look
+            if is_name(path.name, _LONGEST_NAME) and path.is_dir():
+                yield path.name
 
 
 def _describe(model_id: str, title: str, folder: Path, changed: float) -> Entry | None:

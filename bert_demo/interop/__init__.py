@@ -4,8 +4,10 @@ The files in the order in which to read them:
 
 untrusted     care with files from elsewhere
 d2l           checkpoints of Dive into Deep Learning become this project's own
+addresses     what people type or paste for a model of the Hub
 names         what Hugging Face's BERT calls the weights
 model_files   the files of a Hugging Face model, in a folder or on the Hub
+hf_tokenizer  its vocabulary, and the rules in whichever of its files
 hugging_face  BERT as Hugging Face keeps it becomes a checkpoint of this project
 known         BERTs of the Hub that are known to work here
 export        a checkpoint becomes a folder that `transformers` loads

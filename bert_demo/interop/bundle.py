@@ -7,6 +7,7 @@ trained on.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from bert_demo.training.events import Event
 from bert_demo.training.recorder import read_metrics
 
 CARD = "README.md"
-_POINTS = 200
+_POINTS, _FRAMES = 200, 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +65,12 @@ def bundle(
 
 
 def _thinned(events: Sequence[Event]) -> list[dict[str, Any]]:
-    """Every start, validation and end, and `_POINTS` of the steps."""
-    steps = [event for event in events if event["event"] == "step"]
-    stride = max(1, len(steps) // _POINTS)
-    kept = {id(event) for event in steps[::stride]}
+    """Every start, validation and end, `_POINTS` of the steps, `_FRAMES` of the film's frames."""
+    kept = set()
+    for kind, most in (("step", _POINTS), ("probe", _FRAMES)):
+        found = [event for event in events if event["event"] == kind]
+        stride = max(1, math.ceil(len(found) / most))
+        kept |= {id(event) for event in (*found[::stride], *found[-1:])}
     others = ("start", "validation", "end")
     return [
         {name: value for name, value in event.items() if name not in ("source", "started_from")}

@@ -1,8 +1,9 @@
 """Checkpoints of Dive into Deep Learning (D2L 15.10 and 16.7) become this project's own.
 
 The book ships a zip with `vocab.json`, a list of words, and `pretrained.params`, a PyTorch state
-dict. Nothing in it is trusted: the zip is checked before a byte is unpacked, members are read
-into memory and never extracted, and the state dict is read as tensors alone, no pickled code.
+dict; a classifier that somebody fine-tuned as in 16.7 comes the same way. Nothing in it is trusted:
+the zip is checked before a byte is unpacked, members are read into memory and never extracted, and
+the state dict is read as tensors alone, no pickled code.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bert_demo.config import LABELS as OWN_LABELS
 from bert_demo.config import BertConfig, UserError
 from bert_demo.data.download import download, is_web_page
-from bert_demo.data.files import cache_dir
+from bert_demo.data.files import cache_dir, check_whole, is_lfs_pointer
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.report import Report
 from bert_demo.interop import untrusted
@@ -30,6 +32,9 @@ from bert_demo.model import checkpoint
 from bert_demo.model.bert import unfilled_model
 
 VOCABULARY, PARAMETERS = "vocab.json", "pretrained.params"
+_WEIGHTS = (".params", ".pt", ".pth")  # of what people trained themselves and called otherwise
+LABELS = ("entailment", "contradiction", "neutral")
+"""What the book's classifier means by 0, 1 and 2 (D2L 15.4), which is not our own order."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,10 @@ _LAYER = re.compile(r"encoder\.blks\.(\d+)\.")
 class ImportedD2l(Report):
     """What was found in a checkpoint of the book: the shape as `BertConfig` has it, and more."""
 
+    task: str
+    """ "nli" for a `BERTClassifier`, else "pretraining"."""
+    labels: list[str] | None
+    """What a classifier's rows mean, in the book's order; None for a pretrained model."""
     vocab_size: int
     hidden_size: int
     num_hidden_layers: int
@@ -81,7 +90,9 @@ def import_d2l(
     num_attention_heads: int | None = None,
     overwrite: bool = False,
 ) -> ImportedD2l:
-    """Make a checkpoint in `out` from one of the book's (D2L 15.8 to 15.10).
+    """Make a checkpoint in `out` from one of the book's (D2L 15.8 to 15.10, 16.7).
+
+    A `BERTClassifier` becomes a judge, whose labels are put into this project's order.
 
     Args:
         source: the zip, its unpacked folder, or "bert.small" or "bert.base", which are
@@ -97,6 +108,14 @@ def import_d2l(
     checkpoint.check_writable(out, overwrite=overwrite)
     path = _find(source)
     names, words_json, parameters = _read(path)
+    for content, name in ((words_json, VOCABULARY), (parameters, PARAMETERS)):
+        if is_lfs_pointer(content):
+            raise UserError(
+                "{file} in {path} is a Git LFS pointer, not the file itself; `git lfs pull` where "
+                "it is from fetches it.",
+                file=name,
+                path=path,
+            )
     words = _words(words_json, path)
     state = _state_dict(parameters, path)
     del parameters  # the largest thing here, and no longer needed
@@ -122,8 +141,9 @@ def import_d2l(
             vocabulary=VOCABULARY,
             rows=config.vocab_size,
         )
-    model = unfilled_model(config, "pretraining")
-    weights = _renamed(state, config.num_hidden_layers, path)
+    task = "nli" if "output.weight" in state else "pretraining"
+    model = unfilled_model(config, task)
+    weights = _renamed(state, config.num_hidden_layers, task, path)
     for name, expected in model.state_dict().items():
         if weights[name].shape != expected.shape:
             raise UserError(
@@ -134,13 +154,18 @@ def import_d2l(
                 shape=tuple(weights[name].shape),
                 expected=tuple(expected.shape),
             )
+    if task == "nli":
+        for name in ("classifier.weight", "classifier.bias"):
+            weights[name] = weights[name][[LABELS.index(label) for label in OWN_LABELS]]
     model.load_state_dict(weights, assign=True)
     report = ImportedD2l(
+        task=task,
+        labels=list(LABELS) if task == "nli" else None,
         **sizes,
         num_attention_heads=heads,
         heads_from=reason,
         parameters=sum(p.numel() for p in model.parameters()),
-        source=path.name,
+        source=untrusted.plain(path.name),
         out=str(out),
     )
     checkpoint.save(out, model, tokenizer, {"imported": "D2L", **report})
@@ -167,7 +192,8 @@ def _read(path: Path) -> tuple[list[str], bytes, bytes]:
     try:
         if not path.is_dir():
             return _read_zip(path)
-        found = [_only(path.rglob(name), name, path) for name in (VOCABULARY, PARAMETERS)]
+        files = {file: file.name for file in path.rglob("*") if file.is_file()}
+        found = [_only(_called(files, wanted), wanted, path) for wanted in (VOCABULARY, PARAMETERS)]
         if sum(file.stat().st_size for file in found) > untrusted.MAX_BYTES:
             raise UserError(
                 "{path} is larger than {limit} GB; it is not the book's.",
@@ -183,6 +209,7 @@ def _read(path: Path) -> tuple[list[str], bytes, bytes]:
 
 
 def _read_zip(path: Path) -> tuple[list[str], bytes, bytes]:
+    check_whole(path)
     with path.open("rb") as file:
         if is_web_page(file.read(512)):
             raise UserError(
@@ -193,9 +220,9 @@ def _read_zip(path: Path) -> tuple[list[str], bytes, bytes]:
         with zipfile.ZipFile(path) as archive:
             untrusted.check_zip(archive, path.name)
             items = [i for i in archive.infolist() if "__MACOSX" not in i.filename]
+            files = {item: PurePosixPath(item.filename).name for item in items}
             found = [
-                _only((i for i in items if PurePosixPath(i.filename).name == wanted), wanted, path)
-                for wanted in (VOCABULARY, PARAMETERS)
+                _only(_called(files, wanted), wanted, path) for wanted in (VOCABULARY, PARAMETERS)
             ]
             words, parameters = (archive.read(item) for item in found)
             return [path.name, PurePosixPath(found[1].filename).parent.name], words, parameters
@@ -203,6 +230,14 @@ def _read_zip(path: Path) -> tuple[list[str], bytes, bytes]:
         raise UserError(
             "{path} is not a zip file, or it is damaged ({error}).", path=path, error=error
         ) from error
+
+
+def _called(files: Mapping[Any, str], name: str) -> list[Any]:
+    """The files of this name; for the weights those of other names where none has it."""
+    found = [file for file, called in files.items() if called == name]
+    if not found and name == PARAMETERS:
+        found = [file for file, called in files.items() if called.endswith(_WEIGHTS)]
+    return found
 
 
 def _only(found: Iterable[Any], name: str, path: Path) -> Any:
@@ -237,7 +272,9 @@ def _state_dict(content: bytes, path: Path) -> dict[str, Tensor]:
     where = f"{PARAMETERS} in {path}"
     hint = "the book's zips for PyTorch have .torch in their names"
     state = untrusted.read_state_dict(io.BytesIO(content), where, hint)
-    return {name: value.float() for name, value in state.items()}
+    weights = {name: value.float() for name, value in state.items()}
+    untrusted.check_finite(weights, where)
+    return weights
 
 
 def _sizes(state: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
@@ -276,7 +313,7 @@ def _heads(hidden_size: int, names: list[str], asked: int | None) -> tuple[int, 
     return max(1, hidden_size // 64), "hidden_size / 64, because the file does not say"
 
 
-def _renamed(state: Mapping[str, Tensor], layers: int, path: Path) -> dict[str, Tensor]:
+def _renamed(state: Mapping[str, Tensor], layers: int, task: str, path: Path) -> dict[str, Tensor]:
     """The book's parameters under this project's names; raises if any is missing or left over."""
     left = dict(state)
 
@@ -287,19 +324,19 @@ def _renamed(state: Mapping[str, Tensor], layers: int, path: Path) -> dict[str, 
             )
         return left.pop(name)
 
-    modules = {
-        "pooler": "hidden.0",
-        "mlm.dense": "mlm.mlp.0",
-        "mlm.norm": "mlm.mlp.2",
-        "nsp": "nsp.output",
-    }
+    modules = {"pooler": "hidden.0"}
+    if task == "nli":
+        modules["classifier"] = "output"
+    else:
+        modules |= {"mlm.dense": "mlm.mlp.0", "mlm.norm": "mlm.mlp.2", "nsp": "nsp.output"}
     weights = {
         "embeddings.word_embeddings.weight": take("encoder.token_embedding.weight"),
         "embeddings.token_type_embeddings.weight": take("encoder.segment_embedding.weight"),
         "embeddings.position_embeddings.weight": take("encoder.pos_embedding").flatten(0, 1),
-        "mlm.decoder_weight": take("mlm.mlp.3.weight"),
-        "mlm.decoder_bias": take("mlm.mlp.3.bias"),
     }
+    if task == "pretraining":
+        weights["mlm.decoder_weight"] = take("mlm.mlp.3.weight")
+        weights["mlm.decoder_bias"] = take("mlm.mlp.3.bias")
     for number in range(layers):
         ours, theirs = f"layers.{number}", f"encoder.blks.{number}"
         modules |= {

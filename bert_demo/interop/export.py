@@ -3,7 +3,8 @@
 config.json            the shape, the class that it is for, the names of its labels
 model.safetensors      the weights under their names there, fp32
 tokenizer.json         the vocabulary and its rules
-tokenizer_config.json  which tokens are special
+tokenizer_config.json  which tokens are special, and the rules once more
+vocab.txt              the vocabulary for older versions, if there are pieces of words
 README.md              the model card
 """
 
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from bert_demo.config import LABELS, VERSION, BertConfig, UserError
+from bert_demo.data import wordpiece
 from bert_demo.data.files import (
     CheckpointError,
     explained,
@@ -38,6 +40,7 @@ from bert_demo.model.about import About, read_about
 from bert_demo.model.bert import BertModel
 
 _CONFIG, _TOKENIZER_CONFIG, _CARD = "config.json", "tokenizer_config.json", "README.md"
+_VOCABULARY = "vocab.txt"
 _MARK = "bert_demo_version"  # tells that the folder is an export, which may be replaced
 
 _ARCHITECTURES = {
@@ -80,7 +83,13 @@ print(model(**tokenizer("a crane is flying", return_tensors="pt")).last_hidden_s
 _WHOLE_WORDS = (
     "Its vocabulary has whole words, and `transformers` cannot follow all the rules by which "
     "bert_demo cuts typed text into them: there it splits at white space and puts into lower case, "
-    "no more. Text whose words and punctuation marks stand between spaces gets the same ids."
+    "no more. Text whose words and punctuation marks stand between spaces gets the same ids. "
+    "`AutoTokenizer` loads it; `BertTokenizer` would cut it in yet another way."
+)
+
+_OTHER_RULES = (
+    "Its rules for cutting text are not those of BERT's own classes: `AutoTokenizer` loads it, and "
+    "`BertTokenizer` would cut text otherwise."
 )
 
 
@@ -123,6 +132,8 @@ def export_hf(folder: str | Path, out: str | Path, *, overwrite: bool = False) -
             folder=folder,
         )
     notes = [_WHOLE_WORDS] if tokenizer.kind == "word" else []
+    if tokenizer.kind == "wordpiece" and wordpiece.bert_rules(tokenizer.rules) is None:
+        notes.append(_OTHER_RULES)
     notes += _about_new_parts(read_about(checkpoint.read_config(folder)))
     card = model_card(readers_path(folder), notes=notes, usage=_USAGE[model.task])
     with explained(target, "written"), part_folder(target.parent) as part:
@@ -132,6 +143,10 @@ def export_hf(folder: str | Path, out: str | Path, *, overwrite: bool = False) -
         tokenizer.save(new / checkpoint.TOKENIZER)
         _write(new / _CONFIG, _config(model, tokenizer))
         _write(new / _TOKENIZER_CONFIG, _tokenizer_config(tokenizer, config))
+        lines = tokenizer.tokens(range(tokenizer.vocab_size))
+        if tokenizer.kind == "wordpiece" and not any("\n" in line for line in lines):
+            text = "".join(f"{line}\n" for line in lines)
+            (new / _VOCABULARY).write_text(text, encoding="utf-8", newline="\n")
         (new / _CARD).write_text(card, encoding="utf-8")
         files = sorted(path.name for path in new.iterdir())
         put_folder(new, target)
@@ -188,10 +203,12 @@ def _config(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def _tokenizer_config(tokenizer: Tokenizer, config: BertConfig) -> dict[str, Any]:
-    unk, pad, mask, cls, sep = tokenizer.tokens(tokenizer.special_ids)
+    unk, pad, mask, cls, sep = tokenizer.special_tokens
+    rules = wordpiece.bert_rules(tokenizer.rules)
     return {
-        # The class that takes tokenizer.json as it is, whatever its rules.
-        "tokenizer_class": "PreTrainedTokenizerFast",
+        # BERT's own classes take their rules from here; the general one takes tokenizer.json as it
+        # is, whatever its rules.
+        **({"tokenizer_class": "PreTrainedTokenizerFast"} if rules is None else rules),
         "model_max_length": config.max_position_embeddings,
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
         "unk_token": unk,

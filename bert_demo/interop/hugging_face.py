@@ -8,7 +8,7 @@ as `transformers` computes it; whatever it computes otherwise is refused by name
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,9 @@ import torch
 from torch import Tensor
 
 from bert_demo.config import LABELS, BertConfig, Text, UserError
-from bert_demo.data import wordpiece
-from bert_demo.data.tokenizer import UNK, Tokenizer
 from bert_demo.inference.report import Report
 from bert_demo.interop import names
+from bert_demo.interop.hf_tokenizer import read_tokenizer, vocabulary_file
 from bert_demo.interop.model_files import ModelFiles, Progress
 from bert_demo.model import checkpoint
 from bert_demo.model.bert import unfilled_model
@@ -54,7 +53,7 @@ _TITLES = {
     "xlm-roberta": "XLM-RoBERTa",
 }
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_EXACT_GELU = "gelu_python"  # the same function as "gelu", by another way
 
 _ENCODER = ("embeddings.", "encoder.", "pooler.")
 _SEED = 0  # the same import always gives the same checkpoint, new weights included
@@ -84,6 +83,8 @@ class ImportedHf(Report):
     """Parts that the file does not have, so that they are new: "pooler", "nsp"."""
     left_out: list[str]
     """Parts that the file has and this project does not use."""
+    labels: list[str] | None
+    """What the rows of its classifier mean, in their order there; None where none is used."""
     source: str
     """Name of the folder or repository that it came from."""
     revision: str | None
@@ -91,12 +92,25 @@ class ImportedHf(Report):
     out: str
     """Folder of the checkpoint that was made."""
 
+    @property
+    def notes(self) -> list[Text]:
+        """Sentences on what is not as one may expect."""
+        if "classifier" not in self.left_out:
+            return []
+        return [
+            Text(
+                "Its classifier is left out, as config.json does not say which of its labels are "
+                "entailment, neutral and contradiction; --labels names three in their order."
+            )
+        ]
+
 
 def import_hf(
     source: str | Path,
     out: str | Path,
     *,
     overwrite: bool = False,
+    labels: str | Sequence[str] | None = None,
     only_hub: bool = False,
     progress: Progress | None = None,
 ) -> ImportedHf:
@@ -107,8 +121,11 @@ def import_hf(
     The next-sentence classes and the labels change places to this project's order.
 
     Args:
-        source: a folder, or a repository of the Hub ("google-bert/bert-base-uncased").
+        source: a folder, or a repository of the Hub ("google-bert/bert-base-uncased", or the
+            address of its page).
         overwrite: replace a checkpoint that is in `out` already.
+        labels: what the classifier's three labels are, in their order there, whatever config.json
+            calls them: "contradiction,entailment,neutral", or a list.
         only_hub: `source` is a repository even where a folder has its name.
         progress: told what is being done, perhaps from another thread.
 
@@ -116,21 +133,28 @@ def import_hf(
         UserError: no such source; no network; a model that is not a BERT; files that are
             missing, damaged or dangerous; a folder that cannot be written.
     """
+    named = None if labels is None else _order(labels)
     checkpoint.check_writable(out, overwrite=overwrite)
     files = ModelFiles(source, progress, only_hub=only_hub)
     theirs = files.json("config.json")
     _check_kind(theirs, files.name)
-    tokenizer = _tokenizer(files)
+    tokenizer = read_tokenizer(files, theirs)
     state = names.modern(files.weights())
     if progress is not None:
         progress(Text("Making the checkpoint"), None)
-    labels = _label_order(theirs) if "classifier.weight" in state else None
-    task = _task(state, labels)
+    classes = state["classifier.weight"].shape[0] if "classifier.weight" in state else 0
+    if named is not None and classes != len(LABELS):
+        raise UserError(
+            "{source} has no classifier with three labels that --labels could name.",
+            source=files.name,
+        )
+    order = named or _label_order(theirs) if classes == len(LABELS) else None
+    task = _task(state, order)
     config = _config(theirs, state, task, files.name)
     if tokenizer.vocab_size > config.vocab_size:
         raise UserError(
             "{source} has {n:,} tokens but weights for {rows:,}.",
-            source=files.name,
+            source=f"{vocabulary_file(files).name} of {files.name}",
             n=tokenizer.vocab_size,
             rows=config.vocab_size,
         )
@@ -148,7 +172,7 @@ def import_hf(
             )
     if task == "nli":
         for name in ("classifier.weight", "classifier.bias"):
-            weights[name] = weights[name][labels]
+            weights[name] = weights[name][order]
     if task == "pretraining":
         for name in ("nsp.weight", "nsp.bias"):
             weights[name] = names.swapped(weights[name])
@@ -161,6 +185,7 @@ def import_hf(
         parameters=sum(value.numel() for value in model.parameters()),
         untrained_heads=untrained,
         left_out=sorted({name.rpartition(".")[0] for name in state}),
+        labels=None if order is None else [LABELS[order.index(row)] for row in range(len(order))],
         source=files.name,
         revision=files.revision,
         out=str(out),
@@ -203,6 +228,8 @@ def _config(
     theirs: Mapping[str, Any], state: Mapping[str, Tensor], task: str, source: str
 ) -> BertConfig:
     values = {name: theirs.get(name, value) for name, value in _DEFAULTS.items()}
+    if values["hidden_act"] == _EXACT_GELU:
+        values["hidden_act"] = "gelu"
     tied = theirs.get("tie_word_embeddings", True) is not False
     table, decoder = state.get("embeddings.word_embeddings.weight"), state.get(names.DECODER)
     if task == "pretraining" and table is not None and decoder is not None:
@@ -225,8 +252,21 @@ def _label_order(theirs: Mapping[str, Any]) -> list[int] | None:
     return [int(row) for row in order] if sorted(order) == ["0", "1", "2"] else None
 
 
-def _task(state: Mapping[str, Tensor], labels: list[int] | None) -> str:
-    if labels is not None and state["classifier.weight"].shape[0] == len(LABELS):
+def _order(labels: str | Sequence[str]) -> list[int]:
+    """The same from names in the order of the rows; `UserError` for others than the three."""
+    given = labels.split(",") if isinstance(labels, str) else list(labels)
+    rows = [str(label).strip().lower() for label in given]
+    if sorted(rows) != sorted(LABELS):
+        raise UserError(
+            "labels is {value!r}; it must be entailment, neutral and contradiction in the order of "
+            "the classifier, with commas.",
+            value=labels,
+        )
+    return [rows.index(label) for label in LABELS]
+
+
+def _task(state: Mapping[str, Tensor], order: list[int] | None) -> str:
+    if order is not None:
         return "nli"
     return "pretraining" if "cls.predictions.bias" in state else "encoder"
 
@@ -275,36 +315,3 @@ def _renamed(
             part=min(unknown),
         )
     return weights, untrained
-
-
-def _tokenizer(files: ModelFiles) -> Tokenizer:
-    """From tokenizer.json; else from vocab.txt with the rules that tokenizer_config.json names."""
-    name = files.need("tokenizer.json", "vocab.txt").name
-    text, where = files.text(name), f"{name} of {files.name}"
-    if name == "tokenizer.json":
-        tokenizer = Tokenizer.from_json(text, where)
-        if tokenizer.kind == "word" and tokenizer.tokens([tokenizer.unk_id]) != [UNK]:
-            raise UserError(
-                "{where} has whole words, not WordPiece; no BERT reads those.", where=where
-            )
-        return tokenizer
-    rules: Mapping[str, Any] = {}
-    if files.find("tokenizer_config.json") is not None:
-        rules = files.json("tokenizer_config.json")
-    lines = text.removesuffix("\n").split("\n")
-    vocabulary = {piece: number for number, piece in enumerate(lines)}
-    if len(vocabulary) != len(lines):
-        raise UserError(
-            "{where} is damaged: it has {n:,} lines twice.",
-            where=where,
-            n=len(lines) - len(vocabulary),
-        )
-    backend = wordpiece.bert_style(
-        vocabulary,
-        "[UNK]",
-        lowercase=rules.get("do_lower_case", True) is not False,
-        strip_accents=rules.get("strip_accents"),
-        chinese=rules.get("tokenize_chinese_chars", True) is not False,
-    )
-    backend.add_special_tokens([piece for piece in SPECIAL_TOKENS if piece in vocabulary])
-    return Tokenizer.from_json(backend.to_str(), where)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from bert_demo.config import UserError
 from bert_demo.data.files import remove_folder
 from bert_demo.inference.models import imported_name
+from bert_demo.interop.addresses import LONGEST, repo_id
 from bert_demo.model import checkpoint
 from bert_demo.model.folders import is_name
 
 if TYPE_CHECKING:
     from bert_demo.interop.model_files import Progress
 
-_REPO = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
-_LONGEST = 96
+__all__ = ["Importer", "repo_id"]
 
 
 class Importer:
@@ -70,8 +68,8 @@ class Importer:
     def remove(self, name: str) -> None:
         """Delete a model that was fetched; `UserError` if there is none of this name."""
         folder = self.folder / name
-        if not is_name(name, _LONGEST) or not folder.is_dir():
-            raise UserError("There is no fetched model {name!r} here.", name=name[:_LONGEST])
+        if not is_name(name, LONGEST) or not folder.is_dir():
+            raise UserError("There is no fetched model {name!r} here.", name=name[:LONGEST])
         try:
             remove_folder(folder)
         except OSError as error:
@@ -80,18 +78,3 @@ class Importer:
                 folder=folder,
                 reason=error.strerror or error,
             ) from error
-
-
-def repo_id(typed: Any) -> str:
-    """ "owner/name" from what a person typed or pasted; `UserError` if it cannot be one."""
-    words = typed.strip() if isinstance(typed, str) else ""
-    if "://" in words:
-        words = "/".join(urlsplit(words).path.strip("/").split("/")[:2])
-    if len(words) > _LONGEST or ".." in words or "--" in words or not _REPO.fullmatch(words):
-        shown = repr(typed)[:_LONGEST]
-        raise UserError(
-            "{shown} is not a repository's name; it must be owner/name, such as "
-            "google-bert/bert-base-uncased.",
-            shown=shown,
-        )
-    return words

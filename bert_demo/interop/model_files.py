@@ -13,12 +13,16 @@ from torch import Tensor
 
 from bert_demo.config import Text, UserError
 from bert_demo.data.corpora import CorpusUnavailable, NotInRepository, Origin, locate
-from bert_demo.interop import untrusted
+from bert_demo.data.files import check_whole, explained
+from bert_demo.interop import names, untrusted
+from bert_demo.interop.addresses import is_address, repo_id
 
 Progress = Callable[[Text, float | None], None]
 """Is told what is being done, and which part of it is done where that is known."""
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_CACHED = "models--"
+_DEEPEST = 50
 _TEXT_BYTES = 64 << 20  # the largest vocabularies take a tenth
 
 
@@ -36,7 +40,12 @@ class ModelFiles:
         *,
         only_hub: bool = False,
     ) -> None:
-        """Raises `UserError` if `source` is neither a folder nor a repository's name."""
+        """Raises `UserError` if `source` is neither a folder nor a repository's name.
+
+        `source` may be the address of a model's page, and a folder of the Hub's cache.
+        """
+        if isinstance(source, str) and is_address(source):
+            source, only_hub = repo_id(source), True
         try:
             folder = Path(source).expanduser()
             exists = not only_hub and folder.exists()
@@ -50,15 +59,47 @@ class ModelFiles:
                 "{source} is a file; give the model's folder, or a repository of the Hub.",
                 source=source,
             )
-        self._folder = folder if is_folder else None
-        self.name = folder.resolve().name if is_folder else str(source)
+        self.name = untrusted.plain(folder.resolve().name if is_folder else str(source))
         """The repository, or the folder's own name."""
         self.revision: str | None = None
         """The Hub's commit, where it is known."""
+        if is_folder:
+            folder = self._of_cache(folder)
+        self._folder = folder if is_folder else None
         self._progress = progress
+
+    def _of_cache(self, folder: Path) -> Path:
+        """Where the files are: for the Hub's cache of a model, in the snapshot that is newest."""
+        real = folder.resolve()
+        top = next((p for p in (real, *real.parents[:2]) if p.name.startswith(_CACHED)), None)
+        if top is None or real not in (top, top / "snapshots", top / "snapshots" / real.name):
+            return folder
+        self.name = untrusted.plain(top.name.removeprefix(_CACHED).replace("--", "/"))
+        if real.parent.name == "snapshots":
+            self.revision = real.name
+            return folder
+        snapshots = {path.name: path for path in (top / "snapshots").glob("*") if path.is_dir()}
+        main = top / "refs" / "main"
+        named = main.read_text(encoding="utf-8", errors="replace").strip() if main.is_file() else ""
+        self.revision = named if named in snapshots else next(iter(snapshots), None)
+        if self.revision is None or (named not in snapshots and len(snapshots) > 1):
+            raise UserError(
+                "{folder} is of the Hub's cache, but it does not say which of its {n:,} snapshots "
+                "is the newest; give the folder of one.",
+                folder=top,
+                n=len(snapshots),
+            )
+        return snapshots[self.revision]
 
     def find(self, name: str) -> Path | None:
         """The file, or None if this model has none of this name."""
+        path = self._found(name)
+        if path is not None:
+            with explained(path, "read"):
+                check_whole(path)
+        return path
+
+    def _found(self, name: str) -> Path | None:
         if self._folder is not None:
             path = self._folder / name
             return path if path.is_file() else None
@@ -100,6 +141,18 @@ class ModelFiles:
         files = functools.reduce(lambda a, b: Text("{a} and no {b}", a=a, b=b), names)
         raise UserError("{source} has no {files}.", source=self.name, files=files)
 
+    def optional_json(self, name: str) -> dict[str, Any]:
+        """The object in a JSON file, {} where the model has no such file.
+
+        Offline, what was not fetched with the rest of a model is taken for not there.
+        """
+        try:
+            return {} if self.find(name) is None else self.json(name)
+        except CorpusUnavailable:
+            if self.revision is None:
+                raise
+            return {}
+
     def text(self, name: str) -> str:
         """The contents of a text file that has to be there."""
         path = self.need(name)
@@ -133,6 +186,13 @@ class ModelFiles:
             raise UserError(
                 "{file} of {source} is damaged: it must be an object.", file=name, source=self.name
             )
+        if untrusted.depth(value) > _DEEPEST:
+            raise UserError(
+                "{file} of {source} is damaged: it is nested deeper than {limit}.",
+                file=name,
+                source=self.name,
+                limit=_DEEPEST,
+            )
         return value
 
     def weights(self) -> dict[str, Tensor]:
@@ -151,6 +211,7 @@ class ModelFiles:
         state: dict[str, Tensor] = {}
         for path in paths:
             state |= self._read(path)
+        state = untrusted.unwrapped(state, (*untrusted.WRAPPERS, *names.ENCODERS), self.name)
         odd = next((n for n, v in state.items() if not (v.is_floating_point() or _counts(v))), None)
         if odd is not None:
             raise UserError(
@@ -159,7 +220,9 @@ class ModelFiles:
                 odd=odd,
                 kind=state[odd].dtype,
             )
-        return {name: value.float() for name, value in state.items() if value.is_floating_point()}
+        weights = {n: value.float() for n, value in state.items() if value.is_floating_point()}
+        untrusted.check_finite(weights, self.name)
+        return weights
 
     def _parts(self, index: str) -> list[str]:
         """The files that an index names: plain names, as they are beside it."""

@@ -13,6 +13,9 @@ from torch import Tensor
 ENCODER = "bert."
 """Stands before the encoder's names in models that have heads."""
 
+ENCODERS = (ENCODER, "0.auto_model.", "auto_model.", "model.")
+"""The same in whatever a BERT is a part of, such as a sentence transformer."""
+
 DECODER = "cls.predictions.decoder.weight"
 """The masked-LM output matrix, which a file may leave out where it is the embeddings'."""
 
@@ -68,13 +71,12 @@ def qkv(layers: int) -> dict[str, list[str]]:
 
 
 def modern(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A file's tensors without `ENCODER`, under today's names, less what is no weight.
+    """A file's tensors under today's names, less what is no weight; `ENCODER` is off already.
 
     Files from TensorFlow's days call a LayerNorm's weight and bias gamma and beta.
     """
     found = {}
     for name, value in state.items():
-        name = name.removeprefix(ENCODER)
         for old, new in (("gamma", "weight"), ("beta", "bias")):
             if name.endswith(f"LayerNorm.{old}"):
                 name = f"{name.removesuffix(old)}{new}"

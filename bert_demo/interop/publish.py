@@ -27,7 +27,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from bert_demo.config import Text, UserError
 from bert_demo.data import hub
 from bert_demo.data.files import explained, part_folder, put_folder, writers_path
-from bert_demo.interop import errors
+from bert_demo.interop import addresses, errors
 from bert_demo.interop.card import model_card
 from bert_demo.interop.errors import LOG_IN, HubFailure, check_name, in_words, login
 from bert_demo.interop.export import export_hf
@@ -139,13 +139,16 @@ def fetch(
 ) -> Fetched:
     """Bring a checkpoint that was published from this project; `out` is complete or untouched.
 
-    A login is used where there is one, and needed for private repositories alone. Nothing from
-    the repository is run. `progress` is told what is being done, perhaps from another thread.
+    `repo_id` is "owner/name" or the address of its page. A login is used where there is one, and
+    needed for private repositories alone. Nothing from the repository is run. `progress` is told
+    what is being done, perhaps from another thread.
 
     Raises:
         CheckpointError: `out` cannot be written.
         HubFailure: no such repository, one of something else, damaged, too large, no network.
     """
+    if addresses.is_address(repo_id):
+        repo_id = addresses.repo_id(repo_id)
     check_name(repo_id)
     checkpoint.check_writable(out, overwrite=overwrite)
     token = login()

@@ -10,12 +10,16 @@ import re
 import stat
 import zipfile
 from collections.abc import Mapping
-from typing import IO
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 
 from bert_demo.config import UserError
+from bert_demo.data.files import not_finite
+
+WRAPPERS = ("module.", "_orig_mod.")
+"""Before every name of a model that was trained on several cards at once, or compiled."""
 
 MAX_BYTES = 2 << 30
 """The largest model that is read: BERT's own large one takes two thirds of it."""
@@ -68,7 +72,7 @@ def check_zip(archive: zipfile.ZipFile, name: str) -> None:
 
 
 def read_state_dict(stream: IO[bytes], where: str, hint: str) -> dict[str, Tensor]:
-    """The tensors by name of a file that `torch.save` wrote; a leading "module." is taken off.
+    """The tensors by name of a file that `torch.save` wrote, less the names of wrappers in front.
 
     Args:
         where: the file in words, for errors.
@@ -79,7 +83,9 @@ def read_state_dict(stream: IO[bytes], where: str, hint: str) -> dict[str, Tenso
             check_zip(archive, where)
     stream.seek(0)
     try:
-        state = torch.load(stream, map_location="cpu", weights_only=True)
+        # Sparse tensors are refused below; until then torch is to check that they are sound.
+        with torch.sparse.check_sparse_tensor_invariants():
+            state = torch.load(stream, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its parser stumbles over
         raise UserError(
             "{where} is not a PyTorch file of weights, or it is damaged; {hint}.",
@@ -98,5 +104,54 @@ def read_state_dict(stream: IO[bytes], where: str, hint: str) -> dict[str, Tenso
             where=where,
             limit=MAX_BYTES >> 30,
         )
-    # A model that was trained on several cards at once has this before every name.
-    return {name.removeprefix("module."): value for name, value in state.items()}
+    return unwrapped(state, WRAPPERS, where)
+
+
+def unwrapped(
+    state: Mapping[str, Tensor], prefixes: tuple[str, ...], where: str
+) -> dict[str, Tensor]:
+    """`state` with its names freed of `prefixes`, however many stand before one another.
+
+    Raises `UserError` for two names that become the same, and for a name that is not text.
+    """
+    found: dict[str, Tensor] = {}
+    for name, value in state.items():
+        plain = name
+        while prefix := next((p for p in prefixes if plain.startswith(p)), ""):
+            plain = plain.removeprefix(prefix)
+        if plain in found:
+            raise UserError("{where} has {name} twice.", where=where, name=plain)
+        if not plain.isprintable():
+            raise UserError(
+                "{where} has a tensor {name!r}, which is not a name.", where=where, name=plain
+            )
+        found[plain] = value
+    return found
+
+
+def check_finite(state: Mapping[str, Tensor], where: str) -> None:
+    """Raise `UserError` for weights that are infinite or no numbers."""
+    odd = not_finite(state)
+    if odd is not None:
+        raise UserError(
+            "{where} has numbers in {name!r} that are infinite or none; the model cannot be used.",
+            where=where,
+            name=odd,
+        )
+
+
+def plain(name: str) -> str:
+    """A file's name as text that can be written in UTF-8, which not every system's names are."""
+    return name.encode("utf-8", "replace").decode("utf-8")
+
+
+def depth(value: Any) -> int:
+    """How many lists and objects of a JSON value lie in one another; it needs no recursion."""
+    deepest, left = 0, [(value, 1)]
+    while left:
+        one, level = left.pop()
+        if isinstance(one, (dict, list)):
+            deepest = max(deepest, level)
+            inner = one.values() if isinstance(one, dict) else one
+            left += [(each, level + 1) for each in inner if isinstance(each, (dict, list))]
+    return deepest

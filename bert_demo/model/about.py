@@ -10,9 +10,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
-from bert_demo.config import RunConfig, UserError, run_config
+from bert_demo.config import LABELS, RunConfig, run_config
+from bert_demo.model.metrics import METRICS
+from bert_demo.model.plain_json import is_number, is_whole, mapping
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class About:
         """None also for settings of another version of this project."""
         try:
             return run_config(self.settings) if self.settings else None
-        except (UserError, TypeError):
+        except (ValueError, TypeError, AttributeError):
             return None
 
     @property
@@ -71,54 +73,70 @@ class About:
 
     def scores_on(self, split: str) -> Mapping[str, Any]:
         """Its scores on the split "validation" or "test"."""
-        return self.scores if split == "validation" else _part(self.scores, split)
+        return self.scores if split == "validation" else mapping(self.scores.get(split))
 
     @property
     def baselines(self) -> dict[str, float]:
         """What it is measured against, by the names in `bert_demo.model.metrics.BASELINES`."""
-        found = _part(self.facts, "baselines")
-        return {name: value for name, value in found.items() if isinstance(value, float)}
+        return read_baselines(self.facts.get("baselines"))
 
 
 def read_about(config: Mapping[str, Any] | None) -> About:
     """What a checkpoint's config.json says of it; `About` of nothing where there is none."""
-    about = _part(config or {}, "about")
+    about = mapping(mapping(config).get("about"))
+    step, seconds = about.get("step"), about.get("seconds")
     return About(
-        _part(about, "run"),
-        _part(about, "facts"),
-        _part(about, "scores"),
-        _of_type(about.get("step"), int),
-        _of_type(about.get("seconds"), int | float),
-        _of_type(about.get("imported"), str),
-        _of_type(about.get("source"), str),
+        mapping(about.get("run")),
+        mapping(about.get("facts")),
+        read_scores(about.get("scores")),
+        step if is_whole(step) else None,
+        seconds if is_number(seconds, 0) else None,
+        _words(about.get("imported")),
+        _words(about.get("source")),
         _names(about.get("untrained_heads")),
         _names(about.get("left_out")),
-        _beginning(about.get("beginning"), (config or {}).get("task")),
+        _beginning(about.get("beginning"), mapping(config).get("task")),
     )
 
 
+def read_scores(value: Any) -> dict[str, Any]:
+    """Scores as training writes them, without those of its names that have another type."""
+    found = dict(mapping(value))
+    fits = {
+        **{name: isinstance(found.get(name), float) for name in METRICS},
+        "n": is_whole(found.get("n")),
+        "confusion": _is_confusion(found.get("confusion")),
+    }
+    found = {name: score for name, score in found.items() if fits.get(name, True)}
+    return found | {"test": read_scores(found["test"])} if "test" in found else found
+
+
 def _beginning(values: Any, task: Any) -> Beginning | None:
-    given = values if isinstance(values, Mapping) else {}
+    given = mapping(values)
     seed, primed, last = (given.get(name) for name in ("seed", "primed", "classifier_seed"))
-    if not _is_seed(seed) or not isinstance(primed, bool):
+    if not is_whole(seed) or not isinstance(primed, bool):
         return None
-    if not (last is None if task == "pretraining" else task == "nli" and _is_seed(last)):
+    if not (last is None if task == "pretraining" else task == "nli" and is_whole(last)):
         return None
     return Beginning(seed, primed, last)
 
 
-def _is_seed(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _is_confusion(value: Any) -> bool:
+    size = len(LABELS)
+    rows = value if isinstance(value, list) else []
+    return len(rows) == size and all(
+        isinstance(row, list) and len(row) == size and all(map(is_whole, row)) for row in rows
+    )
 
 
-def _part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = values.get(name)
-    return found if isinstance(found, Mapping) else {}
+def read_baselines(value: Any) -> dict[str, float]:
+    """What a run is measured against, by name, without whatever is no number."""
+    return {name: found for name, found in mapping(value).items() if isinstance(found, float)}
 
 
-def _of_type(value: Any, kind: Any) -> Any:
-    return value if isinstance(value, kind) else None
+def _words(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
+    return tuple(filter(_words, value)) if isinstance(value, list | tuple) else ()

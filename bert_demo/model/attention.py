@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bert_demo.data.packing import PackedBatch, resized
+from bert_demo.model import fast_paths
 from bert_demo.model.dropout import Draw, draw, kept_weights
 
 IntArray = npt.NDArray[np.int64]
@@ -128,11 +129,11 @@ def flash_serves(qkv: Tensor, heads: int) -> bool:
     """Whether FlashAttention takes these numbers on their device (Dao et al. 2022)."""
     size = qkv.shape[1] // 3 // heads
     fits = qkv.dtype in _FLASH_TYPES and size in _FLASH_SIZES
-    return fits and qkv.device.type == "cuda" and _has_flash(qkv.device)
+    return fits and fast_paths.serves(fast_paths.FLASH, qkv.device) and has_flash(qkv.device)
 
 
 @lru_cache(maxsize=8)
-def _has_flash(device: torch.device) -> bool:
+def has_flash(device: torch.device) -> bool:
     """Whether this card (NVIDIA's, from Ampere on) and this build of torch have its kernels."""
     return (
         torch.version.hip is None

@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bert_demo.config import LABELS, TASKS, BertConfig, UserError, from_dict
 from bert_demo.data.files import (
     CheckpointError,
+    check_whole,
     explained,
     is_empty,
+    not_finite,
     part_folder,
     put_folder,
     read_tensors,
@@ -33,7 +35,8 @@ from bert_demo.data.files import (
     writers_path,
 )
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.model.folders import CONFIG, METRICS, RESUME, TOKENIZER, WEIGHTS
+from bert_demo.model.folders import CONFIG, METRICS, RESUME, TOKENIZER, WEIGHTS, is_file
+from bert_demo.model.plain_json import mapping, read_value
 
 if TYPE_CHECKING:  # a page that starts reads what checkpoints say of themselves, without torch
     import numpy as np
@@ -182,13 +185,14 @@ def save_resume(
 def load_resume(folder: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """(tensors, state) as `save_resume` got them, on the CPU; None where there is nothing."""
     folder = readers_path(folder)
-    if not (folder / RESUME).exists():
+    if not is_file(folder / RESUME):
         return None
     tensors, metadata = read_tensors(folder / RESUME, {"config_sha256": _digest_in(folder)})
     try:
         aliases, state = json.loads(metadata["aliases"]), json.loads(metadata["state"])
         tensors |= {name: tensors[other] for name, other in aliases.items()}
-    except (KeyError, ValueError) as error:
+        state = dict(state)
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             "{path} is damaged; the run cannot go on.", path=folder / RESUME
         ) from error
@@ -218,13 +222,14 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             raise CheckpointError(
                 "{folder} is not a checkpoint: it has no {name}.", folder=folder, name=CONFIG
             )
+        check_whole(path)
         try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
+            config = mapping(read_value(path))
+        except ValueError as error:
             raise CheckpointError("{path} is damaged: it is not valid JSON.", path=path) from error
-    found = config.get("format") if isinstance(config, dict) else None
+    found = config.get("format")
     if found != FORMAT:
-        if isinstance(config, dict) and is_own(config):
+        if is_own(config):
             raise CheckpointError(
                 "{folder} was written by another version of bert_demo ({found!r}; this one "
                 "reads {expected!r}).",
@@ -291,6 +296,13 @@ def load(folder: str | Path) -> Checkpoint:
                 expected=tuple(shape),
             )
         tensors[name] = value.float()
+    odd = not_finite(tensors)
+    if odd is not None:
+        raise CheckpointError(
+            "{path} has numbers in {name!r} that are infinite or none; the model cannot be used.",
+            path=folder / WEIGHTS,
+            name=odd,
+        )
     model.load_state_dict(tensors, strict=False, assign=True)
     if tied:
         model.mlm.decoder_weight = model.embeddings.word_embeddings.weight
@@ -326,6 +338,7 @@ def _load_tokenizer(path: Path, fingerprint: str, config: BertConfig) -> Tokeniz
             "The checkpoint {folder} has no {name}.", folder=path.parent, name=path.name
         )
     try:
+        check_whole(path)
         tokenizer = Tokenizer.load(path)
     except UserError as error:
         raise CheckpointError(error.text) from error

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bert_demo.config import UserError
-from bert_demo.model import containers
+from bert_demo.model import containers, fast_paths
 
 if TYPE_CHECKING:
     import torch
@@ -45,12 +45,13 @@ def pick_device(name: str) -> torch.device:
     """The device of this name: "auto" (cuda, then mps, then cpu), "cpu", "cuda", "cuda:1", "mps".
 
     Raises:
-        UserError: no such device here; the sentence says what there is.
+        UserError: no such device here; the sentence says what there is. Or it was found to
+            compute wrongly or not at all.
     """
     import torch
 
     if name == "auto":
-        return torch.device(devices()[0].type)
+        return torch.device(next(d.type for d in devices() if _holds(d)))
     if not re.fullmatch(r"cpu|mps|cuda(:\d{1,3})?", name):
         raise UserError("device is {value!r}; it must be one of: auto, cpu, cuda, mps.", value=name)
     wanted = torch.device(name)
@@ -62,7 +63,19 @@ def pick_device(name: str) -> torch.device:
             value=name,
             choices=names,
         )
+    if not _holds(wanted):
+        raise UserError(
+            "device is {value!r}, which does not compute as it should here ({reason}); take "
+            "another one, such as cpu.",
+            value=name,
+            reason=fast_paths.switched_off(wanted)[fast_paths.DEVICE],
+        )
     return wanted
+
+
+def _holds(device: torch.device) -> bool:
+    """Whether nothing has been found wrong with the device itself."""
+    return device.type == "cpu" or fast_paths.serves(fast_paths.DEVICE, device)
 
 
 def cards() -> list[int]:
@@ -143,12 +156,15 @@ def release_memory() -> None:
 
     gc.collect()
     if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
+        with contextlib.suppress(RuntimeError):  # a card that was lost has nothing to give back
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
 
 
 def fast_bf16(device: torch.device) -> bool:
     """Whether bf16 is worth using: what the hardware says on CUDA, what was measured elsewhere."""
+    if not fast_paths.serves(fast_paths.BF16, device):
+        return False
     if device.type == "cuda":
         import torch
 

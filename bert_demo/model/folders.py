@@ -22,15 +22,18 @@ No torch here: the page opens with this module.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
+
+from bert_demo.model.plain_json import one_line, read_value
 
 CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
 RESUME, METRICS = "resume.safetensors", "metrics.jsonl"
 RUN, STATUS, CONTROL = "run.json", "status.json", "control.json"
 MODEL, LOCK, ERRORS = "model", "lock", "error.log"
+
+LONGEST_TITLE = 80
 
 _NAME = re.compile(r"\w[\w .-]*")
 
@@ -40,22 +43,29 @@ def is_name(name: object, longest: int) -> bool:
     return isinstance(name, str) and len(name) <= longest and _NAME.fullmatch(name) is not None
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file; not where this process may not look, which `Path.is_file` raises."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def checkpoint_folder(folder: Path) -> Path:
     """Where the checkpoint is: in a run's folder `model/`, else the folder itself is it."""
     inner = folder / MODEL
-    return inner if (inner / CONFIG).is_file() else folder
+    return inner if is_file(inner / CONFIG) else folder
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; None where there is none."""
+    """The JSON object in a file, its values in bounds (`plain_json`); None where there is none."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        values = read_value(path)
+    except (OSError, ValueError):
         return None
     return values if isinstance(values, dict) else None
 
 
 def run_title(folder: Path) -> str | None:
     """What the run in this folder is called; None where it is none, or has no name but that."""
-    title = (read_json(folder / RUN) or {}).get("title")
-    return title.strip() or None if isinstance(title, str) else None
+    return one_line((read_json(folder / RUN) or {}).get("title"), LONGEST_TITLE) or None

@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from bert_demo.config import TASKS
 from bert_demo.data.corpora import CORPORA
 from bert_demo.data.files import FileStamp, file_stamp
 from bert_demo.inference.results import Result, read_result
@@ -20,7 +21,8 @@ def task_of(run: Run) -> str:
     """ "pretraining" or "nli"."""
     if run.config is not None:
         return run.config.task
-    return str((_stored(run) or {}).get("task", "pretraining"))
+    task = (_stored(run) or {}).get("task")
+    return task if task in tuple(TASKS) else "pretraining"
 
 
 def corpus_of(run: Run) -> str:

@@ -24,7 +24,7 @@ from bert_demo.model.bert import BertModel
 
 _BLANKS = 8
 _TOP = 5
-_CONTEXTS = 3  # of each sense
+_CONTEXTS = 6  # of each sense
 _MAX_LENGTH = 64
 
 # For text about the world at large, as WikiText is.
@@ -59,7 +59,8 @@ def film_frame(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
 
     Returns plain data: blanks ([{"text", "words": [[word, probability], ...]}]), similarities
     ({"word", "labels": texts, "senses", "matrix": cosines after the mean vector is subtracted})
-    and separation (mean similarity within a sense minus that between senses).
+    separation (mean similarity within a sense minus that between senses) and alike (mean cosine of
+    all vectors asked for, as they are: near 1 the model tells no word from another).
     """
     script = _script(tokenizer)
     with evaluating(model):
@@ -70,13 +71,15 @@ def film_frame(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
         probabilities[:, list(tokenizer.special_ids)] = -1
         values, ids = (found.cpu() for found in probabilities.topk(_TOP))
         words = torch.stack([part.mean(0) for part in vectors[count:].float().split(script.pieces)])
-    matrix = cosines(mean_subtracted(words.cpu()))
+    words = words.cpu()
+    matrix = cosines(mean_subtracted(words))
+    everything = cosines(torch.cat([vectors[:count].float().cpu(), words]))
     return {
         "blanks": [
             {
                 "text": text,
                 "words": [
-                    [token, round(value, 4)]
+                    [token, round(value, 3)]
                     for token, value in zip(tokenizer.tokens(row), row_values, strict=True)
                 ],
             }
@@ -88,10 +91,16 @@ def film_frame(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
             "word": script.word,
             "labels": script.contexts,
             "senses": script.senses,
-            "matrix": [[round(value, 3) for value in row] for row in matrix.tolist()],
+            "matrix": [[round(value, 2) for value in row] for row in matrix.tolist()],
         },
         "separation": round(within_less_between(matrix, script.senses), 4),
+        "alike": round(float(_off_diagonal(everything).mean()), 4),
     }
+
+
+def _off_diagonal(matrix: torch.Tensor) -> torch.Tensor:
+    """The cosines of an (N, N) matrix between different vectors."""
+    return matrix[~torch.eye(len(matrix), dtype=torch.bool)]
 
 
 @functools.lru_cache(maxsize=2)

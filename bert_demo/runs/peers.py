@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bert_demo.config import RunConfig, run_config
+from bert_demo.model.fast_paths import DEVICE, switched_off
 from bert_demo.model.process import prepare_process
 from bert_demo.runs.warm import Answer, own_stdout, warm_up
 
@@ -70,7 +71,8 @@ class Peers:
         from bert_demo.training.distributed import PeerLostError, World
 
         training = run.training
-        fits = self._any_device or training.device in ("auto", "cuda")
+        on_cards = training.device in ("auto", "cuda")
+        fits = self._any_device or (on_cards and DEVICE not in switched_off())
         most = training.batch_size // training.gradient_accumulation_steps - 1
         self._busy = busy = self._ready()[:most] if fits and most > 0 else []
         self._give_up = give_up
@@ -198,11 +200,13 @@ def main(arguments: list[str] | None = None) -> None:
     orders: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
 
-    from bert_demo.model.device import release_memory
+    from bert_demo.model import fast_paths
+    from bert_demo.model.device import cards, release_memory
     from bert_demo.training.distributed import leave, take_card
 
     take_card(local_rank)
-    warm_up()
+    if warm_up() == "cpu" and cards():
+        sys.exit(fast_paths.told(fast_paths.switched_off()))
     while True:
         answer({"state": _READY})
         leave()  # the worker, which is told first, does so too

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
 from bert_demo.config import Text
+from bert_demo.runs.watchdog import Watchdog
 
 COMMAND = (sys.executable, "-m", "bert_demo.runs.worker")
 
@@ -37,7 +38,9 @@ class WorkerProcess:
         self.log = log
         self._begun = time.monotonic()
         self.ready = False
+        self.hung = False
         self.run_id: str | None = None
+        self._watchdog: Watchdog | None = None
         package = str(Path(__file__).resolve().parents[2])
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         with log.open("wb") as stderr:
@@ -56,12 +59,20 @@ class WorkerProcess:
         """Seconds since it was started."""
         return time.monotonic() - self._begun
 
+    def end_if_it_hangs(self, signs: Hashable, training: bool) -> None:
+        """End it where it has a run and hangs (`watchdog`); its end is reported as ever."""
+        if self._watchdog is not None and not self.hung:
+            self.hung = self._watchdog.hangs(signs, training)
+            if self.hung:
+                self.end()
+
     def train(self, run_id: str, most_seconds: float | None = None) -> None:
         """Hand it a run, and how long preparing and training it may take together.
 
         If it is dead by now, its end is reported as ever.
         """
         self.run_id = run_id
+        self._watchdog = Watchdog(self.pid)
         order = {"run": run_id, "most_seconds": most_seconds}
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
@@ -96,6 +107,8 @@ class WorkerProcess:
 
     def cause_of_death(self) -> Text:
         """How it ended, in a sentence."""
+        if self.hung:
+            return Text("The training process did nothing any more, and was ended.")
         code = self._process.returncode
         if code is None or code >= 0:
             return Text("The training process ended unexpectedly (exit code {code}).", code=code)

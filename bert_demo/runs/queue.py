@@ -107,6 +107,7 @@ class RunQueue:
                     folder=self.store.root,
                 )
             time.sleep(0.1)
+        self.store.tidy()
         for run in self.store.list():
             status = run.status
             if run.owner is not None and status.started is not None:
@@ -252,6 +253,7 @@ class RunQueue:
             with _surviving():
                 self._start_workers()
                 self._hand_out()
+                self._end_hanging()
             with _surviving(), contextlib.suppress(queue.Empty):
                 self._inbox.get(timeout=_TICK_SECONDS)()
             ours = [w.run_id for w in self._slots if w is not None and w.run_id is not None]
@@ -280,9 +282,22 @@ class RunQueue:
                     return
                 now = time.time()
                 run = _next(waiting, self._used(now), self._training())
-                if self.store.claim(run.id):
+                try:
+                    claimed = self.store.claim(run.id)
+                except OSError as error:  # a full disk: it waits, and says why
+                    self.problem = Text("No run can begin: {reason}.", reason=error.strerror)
+                    return
+                self.problem = ""
+                if claimed:
                     self._legs.append(_Leg(run.owner, run.id, now))
                     worker.train(run.id, self.max_run_seconds)
+
+    def _end_hanging(self) -> None:
+        for worker in self._slots:
+            if worker is not None and worker.run_id is not None:
+                with contextlib.suppress(UserError):  # deleted underneath: it will find out
+                    training = self.store.get(worker.run_id).status.step > 0
+                    worker.end_if_it_hangs(self.store.signs_of_life(worker.run_id), training)
 
     def _receive(self, worker: WorkerProcess, answer: dict[str, Any] | None) -> None:
         """Called by the workers' threads; the dispatcher acts on it."""
@@ -304,12 +319,10 @@ class RunQueue:
             for leg in self._legs:
                 if leg.run_id == run_id and leg.ended is None:
                     leg.ended = time.time()
-        with contextlib.suppress(OSError, UserError):
+        with contextlib.suppress(UserError):
             run = self.store.get(run_id or "")
             if run.status.state in TRAINING:
-                self.store.set_status(
-                    run.id, state="failed", message=reason, ended=time.time(), seconds_left=None
-                )
+                self.store.set_end(run.id, "failed", reason)
 
     def _died(self, worker: WorkerProcess) -> None:
         worker.end()

@@ -16,10 +16,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
 import secrets
+import string
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,20 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bert_demo.config import RunConfig, Text, UserError, run_config
-from bert_demo.model.about import read_about
-from bert_demo.model.folders import CONFIG, CONTROL, MODEL, RESUME, RUN, STATUS, is_name, read_json
+from bert_demo.model.about import read_about, read_scores
+from bert_demo.model.folders import (
+    CONFIG,
+    CONTROL,
+    LONGEST_TITLE,
+    MODEL,
+    RESUME,
+    RUN,
+    STATUS,
+    is_file,
+    is_name,
+    read_json,
+)
+from bert_demo.model.plain_json import is_number, is_whole, one_line, read_value
 
 TRAINING = ("running", "pausing", "stopping")
 """States in which a worker has the run."""
@@ -47,7 +61,16 @@ STATES = {
 }
 
 _LONGEST_ID = 64
+_LONGEST_MESSAGE = 2000
+_LAST_TIME = 1e11
+"""Some 3,000 years: what any calendar still shows."""
+_OWNER = re.compile(r"[0-9a-f]{64}")
+_LAYOUT = re.compile(r"[,g]?(\.\d)?[fg%]?")
 _WINDOWS_TRIES = 20
+
+
+class UnreadableRun(UserError):  # noqa: N818 (an answer, not a fault)
+    """What was asked for in a run cannot be read, so that it is no run any more."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +97,9 @@ class Status:
     """On all held-out text, once it is over."""
 
 
+UNREADABLE = Status("failed", Text("What this run last said of itself cannot be read."))
+
+
 @dataclass(frozen=True)
 class Run:
     """One run at one moment."""
@@ -94,12 +120,12 @@ class Run:
     @property
     def has_model(self) -> bool:
         """Whether there is a checkpoint that loads."""
-        return (self.model / CONFIG).exists()
+        return is_file(self.model / CONFIG)
 
     @property
     def goes_on(self) -> bool:
         """Whether the state of an unfinished run is there, rather than none or a finished one."""
-        return (self.model / RESUME).exists()
+        return is_file(self.model / RESUME)
 
     @property
     def expected_seconds(self) -> float | None:
@@ -143,36 +169,45 @@ def write_status(folder: Path, status: Status) -> None:
 
 
 def read_run(folder: Path) -> Run | None:
-    """The run in a folder, or the plain checkpoint that the command line left there."""
-    facts = read_json(folder / RUN)
-    if facts is None:
-        return _plain(folder)
+    """The run in a folder, or the plain checkpoint that the command line left there.
+
+    What is missing, or of another type than it should be, is taken for unknown. None where there
+    is neither; raises `UnreadableRun` where run.json is there and cannot be read.
+    """
     try:
-        config = _config(facts["config"])
-        status = _status(read_json(folder / STATUS))
-        if status.state == "running":
-            wish = wished(folder)
-            status = dataclasses.replace(
-                status, state={"stop": "stopping", "pause": "pausing"}.get(wish or "", "running")
-            )
-        return Run(
-            folder.name,
-            folder,
-            folder / MODEL,
-            str(facts["title"]),
-            config,
-            facts["owner"],
-            float(facts["created"]),
-            facts["estimate_seconds"],
-            status,
+        facts = read_value(folder / RUN)
+        if not isinstance(facts, dict):
+            raise ValueError("run.json holds no JSON object")
+    except (FileNotFoundError, NotADirectoryError):
+        return _plain(folder)
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise UnreadableRun(
+            "The run {name!r} cannot be read: {reason}.", name=folder.name, reason=reason
+        ) from error
+    status = _status(read_json(folder / STATUS))
+    if status.state == "running":
+        wish = wished(folder)
+        status = dataclasses.replace(
+            status, state={"stop": "stopping", "pause": "pausing"}.get(wish or "", "running")
         )
-    except (KeyError, TypeError, ValueError):
-        return None
+    owner, created, estimate = (facts.get(n) for n in ("owner", "created", "estimate_seconds"))
+    return Run(
+        folder.name,
+        folder,
+        folder / MODEL,
+        one_line(facts.get("title"), LONGEST_TITLE) or folder.name,
+        _config(facts.get("config")),
+        owner if isinstance(owner, str) and _OWNER.fullmatch(owner) else None,
+        float(created) if is_number(created, 0, _LAST_TIME) else 0.0,
+        estimate if is_number(estimate, 0) else None,
+        status,
+    )
 
 
 def wished(folder: Path) -> str | None:
     """What the owner asked the worker for: "stop", "pause" or nothing."""
-    if not (folder / CONTROL).exists():
+    if not is_file(folder / CONTROL):  # as almost always
         return None
     wish = (read_json(folder / CONTROL) or {}).get("action")
     return wish if wish in ("stop", "pause") else None
@@ -181,21 +216,42 @@ def wished(folder: Path) -> str | None:
 def _config(values: Any) -> RunConfig | None:
     """None for settings of another version of this project, whose run can still be shown."""
     try:
-        return run_config(values)
-    except (ValueError, TypeError):
+        return run_config(values) if isinstance(values, dict) else None
+    except (ValueError, TypeError, AttributeError):
         return None
 
 
 def _status(values: dict[str, Any] | None) -> Status:
-    if values is not None and values.get("state") in tuple(STATES):
-        names = {f.name for f in dataclasses.fields(Status)}
-        status = Status(**{name: value for name, value in values.items() if name in names})
-        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError, IndexError):
-            said = _restored(values["said"])
-            if said == status.message:
-                return dataclasses.replace(status, message=said)
-        return status
-    return Status("failed", Text("What this run last said of itself cannot be read."))
+    """What status.json says; a field of the wrong type is left at its default."""
+    if values is None or values.get("state") not in tuple(STATES):
+        return UNREADABLE
+    message = values.get("message")
+    scores = read_scores(values.pop("scores", None))
+    fitting = {n: v for n, v in values.items() if n in _STATUS_FIELDS and _STATUS_FIELDS[n](v)}
+    status = Status(values["state"], **fitting, scores=scores)
+    if isinstance(message, str):
+        status = dataclasses.replace(status, message=message[:_LONGEST_MESSAGE])
+    with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError, IndexError):
+        said = _restored(values["said"])
+        if said == status.message:
+            return dataclasses.replace(status, message=said)
+    return status
+
+
+def _is_time(value: Any) -> bool:
+    return is_number(value, 0, _LAST_TIME)
+
+
+_STATUS_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "step": is_whole,
+    "seconds": lambda value: is_number(value, 0),
+    "seconds_left": lambda value: is_number(value, 0),
+    "queued": _is_time,
+    "started": _is_time,
+    "ended": _is_time,
+    "worker_pid": lambda value: is_whole(value, 1, 2**31),
+    "device_memory_bytes": is_whole,
+}
 
 
 def _stored(value: Any) -> Any:
@@ -211,6 +267,10 @@ def _stored(value: Any) -> Any:
 def _restored(value: Any) -> Any:
     """The way back from `_stored`."""
     if isinstance(value, dict):
+        for _, name, layout, _ in string.Formatter().parse(value["template"]):
+            # Anything more could look into objects, or ask for a text of a billion characters.
+            if name is not None and not (name.isidentifier() and _LAYOUT.fullmatch(layout or "")):
+                raise ValueError(value["template"])
         values = {name: _restored(part) for name, part in value["values"].items()}
         return Text(value["template"], **values)
     return value
@@ -225,7 +285,7 @@ def _plain(folder: Path) -> Run | None:
         changed = (folder / CONFIG).stat().st_mtime
     except OSError:
         return None
-    state = "stopped" if (folder / RESUME).exists() else "completed"
+    state = "stopped" if is_file(folder / RESUME) else "completed"
     return Run(
         folder.name,
         folder,

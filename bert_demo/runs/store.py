@@ -6,31 +6,50 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import logging
+import os
 import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bert_demo.config import RunConfig, Text, UserError, listed
-from bert_demo.data.files import file_stamp, part_folder, remove_folder
-from bert_demo.model.folders import CONFIG, CONTROL, LOCK, METRICS, RESUME, RUN, STATUS
+from bert_demo.data.files import file_stamp, part_folder, remove_folder, remove_left_parts
+from bert_demo.model.folders import (
+    CONFIG,
+    CONTROL,
+    LOCK,
+    LONGEST_TITLE,
+    METRICS,
+    MODEL,
+    RESUME,
+    RUN,
+    STATUS,
+    is_file,
+)
+from bert_demo.model.plain_json import one_line
 from bert_demo.runs.events import Events, Tails
+from bert_demo.runs.guesses import Asker, Guesses
 from bert_demo.runs.record import (
     RESUMABLE,
     STATES,
     TRAINING,
+    UNREADABLE,
     Run,
     Status,
+    UnreadableRun,
     held,
     read_run,
     run_folder,
     write_json,
     write_status,
 )
+
+log = logging.getLogger(__name__)
 
 ACTIONS = {
     "stop": Text("stop"),
@@ -39,7 +58,7 @@ ACTIONS = {
     "delete": Text("delete"),
 }
 
-_TITLE_LENGTH = 80
+_PART_SECONDS = 60.0
 _FREE_BYTES = 500_000_000  # a run of the smaller models, and room for everybody else
 
 
@@ -66,15 +85,25 @@ class RunStore:
         root: Path,
         *,
         admin_token: str | None = None,
+        asker: Callable[[], Asker] = Asker,
         max_runs_per_owner: int = 30,
         max_total_bytes: int = 20_000_000_000,
     ) -> None:
+        """The store over a folder, which is made.
+
+        asker: who asks at the moment, for guesses at the teacher's token.
+        """
         self.root = root.expanduser().resolve()
         self.max_runs_per_owner, self.max_total_bytes = max_runs_per_owner, max_total_bytes
         self._admin = owner_of(admin_token) if admin_token else None
+        self._admin_length = len(admin_token or "")
+        self._asker, self._guesses = asker, Guesses()
         self._lock = threading.RLock()
         self._tails = Tails()
         self._seen: dict[str, tuple[Any, Run]] = {}
+        self._told: dict[str, str] = {}
+        self._unwritten: dict[str, Status] = {}
+        """How runs ended where the disk does not take it yet."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -93,7 +122,8 @@ class RunStore:
         owner = owner_of(owner_token)
         now = time.time()
         with self._lock:
-            self._check_room(owner)
+            with contextlib.suppress(OSError):  # it may have been deleted; what follows says so
+                self.root.mkdir(parents=True, exist_ok=True)
             facts = {
                 "title": _title(title) or default_title(config),
                 "config": config.to_dict(),
@@ -102,6 +132,7 @@ class RunStore:
                 "estimate_seconds": estimate_seconds,
             }
             try:
+                self._check_room(owner)
                 with part_folder(self.root) as part:
                     write_json(part / RUN, facts)
                     write_status(part, Status("queued", Text("Waiting for its turn."), queued=now))
@@ -122,9 +153,19 @@ class RunStore:
     def list(self) -> list[Run]:
         """All runs, newest first."""
         runs = []
-        for folder in self.root.iterdir():
-            with contextlib.suppress(UserError):
+        try:
+            folders = [*self.root.iterdir()]
+        except OSError as error:  # deleted, or a disk that is gone: nothing is there
+            self._log_once("", f"{self.root} cannot be read: {error.strerror}.")
+            folders = []
+        for folder in folders:
+            try:
                 run = self._read(run_folder(self.root, folder.name))
+            except UnreadableRun as error:
+                self._log_once(folder.name, f"{error} It is left out of the list.")
+            except UserError:
+                continue  # no name of a run
+            else:
                 if run is not None:
                     runs.append(run)
         with self._lock:
@@ -142,8 +183,16 @@ class RunStore:
         return self._tails.of(self.get(run_id).model / METRICS).since(after)
 
     def is_admin(self, token: str | None) -> bool:
-        """Whether this is the teacher's token."""
-        return self._admin is not None and bool(token) and _same(token, self._admin)
+        """Whether this is the teacher's token; False also for who guesses too often."""
+        # Browsers' own tokens are asked about at every turn, and are of another length.
+        if self._admin is None or not token or len(token) != self._admin_length:
+            return False
+        digest, asker = owner_of(token), self._asker()
+        if not self._guesses.may_try(digest, asker):
+            return False
+        right = hmac.compare_digest(digest, self._admin)
+        self._guesses.tried(digest, asker, right)
+        return right
 
     def may_control(self, run: Run, token: str | None) -> bool:
         """Whether this token started the run, or is the teacher's."""
@@ -181,11 +230,37 @@ class RunStore:
         with self._lock:
             run = self.get(run_id)
             write_status(run.folder, replace(run.status, **changes))
+            self._unwritten.pop(run_id, None)
             return self.get(run_id)
 
+    def set_end(self, run_id: str, state: str, message: str) -> None:
+        """How a run ended that no worker has any more.
+
+        Where that cannot be written, as on a full disk, it is remembered, and written later by
+        `mark_interrupted`: nothing is said to be in training that is not.
+        """
+        with self._lock:
+            status = replace(
+                self.get(run_id).status,
+                state=state,
+                message=message,
+                ended=time.time(),
+                seconds_left=None,
+            )
+            self._unwritten[run_id] = status
+            self._write_ends()
+
+    def signs_of_life(self, run_id: str) -> Hashable:
+        """Another value whenever the run has made progress."""
+        folder = run_folder(self.root, run_id)
+        return file_stamp(folder / STATUS), file_stamp(folder / MODEL / METRICS)
+
     def claim(self, run_id: str) -> bool:
-        """Take a run out of the queue, for a worker; False if it is no longer in it."""
-        with self._lock, contextlib.suppress(UserError, OSError):
+        """Take a run out of the queue, for a worker; False if it is no longer in it.
+
+        Raises `OSError` where that cannot be written.
+        """
+        with self._lock, contextlib.suppress(UserError):
             if self.get(run_id).status.state == "queued":
                 self.set_status(
                     run_id, state="running", message=Text("Starting."), started=time.time()
@@ -199,21 +274,38 @@ class RunStore:
         `besides`: runs that a live worker is just about to begin. A worker that lost its app
         still saves, so a run that is held now may have to be asked about again.
         """
+        with self._lock:
+            self._write_ends()
         for run in self.list():
             if run.status.state not in TRAINING or run.id in besides:
                 continue
             with held(run.folder / LOCK) as free, self._lock:
                 # The worker may have said how it ended before it let go.
                 if free and self.get(run.id).status.state in TRAINING:
-                    self.set_status(
-                        run.id,
-                        state="interrupted",
-                        message=Text(
-                            "The app ended in the middle of this run. {left}",
-                            left=what_is_left(run),
-                        ),
-                        ended=time.time(),
-                    )
+                    left = what_is_left(run)
+                    message = Text("The app ended in the middle of this run. {left}", left=left)
+                    self.set_end(run.id, "interrupted", message)
+
+    def _write_ends(self) -> None:
+        for name, status in list(self._unwritten.items()):
+            folder = self.root / name
+            if is_file(folder / RUN):
+                try:
+                    write_status(folder, status)
+                except OSError:
+                    continue
+            del self._unwritten[name]
+
+    def tidy(self) -> None:
+        """Remove what processes that were killed left behind in the folders of runs."""
+        for folder in (self.root, *(run.model for run in self.list())):
+            with contextlib.suppress(OSError):
+                remove_left_parts(folder)
+        for part in self.root.glob("*/.*.json.????????"):  # of `write_json`
+            stamp = file_stamp(part)
+            if stamp is not None and time.time() - stamp.changed_ns / 1e9 > _PART_SECONDS:
+                with contextlib.suppress(OSError):
+                    part.unlink()
 
     def _stop(self, run: Run) -> None:
         if run.status.state in TRAINING:
@@ -256,14 +348,25 @@ class RunStore:
 
     def _read(self, folder: Path) -> Run | None:
         """The run in `folder`; read again only if one of its files has changed."""
+        ended = self._unwritten.get(folder.name)
+        if ended is not None:
+            run = read_run(folder)
+            return None if run is None else replace(run, status=ended)
         key = tuple(file_stamp(folder / name) for name in (STATUS, CONTROL, RUN, CONFIG, RESUME))
         seen = self._seen.get(folder.name)
         if seen is not None and seen[0] == key:
             return seen[1]
         run = read_run(folder) if any(key) else None
-        if run is not None:
+        # What could not be read may be readable in a moment, without any change of the file.
+        if run is not None and run.status is not UNREADABLE:
             self._seen[folder.name] = key, run
         return run
+
+    def _log_once(self, name: str, problem: str) -> None:
+        """Not at every poll."""
+        if self._told.get(name) != problem:
+            self._told[name] = problem
+            log.warning("%s", problem)
 
     def _check_room(self, owner: str) -> None:
         if owner != self._admin:
@@ -274,7 +377,8 @@ class RunStore:
                     "one of them first.",
                     n=kept,
                 )
-        used = sum(stamp.size for path in self.root.rglob("*") if (stamp := file_stamp(path)))
+        files = (Path(at, name) for at, _, names in os.walk(self.root) for name in names)
+        used = sum(stamp.size for path in files if (stamp := file_stamp(path)))
         if used >= self.max_total_bytes:
             raise UserError(
                 "The runs here take {used}, and no more than {limit} is allowed; delete some "
@@ -306,12 +410,9 @@ def default_title(config: RunConfig) -> Text:
 
 
 def _title(title: str | None) -> str:
-    if title is None:
-        return ""
-    if not isinstance(title, str):
+    if title is not None and not isinstance(title, str):
         raise UserError("The title must be text.")
-    plain = "".join(c if c.isprintable() else " " for c in title)
-    return " ".join(plain.split())[:_TITLE_LENGTH]
+    return one_line(title, LONGEST_TITLE)
 
 
 def _settle(part: Path, root: Path) -> str:

@@ -28,6 +28,7 @@ from typing import Any
 
 from bert_demo.config import Text, UserError
 from bert_demo.data.interruption import Interrupted, interruptible
+from bert_demo.model import fast_paths
 from bert_demo.model.folders import ERRORS, LOCK, RUN
 from bert_demo.model.process import prepare_process
 from bert_demo.runs.peers import Peers
@@ -43,7 +44,7 @@ from bert_demo.runs.record import (
 )
 from bert_demo.runs.store import what_is_left
 from bert_demo.runs.warm import Answer, own_stdout, warm_up
-from bert_demo.training.events import Event
+from bert_demo.training.events import Event, StartEvent
 
 _NICE = 5
 _OOM_SCORE = 500
@@ -176,7 +177,7 @@ def _follow(
     for event in itertools.chain([first], events):
         if event["event"] == "start":
             device = event["device"]
-            status = replace(status, message=event["source"], step=event["step"])
+            status = replace(status, message=_what_it_does(event), step=event["step"])
         elif event["event"] == "step":
             status = replace(
                 status,
@@ -204,6 +205,14 @@ def _follow(
             write_status(run.folder, status)
             written = time.monotonic()
         yield status
+
+
+def _what_it_does(start: StartEvent) -> str:
+    """Where the text is from, and what of the device is not used."""
+    if "switched_off" not in start:
+        return start["source"]
+    off = fast_paths.told(start["switched_off"])
+    return Text("{source} {off}", source=start["source"], off=off)
 
 
 def _events(
@@ -237,7 +246,9 @@ def _events(
 
 def give_up(run: Run, end: Callable[[str], None] | None = None) -> None:
     """End this process (by `end`), which waits for a lost peer and cannot be woken."""
-    latest = read_run(run.folder) or run
+    latest = run
+    with contextlib.suppress(UserError):
+        latest = read_run(run.folder) or run
     message = Text("One of the processes of this run ended. {left}", left=what_is_left(latest))
     status = replace(latest.status, state="failed", message=message)
     _leave(run, status, end or end_at_once)

@@ -105,7 +105,7 @@ class ZeroGpuQueue(RunQueue):
 
     def _lost(self, run_id: str, error: Exception) -> None:
         """The GPU did not come, or was taken away."""
-        with suppress(UserError, OSError):
+        with suppress(UserError):
             run = self.store.get(run_id)
             # A run whose process was killed may have been found and marked by now.
             if run.status.state not in (*TRAINING, "queued", "interrupted"):
@@ -122,9 +122,7 @@ class ZeroGpuQueue(RunQueue):
                 message = error.text
             else:
                 message = Text("ZeroGPU gave no GPU: {reason}", reason=_sentence(error))
-            self.store.set_status(
-                run.id, state="failed", message=message, ended=time.time(), seconds_left=None
-            )
+            self.store.set_end(run.id, "failed", message)
 
     def _start_workers(self) -> None:
         """There are none."""

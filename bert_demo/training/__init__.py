@@ -7,12 +7,13 @@ step            losses and gradients of one batch, by threads on a CPU or on a G
 losses          what training makes small
 optimizers      the two recipes: AdamW, Muon, and the learning rate's way
 schedule        the clock: budget, time left, what is due when
-validation      what a model scores on held-out text
+validation      what a model scores on held-out text, and making it as sure as it is right
 readings        losses that are still on the device
 failures        what ends a run before its time
 recorder        the run's folder: checkpoint, state to resume from, metrics
 distributed     the same loop on several processes
 gpu_batches     a training set that lives on a GPU
+proof           a GPU's fast paths, tried before a run takes them
 cuda_graphs     a GPU's work written down once and started as a whole
 distillation    a student that learns from a teacher's verdicts
 cost            what a run would take on this computer

@@ -6,12 +6,13 @@ takes longer than the GPU.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from bert_demo.model import fast_paths
 
 Outputs = tuple[Tensor | None, ...]
 
@@ -35,13 +36,13 @@ class Captured:
 
     def __init__(self, function: Callable[..., Outputs], device: torch.device) -> None:
         self._function = function
-        self._captures = device.type == "cuda"
+        self._device = device
         self._graphs: dict[Hashable, _Graph | None] = {}
 
     def __call__(self, key: Hashable, *inputs: Tensor) -> Outputs:
         """function(key, *inputs): the first time as it is, which also warms up, then captured."""
         known = key in self._graphs
-        if not self._captures or not known:
+        if not known or not fast_paths.serves(fast_paths.GRAPHS, self._device):
             if len(self._graphs) < _MOST_GRAPHS:
                 self._graphs.setdefault(key)
             return self._function(key, *inputs)
@@ -63,9 +64,8 @@ class Captured:
                 outputs = self._function(key, *places)
         except RuntimeError as error:
             # An operation that cannot be captured costs speed, not the run.
-            self._captures = False
             torch.cuda.synchronize()
-            print(f"Steps are not captured as CUDA graphs ({error})", file=sys.stderr)
+            fast_paths.switch_off(fast_paths.GRAPHS, self._device, error)
             return None
         self._graphs[key] = found = _Graph(graph, places, outputs)
         return found

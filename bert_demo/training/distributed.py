@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -56,7 +56,7 @@ class World:
             return
         nccl = device.type == "cuda" and dist.is_nccl_available()
         backend = "nccl" if nccl else "gloo"
-        with self._reaching():
+        with self._reaching(), _stdout_for_answers():
             dist.init_process_group(
                 backend,
                 init_method=self.rendezvous(),
@@ -133,6 +133,19 @@ class World:
                 "go on from what is saved.",
                 n=self.size,
             ) from error
+
+
+@contextmanager
+def _stdout_for_answers() -> Iterator[None]:
+    """Send what a library prints inside to stderr: gloo tells of its connections in torch 2.8."""
+    print(end="", flush=True)
+    with ExitStack() as stack:
+        with suppress(OSError):  # there may be no stdout at all
+            own = os.dup(1)
+            stack.callback(os.close, own)
+            os.dup2(2, 1)
+            stack.callback(os.dup2, own, 1)
+        yield
 
 
 def world() -> World:

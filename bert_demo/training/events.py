@@ -7,7 +7,11 @@ module.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeGuard, cast
+
+from bert_demo.model.about import read_baselines, read_scores
+from bert_demo.model.metrics import METRICS
+from bert_demo.model.plain_json import is_number, is_whole, parse_json
 
 if TYPE_CHECKING:
     from bert_demo.data.tokenizer import Tokenizer
@@ -30,8 +34,14 @@ class Scores(Losses, total=False):
 
     n: int
     """Pairs that were scored."""
+    standard_errors: dict[str, float]
+    """Of the losses and the accuracy, by their names, over samples of as many pairs."""
+    constant_accuracy: float
+    """The accuracy of who gives the same answer to every pair, the one that is right more often."""
+    calibration_factor: float
+    """By which a classifier's logits were multiplied at the end of a teacher's lessons."""
     test: dict[str, Any]
-    """A finished classifier's, by `bert_demo.inference.predict.evaluate`."""
+    """A finished classifier's, by `bert_demo.inference.evaluation.evaluate`."""
 
 
 class Origin(TypedDict, total=False):
@@ -41,9 +51,19 @@ class Origin(TypedDict, total=False):
     """Pairs without a label."""
     started_from: str
     """Folder of the checkpoint that it comes from."""
+    taught: bool
+    """Whether the losses of its steps are against a teacher's softened probabilities; on held-out
+    text they are against the labels."""
 
 
-class Facts(Origin):
+class SwitchedOff(TypedDict, total=False):
+    """Where some way to compute did not hold."""
+
+    switched_off: dict[str, str]
+    """By the names in `bert_demo.model.fast_paths`: the reason."""
+
+
+class Facts(Origin, SwitchedOff):
     """What will be done, as a checkpoint keeps it."""
 
     task: str
@@ -138,3 +158,94 @@ Event = StartEvent | StepEvent | ValidationEvent | ProbeEvent | SavedEvent | End
 
 Probe = Callable[["BertModel", "Tokenizer"], dict[str, Any]]
 """Says something of a model that is being trained: plain data for JSON."""
+
+
+_KINDS = ("start", "step", "validation", "probe", "saved", "end")
+_LONGEST_LINE = 1_000_000
+_WHOLE = (
+    *("step", "n", "steps", "left_out", "vocab_size", "parameters", "processes"),
+    *("train_examples", "validation_examples", "truncated", "dropped", "peak_memory_bytes"),
+)
+_NUMBERS = ("seconds", "seconds_left", "examples_per_second", "learning_rate", "budget_seconds")
+_TEXTS = ("task", "corpus", "device", "precision", "source", "started_from", "reason", "message")
+_OPTIONAL = ("steps", "budget_seconds", "seconds_left")
+
+
+def read_event(line: bytes) -> Event | None:
+    """The event in a line of metrics.jsonl; None where there is none.
+
+    Fields that are there have their types; where one has not, the whole line is left out.
+    """
+    try:
+        event = parse_json(line[:_LONGEST_LINE].decode())
+    except ValueError:
+        return None
+    if not isinstance(event, dict) or event.get("event") not in _KINDS or not _fits(event):
+        return None
+    for name in ("scores", "test"):
+        if name in event:
+            event[name] = read_scores(event[name])
+    if "baselines" in event:
+        event["baselines"] = read_baselines(event["baselines"])
+    return cast(Event, event)
+
+
+def _fits(event: dict[str, Any]) -> bool:
+    for name, value in event.items():
+        if value is None and name in _OPTIONAL:
+            continue
+        if (
+            (name in _WHOLE and not is_whole(value))
+            or (name in _NUMBERS and not is_number(value, 0))
+            or (name in METRICS and not is_number(value))
+            or (name in _TEXTS and not isinstance(value, str))
+        ):
+            return False
+    return event["event"] != "probe" or _is_frame(event)
+
+
+def _is_frame(event: dict[str, Any]) -> bool:
+    """Whether what `bert_demo.runs.film` says in it, if it does, is drawn as it stands."""
+    blanks, likeness = event.get("blanks", []), event.get("similarities")
+    return (
+        is_number(event.get("separation", 0))
+        and isinstance(blanks, list)
+        and all(map(_is_blank, blanks))
+        and (likeness is None or _is_likeness(likeness))
+    )
+
+
+def _is_blank(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("text"), str)
+        and isinstance(value.get("words"), list)
+        and all(
+            isinstance(pair, list)
+            and len(pair) == 2
+            and isinstance(pair[0], str)
+            and is_number(pair[1])
+            for pair in value["words"]
+        )
+    )
+
+
+def _is_likeness(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("word"), str):
+        return False
+    labels, senses, matrix = (value.get(name) for name in ("labels", "senses", "matrix"))
+    return (
+        _are_texts(labels)
+        and _are_texts(senses)
+        and len(labels) == len(senses)
+        and isinstance(matrix, list)
+        and len(matrix) == len(labels)
+        and all(
+            isinstance(row, list) and len(row) == len(labels) and all(map(is_number, row))
+            for row in matrix
+        )
+    )
+
+
+def _are_texts(value: Any) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)

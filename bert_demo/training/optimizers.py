@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from bert_demo.model import fast_paths
 from bert_demo.model.bert import BertModel
 from bert_demo.model.device import fast_bf16
 
@@ -154,7 +155,7 @@ class AdamW(Update):
 
 def _fuses(parameter: Tensor) -> bool:
     """Whether one call of PyTorch updates everything."""
-    return parameter.device.type in ("cpu", "cuda")
+    return fast_paths.serves(fast_paths.FUSED, parameter.device)
 
 
 class Muon(Update):

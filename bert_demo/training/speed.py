@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -81,14 +82,17 @@ def measured_speed() -> Speed:
         speed = _speed(json.loads(done.stdout.splitlines()[-1]))
     except (OSError, subprocess.SubprocessError, ValueError, TypeError, LookupError) as error:
         raise UserError("The speed of this machine could not be measured.") from error
-    try:
-        path = _path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        found = dataclasses.asdict(speed) | {"when": time.time()}
-        path.write_text(json.dumps(found), encoding="utf-8")
-    except OSError:
-        pass  # it is measured again next time
+    with contextlib.suppress(OSError):  # it is measured again next time
+        keep(speed)
     return speed
+
+
+def keep(speed: Speed) -> None:
+    """Write down this computer's speed for the next month; raises `OSError` if that cannot be."""
+    path = _path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = dataclasses.asdict(speed) | {"when": time.time()}
+    path.write_text(json.dumps(found), encoding="utf-8")
 
 
 def _speed(told: dict[str, Any]) -> Speed:
@@ -103,9 +107,10 @@ def _measure() -> Speed:
     from bert_demo.model import checkpoint
     from bert_demo.model.bert import BertModel
     from bert_demo.model.compiled import library
-    from bert_demo.model.device import fast_bf16, memory_bytes, pick_device
+    from bert_demo.model.device import fast_bf16, memory_bytes
+    from bert_demo.training.proof import proved_device
 
-    device = pick_device("auto")
+    device = proved_device("auto")
     on_cpu = device.type == "cpu"
     _, tokenizer, _ = prepare_text("crane-world", "train")
     words = tokenizer.tokens(range(tokenizer.vocab_size))

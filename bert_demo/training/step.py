@@ -16,7 +16,7 @@ from torch import Tensor
 from bert_demo.config import RunConfig
 from bert_demo.data.batches import TrainingBatch
 from bert_demo.data.layout import Plan
-from bert_demo.model import dropout
+from bert_demo.model import dropout, fast_paths
 from bert_demo.model.threads import ShardThreads, add_up
 from bert_demo.training.cuda_graphs import Captured, Outputs
 from bert_demo.training.distributed import World
@@ -41,7 +41,7 @@ class Gradients:
         self.threads = ShardThreads(setup.device, setup.facts["parameters"])
         self._parts = run.training.gradient_accumulation_steps
         self._resident: Resident | None = None
-        if setup.device.type == "cuda":
+        if fast_paths.serves(fast_paths.RESIDENT, setup.device):
             self._resident = Resident(setup.batches, setup.device)
         self._captured = Captured(self._of_sent_plan, setup.device)
 

@@ -34,7 +34,7 @@ from bert_demo.inference.models import RUN, model_id
 from bert_demo.runs.record import Run
 from bert_demo.runs.zerogpu import ZeroGpuQueue
 from bert_demo.ui.context import AppContext, answered
-from bert_demo.ui.parts.language import translate
+from bert_demo.ui.parts.language import translate, without_places
 
 NAMES = (
     "start_run",
@@ -293,7 +293,7 @@ def status_of(context: AppContext, run: Run) -> Answer:
         "model": model_id(RUN, run.id) if run.has_model else None,
         "title": run.title,
         "state": status.state,
-        "message": status.message,
+        "message": without_places(status.message),
         "step": status.step,
         "seconds": status.seconds,
         "seconds_left": status.seconds_left,

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import html
 import itertools
 import logging
+import os
 import secrets
+import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from bert_demo.config import RunConfig, UserError
+from bert_demo.data.files import cache_dir
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.importer import Importer
 from bert_demo.model.device import available_memory_bytes
+from bert_demo.runs.guesses import Asker
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import RunStore
 from bert_demo.training.cost import Estimate, Observation, Speed, estimate, may_be_slow
@@ -45,10 +52,11 @@ class AppContext:
 
     def __init__(self, settings: AppSettings) -> None:
         language.use(settings.language)
+        language.hide_places(_places(settings))
         self.settings = settings
         self.admin_token = settings.admin_token or secrets.token_urlsafe(12)
         folder = settings.data_dir / "runs"
-        self.store = RunStore(folder, admin_token=self.admin_token)
+        self.store = RunStore(folder, admin_token=self.admin_token, asker=self._asker)
         self.queue = make_queue(
             self.store, max_run_seconds=settings.max_run_seconds, public=self.is_public
         )
@@ -106,6 +114,11 @@ class AppContext:
         """Whether this browser may fetch and delete models: anybody at home, else the teacher."""
         return not self.is_public or self.store.is_admin(token_of(browser))
 
+    def _asker(self) -> Asker:
+        request = LocalContext.request.get(None)
+        session = getattr(request, "session_hash", None)
+        return Asker(self.address_of(request), str(session or ""))
+
     def estimate(self, run: RunConfig) -> Estimate:
         """What `run` would take here; raises `UserError` for a run that can start nowhere."""
         free = available_memory_bytes() + self.queue.held_bytes()
@@ -134,7 +147,8 @@ class AppContext:
         if run.config is None or run.owner is None or run.status.state != "completed":
             return None
         events, _ = self.store.events(run.id)
-        speeds = [e["examples_per_second"] for e in events if e["event"] == "step"][-20:]
+        steps = (e for e in events if e["event"] == "step")
+        speeds = [speed for e in steps if (speed := e.get("examples_per_second"))][-20:]
         return Observation(run.config, median(speeds)) if speeds else None
 
     def _measure(self) -> None:
@@ -152,6 +166,19 @@ class AppContext:
     def _idle(self) -> bool:
         busy = any(run.status.state in _BUSY for run in self.store.list())
         return self.queue.ready and not busy
+
+
+def _places(settings: AppSettings) -> list[Path]:
+    """Folders of this computer that are no visitor's business."""
+    ours = settings.data_dir.expanduser()
+    places = [ours / "runs", ours / "models", ours, settings.checkpoints_dir, cache_dir()]
+    places += [Path(), Path(__file__).parents[2], Path(tempfile.gettempdir())]
+    places += [
+        Path(os.environ[name]) for name in ("BERT_DEMO_DATA", "HF_HOME") if name in os.environ
+    ]
+    with contextlib.suppress(RuntimeError):  # a container's user without a home
+        places.append(Path.home())
+    return places
 
 
 def token_of(browser: Any) -> str:

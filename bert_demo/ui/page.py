@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import Any
 from urllib.parse import parse_qs
@@ -12,56 +13,78 @@ from bert_demo.config import UserError
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.ui.api import add_api
 from bert_demo.ui.context import AppContext, own_token
-from bert_demo.ui.parts.language import say
+from bert_demo.ui.parts import assets, forms
+from bert_demo.ui.parts.language import SOURCE, current, later, say
+from bert_demo.ui.serving.files import KEPT_SECONDS
 from bert_demo.ui.serving.hosting import notices
 from bert_demo.ui.serving.share import create_share_banner
 from bert_demo.ui.tabs.blank import create_blank_tab
 from bert_demo.ui.tabs.nli import create_nli_tab
 from bert_demo.ui.tabs.runs.tab import create_runs_tab
-from bert_demo.ui.tabs.training import create_finetune_tab, create_pretrain_tab, starting_points
+from bert_demo.ui.tabs.training import create_finetune_tab, create_pretrain_tab
+from bert_demo.ui.tabs.training_handlers import starting_points
 from bert_demo.ui.tabs.words import create_words_tab
 
-_BOOK = "[Dive into Deep Learning](https://d2l.ai)"
+_BOOK = '<a href="https://d2l.ai">Dive into Deep Learning</a>'
+_COPY, _PRESENT = later("Copy link"), later("Present")
+_ARRIVING = (
+    "(browser, address, kept) => "
+    "[browser, window.bertDemo?.asked ?? window.location.search, window.bertDemo?.kept() ?? '']"
+)
 _MOST_OTHERS = 5
 _MOST_WAITING = 500
 
 
 def build_app(context: AppContext) -> gr.Blocks:
     """The page over `context`, not yet served."""
-    page = gr.Blocks(title="bert_demo", analytics_enabled=False, fill_width=True)
+    page = gr.Blocks(
+        title="bert_demo",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=(60, KEPT_SECONDS),
+    )
     with page:
         browser = context.make_browser_state()
-        address = gr.Textbox("", visible=False)
-        gr.Markdown(_header(), elem_classes="bd-lead")
+        address, kept = gr.Textbox("", visible=False), gr.Textbox("", visible=False)
+        gr.HTML(
+            html_template=_header(),
+            js_on_load=assets.when_loaded("header(element)"),
+            apply_default_css=False,
+            elem_classes="bd-lead",
+        )
         for notice in notices(context.settings.data_dir, context.queue.max_run_seconds):
             gr.Markdown(notice, elem_classes="bd-notice")
         create_share_banner(page, context.share)
         # In two rows on a phone: Gradio's own menu of tabs that do not fit hides most of them.
         with gr.Tabs(overflow_behavior="wrap") as tabs:
             pretrain = create_pretrain_tab(context)
-            finetune = create_finetune_tab(context)
             create_words_tab(context)
+            finetune = create_finetune_tab(context)
             create_nli_tab(context)
             create_blank_tab(context)
             create_runs_tab(context)
 
-        def arrived(stored: Any, search: Any) -> tuple[Any, ...]:
+        def arrived(stored: Any, search: Any, kept: Any) -> tuple[Any, ...]:
             stored, run = arrive(context, stored, search)
             others = others_training(context)
+            forms_kept = restore(kept, stored["token"])
             shown: list[dict[str, Any]] = [{"run": None, "others": others} for _ in range(2)]
             chosen = gr.skip()
             if run is not None:
                 nli = run.config is not None and run.config.task == "nli"
                 shown[nli] = {"run": run.id, "others": others}
                 chosen = gr.Tabs(selected="finetune" if nli else "pretrain")
-            return stored, chosen, *shown, starting_points(context, None)
+            start_from = starting_points(context, None)
+            return stored, chosen, *shown, *forms_kept, start_from
 
         assert finetune.start_from is not None
+        form_parts = [part for tab in (pretrain, finetune) for part in (tab.name, *tab.fields)]
+        form_parts.remove(finetune.start_from)
         page.load(
             arrived,
-            [browser, address],
-            [browser, tabs, pretrain.live, finetune.live, finetune.start_from],
-            js="(browser, address) => [browser, window.location.search]",
+            [browser, address, kept],
+            [browser, tabs, pretrain.live, finetune.live, *form_parts, finetune.start_from],
+            js=_ARRIVING,
             show_progress="hidden",
             concurrency_limit=None,
             api_visibility="private",
@@ -75,7 +98,16 @@ def build_app(context: AppContext) -> gr.Blocks:
 def _header() -> str:
     what = say("A BERT that you train, look into and argue with.")
     source = say("After {book}, 15.8 to 15.10 and 16.7.", book=_BOOK)
-    return f"# bert_demo\n\n{what}\n{source}\n"
+    if current() != SOURCE:
+        source += " " + say("The models know English alone.")
+    buttons = "".join(
+        f'<button type="button" class="bd-button">{say(words)}</button>'
+        for words in (_COPY, _PRESENT)
+    )
+    return (
+        f'<header class="bd-header"><h1>bert_demo</h1><p>{what} '
+        f'<span class="bd-source">{source}</span></p><div>{buttons}</div></header>'
+    )
 
 
 def arrive(context: AppContext, stored: Any, search: Any) -> tuple[dict[str, str], Run | None]:
@@ -98,7 +130,26 @@ def arrive(context: AppContext, stored: Any, search: Any) -> tuple[dict[str, str
     if run is None:
         mine = (r for r in context.store.list() if _owns(context, r, token))
         run = next(mine, None)
+    if run is None:  # a newcomer sees what goes on
+        run = next((r for r in context.store.list() if r.status.state in TRAINING), None)
     return identity, run
+
+
+def restore(kept: Any, token: str) -> list[Any]:
+    """What the forms said when this browser left, each with the name of its runs before it."""
+    try:
+        told = json.loads(kept)
+        tasks = {task: json.loads(told[task] or "{}") for task in ("pretraining", "nli")}
+        name = forms.name_of(told["name"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        tasks, name = {"pretraining": {}, "nli": {}}, ""
+    found: list[Any] = []
+    for task, values in tasks.items():
+        fields = forms.restored(task, values)
+        found.append(name or forms.suggested_name(token))
+        values = [fields[name] for name in forms.names(task) if name != "start_from"]
+        found += ["" if value is None else value for value in values]
+    return found
 
 
 def others_training(context: AppContext) -> list[dict[str, str]]:

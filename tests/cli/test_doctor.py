@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from packaging.version import Version
 
 from bert_demo.cli import doctor
 from bert_demo.model import device as hardware
+from bert_demo.model import fast_paths
 from bert_demo.model.compiled import library
+from bert_demo.training import proof
 
 
 @pytest.fixture
@@ -33,7 +36,8 @@ def text_of(report: dict[str, Any]) -> str:
 def test_report_is_json_and_matches_this_computer(cache: Path, tmp_path: Path) -> None:
     report = doctor.report(tmp_path / "none")
     assert json.loads(json.dumps(report)) == report
-    assert report["packages"]["torch"] == torch.__version__
+    # A package of PyPI does not say which CUDA it was built for, as "+cu130" does.
+    assert Version(report["packages"]["torch"]).public == Version(torch.__version__).public
     assert report["threads"] == torch.get_num_threads()
     assert report["blocks"] == (library.load() or "compiled")
     assert [d["device"] for d in report["devices"]] == [str(d) for d in hardware.devices()]
@@ -119,6 +123,32 @@ def test_gpu_that_cannot_be_used(
     report = doctor.report(tmp_path)
     assert report["devices"][0]["error"] == "CUDA error: all devices are busy"
     assert "cannot be used: CUDA error: all devices are busy" in text_of(report)
+
+
+def test_what_a_gpu_proved_is_told_of(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = torch.device("cuda:0")
+    monkeypatch.setattr(hardware, "devices", lambda: [cuda, torch.device("cpu")])
+    monkeypatch.setattr(hardware, "memory_bytes", lambda device: (1, 2))
+    monkeypatch.setattr(hardware, "device_name", lambda device: "NVIDIA T4")
+    monkeypatch.setattr(hardware, "fast_bf16", lambda device: False)
+
+    def prove(device: torch.device) -> dict[str, float]:
+        fast_paths.switch_off(fast_paths.FLASH, device, "no kernel image is available")
+        return {fast_paths.DEVICE: 2e-7, fast_paths.BF16: 0.05}
+
+    monkeypatch.setattr(proof, "prove", prove)
+    try:
+        report = doctor.report(tmp_path)
+    finally:
+        proof.forget()
+    assert json.loads(json.dumps(report)) == report
+    assert report["switched_off"] == {"flash": "no kernel image is available"}
+    text = text_of(report)
+    assert "with the largest difference: the GPU itself 2e-07, bf16 5e-02" in text
+    assert "Switched off here: FlashAttention (no kernel image is available)." in text
+    assert "Switched off" not in text_of(report | {"switched_off": {}})
 
 
 def test_size_words() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,139 @@ def test_a_wrong_table_names_file_line_and_value(
         read_pairs_file(path)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+ROWS = [("A man\u2028sleeps", "He; sleeps", 0), ("A dog, \x1eruns", "A cat\x85sits", 2)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    ("name", "separator"),
+    [
+        ("a.csv", ","),
+        ("a.csv", ";"),
+        ("a.csv", "|"),
+        ("a.txt", ";"),
+        ("a.tsv", ","),
+        ("a.csv", "\t"),
+    ],
+)
+def test_a_table_as_programs_write_it(
+    tmp_path: Path, name: str, separator: str, encoding: str, end: str
+) -> None:
+    with (tmp_path / name).open("w", encoding=encoding, newline="") as file:
+        writer = csv.writer(file, delimiter=separator, lineterminator=end)
+        writer.writerows([("hypothesis", "id", "label", "premise")])
+        writer.writerows((hypothesis, 7, label, premise) for premise, hypothesis, label in ROWS)
+    texts = read_pairs_file(tmp_path / name)
+    assert texts.premises.to_pylist() == [row[0] for row in ROWS]
+    assert texts.hypotheses.to_pylist() == [row[1] for row in ROWS]
+    assert texts.labels.tolist() == [0, 2] and texts.left_out == 0 and texts.numbered
+
+
+def test_a_field_may_have_lines_and_the_separator_may_be_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        b'sep=;\r\npremise;hypothesis;label\r\n"A man\r\nsleeps";b,c;neutral\r\n;;\r\n'
+    )
+    texts = read_pairs_file(path)
+    assert texts.premises.to_pylist() == ["A man\r\nsleeps"] and texts.labels.tolist() == [1]
+    assert not texts.numbered and texts.left_out == 0
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_of_json_is_a_table(tmp_path: Path, indent: int | None) -> None:
+    rows = [dict(zip(("premise", "hypothesis", "label"), row, strict=True)) for row in ROWS]
+    for name in ("a.json", "a.jsonl"):
+        (tmp_path / name).write_text(json.dumps(rows, indent=indent), encoding="utf-8")
+        texts = read_pairs_file(tmp_path / name)
+        assert texts.premises.to_pylist() == [row[0] for row in ROWS]
+    for text, words in {
+        "[": "line 1: it is not JSON",
+        "[\n3]": "line 2: '3'; it must be an object",
+        "[" * 100_000: "it is not JSON",
+        '[\n{"premise": "a", "label": 0}\n]': "line 2: there is no column 'hypothesis'",
+        '[\n\n{"premise": "a", "hypothesis": "b", "label": 7}]': "line 3: the label is 7",
+    }.items():
+        (tmp_path / "a.json").write_text(text, encoding="utf-8")
+        with pytest.raises(UserError) as caught:
+            read_pairs_file(tmp_path / "a.json")
+        assert words in str(caught.value)
+
+
+def snli_rows() -> list[dict[str, Any]]:
+    """As SNLI's authors have them: the label that most chose, or - where there is none."""
+    return [
+        {"gold_label": "neutral", "sentence1": 'A "red" horse.', "sentence2": "It is trained."},
+        {"gold_label": "-", "sentence1": "A horse.", "sentence2": "Outdoors."},
+        {"gold_label": "contradiction", "sentence1": "A horse.", "sentence2": "It sleeps."},
+    ]
+
+
+def test_snli_as_its_authors_publish_it(tmp_path: Path) -> None:
+    rows = [row | {"annotator_labels": [row["gold_label"]]} for row in snli_rows()]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "snli.jsonl").write_text(text, encoding="utf-8")
+    book = tmp_path / "snli_1.0"
+    book.mkdir()
+    (book / "README.txt").write_text("Of SNLI", encoding="utf-8")
+    (book / "snli_1.0_train.txt").write_text("gold_label\n", encoding="utf-8")
+    lines = ["gold_label\tsentence1_parse\tsentence1\tsentence2\tpairID\tlabel1\tlabel2"]
+    lines += [f"{r['gold_label']}\t(A)\t{r['sentence1']}\t{r['sentence2']}\t4\tx" for r in rows]
+    (book / "snli_1.0_test.txt").write_text("\n".join(lines), encoding="utf-8")
+    for path in (tmp_path / "snli.jsonl", book, book / "snli_1.0_test.txt"):
+        texts = read_pairs_file(path)
+        assert texts.premises.to_pylist() == ['A "red" horse.', "A horse."]
+        assert texts.hypotheses.to_pylist() == ["It is trained.", "It sleeps."]
+        assert texts.labels.tolist() == [1, 2] and texts.left_out == 1 and not texts.numbered
+    (book / "snli_1.0_b_test.txt").write_text("x", encoding="utf-8")
+    (tmp_path / "none").mkdir()
+    for folder in (book, tmp_path / "none"):
+        with pytest.raises(UserError, match="is a folder; give one of the files"):
+            read_pairs_file(folder)
+
+
+@pytest.mark.parametrize(
+    ("label", "meaning"),
+    [
+        *[(text, 0) for text in ("0", "0.0", "00", " 0 ", "0e0", "Entailment", "-0.0")],
+        *[(text, 2) for text in ("2", "2.0", "2.", "CONTRADICTION")],
+        *[(text, None) for text in ("", " ", "-", "-1", "-1.0", "nan", "NaN", "None")],
+        *[(text, "refused") for text in ("0.5", "3", "3.0", "inf", "1e99", "true", "x" * 10**5)],
+        *[
+            (number, meaning)
+            for number, meaning in ((0.0, 0), (2.0, 2), (-1.0, None), (None, None))
+        ],
+        *[(number, "refused") for number in (0.5, 3, True, [0], {}, [[[[0]]]])],
+        (float("nan"), None),
+    ],
+)
+def test_labels_with_gaps_are_numbers_still(tmp_path: Path, label: Any, meaning: Any) -> None:
+    paths = [tmp_path / "a.jsonl"]
+    rows = [{"premise": "a", "hypothesis": "b", "label": value} for value in ("neutral", label)]
+    paths[0].write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    if isinstance(label, str):
+        paths.append(tmp_path / "a.csv")
+        paths[1].write_text(
+            f"premise,hypothesis,label\na,b,neutral\na,b,{label}\n", encoding="utf-8"
+        )
+    for path in paths:
+        if meaning == "refused":
+            with pytest.raises(UserError, match="the label is") as caught:
+                read_pairs_file(path)
+            assert len(str(caught.value)) < 400
+            continue
+        texts = read_pairs_file(path)
+        assert texts.labels.tolist() == ([1] if meaning is None else [1, meaning])
+        assert texts.left_out == (meaning is None)
+
+
+def test_a_pointer_of_git_lfs_is_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4\n", encoding="utf-8")
+    with pytest.raises(UserError, match="Git LFS pointer"):
+        read_pairs_file(path)
 
 
 def test_a_missing_table_gets_a_sentence(tmp_path: Path) -> None:

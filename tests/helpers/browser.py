@@ -103,10 +103,10 @@ class Visitor:
         if message.type == "error":
             self.complaints.append(message.text)
 
-    def open(self, address: str, start: str = "Start") -> Any:
+    def open(self, address: str) -> Any:
         """The page at an address, when its button to start a run is there."""
         self.page.goto(address)
-        self.page.get_by_role("button", name=start, exact=True).first.wait_for()
+        self.page.locator(".bd-first-card button").first.wait_for()
         return self.page
 
 
@@ -141,6 +141,8 @@ def press(page: Any, name: str) -> None:
 
 def stop_after(page: Any, panel: str, number: int, unit: str) -> None:
     tab = page.locator(f"[role=tabpanel]:has({panel})")
+    if not tab.get_by_label("Stop after").is_visible():
+        tab.get_by_text("Settings", exact=True).click()
     tab.get_by_label("Stop after").fill(str(number))
     tab.get_by_label("Unit").click()
     page.get_by_role("option", name=unit).click()

@@ -161,6 +161,55 @@ def test_its_tokenizer_gives_our_ids(
     assert not caplog.records
 
 
+@pytest.mark.parametrize("loader", ["BertTokenizer", "BertTokenizerFast", "AutoTokenizer"])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {},
+        {"do_lower_case": False},
+        {"do_lower_case": False, "strip_accents": True},
+        {"strip_accents": False, "tokenize_chinese_chars": False},
+        {"cls_token": "crane", "mask_token": "fish", "additional_special_tokens": ["<e1>"]},
+    ],
+)
+def test_every_loader_reads_a_model_of_theirs_again(
+    tmp_path: Path, loader: str, rules: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    words = (
+        "[PAD] [UNK] [CLS] [SEP] [MASK] crane Crane fish <e1> café cafe Café 東 ##京 京 a A IS is !"
+    )
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/vocab.txt").write_text("\n".join(words.split()), encoding="utf-8")
+    (tmp_path / "theirs/tokenizer_config.json").write_text(json.dumps(rules), encoding="utf-8")
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.BertConfig(vocab_size=20, intermediate_size=8, **shape)
+    transformers.BertModel(config).save_pretrained(tmp_path / "theirs")
+    import_hf(tmp_path / "theirs", tmp_path / "ours")
+    export_hf(tmp_path / "ours", tmp_path / "out")
+    caplog.clear()
+    before = transformers.AutoTokenizer.from_pretrained(tmp_path / "theirs")
+    after = getattr(transformers, loader).from_pretrained(tmp_path / "out")
+    ours = checkpoint.load(tmp_path / "ours").tokenizer
+    for text in [*TEXTS, "A Crane <e1> caf\u00e9 CAF\u00c9 \u6771\u4eac", "a fish"]:
+        assert after(text, "A fish")["input_ids"] == before(text, "A fish")["input_ids"], text
+        assert after(text, "A")["token_type_ids"] == before(text, "A")["token_type_ids"]
+        if "<mask>" not in text and "fish" not in text:
+            assert ours.encode(text) == after(text, add_special_tokens=False)["input_ids"]
+    for name in ("cls_token", "mask_token"):
+        assert after.special_tokens_map[name] == before.special_tokens_map[name]
+    assert (tmp_path / "out/vocab.txt").read_text(encoding="utf-8").split() == words.split()
+
+
+@pytest.mark.parametrize("loader", ["BertTokenizer", "BertTokenizerFast", "AutoTokenizer"])
+def test_every_loader_reads_pieces_of_our_own(
+    tmp_path: Path, pieces: Tokenizer, loader: str
+) -> None:
+    export_hf(saved(tmp_path / "ours", pieces), tmp_path / "out")
+    theirs = getattr(transformers, loader).from_pretrained(tmp_path / "out")
+    for text in TEXTS + SENTENCES:
+        assert theirs(text)["input_ids"] == pieces.encode_pair(text, max_length=500).input_ids
+
+
 def test_its_pipelines_say_what_ours_say(tmp_path: Path, pieces: Tokenizer) -> None:
     export_hf(saved(tmp_path / "ours", pieces), tmp_path / "fill")
     model, tokenizer, _ = checkpoint.load(tmp_path / "ours")

@@ -15,8 +15,10 @@ import torch
 from helpers.intruder import Intruder
 from torch import Tensor, nn
 
+from bert_demo.cli import parser
 from bert_demo.config import UserError
 from bert_demo.data.packing import pack
+from bert_demo.inference import predict
 from bert_demo.interop import d2l, untrusted
 from bert_demo.interop.d2l import import_d2l
 from bert_demo.model import checkpoint
@@ -344,7 +346,7 @@ def test_a_vocabulary_that_is_not_json_is_refused(tmp_path: Path) -> None:
         (lambda s: s.update(extra=torch.ones(1)), "unknown extra"),
         (lambda s: s.update({"encoder.pos_embedding": torch.ones(16, 8)}), "shape (16, 8)"),
         (lambda s: s.update({"encoder.pos_embedding": torch.ones(3, 16, 8)}), "would fit"),
-        (lambda s: s.update({"encoder.pos_embedding": torch.ones(1, 2000, 8)}), "2000"),
+        (lambda s: s.update({"encoder.pos_embedding": torch.ones(1, 5000, 8)}), "5000"),
         (lambda s: s.update({"hidden.0.weight": torch.ones(9, 8)}), "would fit"),
         (lambda s: s.update({"encoder.blks.0.attention.W_k.weight": torch.ones(9, 8)}), "odd"),
         (lambda s: s.update({"encoder.blks.0.attention.W_k.bias": torch.tensor(1.0)}), "odd"),
@@ -381,3 +383,86 @@ def test_the_real_checkpoint_is_imported(d2l_checkpoint: Path, tmp_path: Path) -
     with torch.no_grad():
         vectors = model(pack([(encoded.input_ids, encoded.token_type_ids)]))
     assert tuple(vectors.shape) == (10, 256)
+
+
+def judge_state() -> dict[str, torch.Tensor]:
+    """The state dict of the book's BERTClassifier (16.7.3)."""
+    state = {n: v for n, v in book_state().items() if not n.startswith(("mlm.", "nsp."))}
+    torch.manual_seed(3)
+    return state | {"output.weight": torch.randn(3, 8), "output.bias": torch.randn(3)}
+
+
+@pytest.mark.parametrize("name", ["pretrained.params", "my.torch/judge.pt"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
+def test_a_classifier_of_the_book_becomes_a_judge(tmp_path: Path, name: str, prefix: str) -> None:
+    state = judge_state()
+    wrapped = {f"{prefix}{key}": value for key, value in state.items()}
+    files = {"vocab.json": json.dumps(WORDS).encode(), name: torch_bytes(wrapped)}
+    report = import_d2l(book_zip(tmp_path / "mine.zip", files), tmp_path / "out")
+    assert report["task"] == "nli"
+    assert report["labels"] == ["entailment", "contradiction", "neutral"]
+    model, tokenizer, _ = checkpoint.load(tmp_path / "out")
+    assert model.task == "nli"
+    said = predict.classify(model, tokenizer, "a", "a a").probabilities
+    encoded = tokenizer.encode_pair("a", "a a", max_length=16)
+    with torch.no_grad():
+        # The book's own way: the classifier upon the tanh layer of the first token.
+        first = model(pack([(encoded.input_ids, encoded.token_type_ids)]))[0]
+        hidden = torch.tanh(first @ state["hidden.0.weight"].T + state["hidden.0.bias"])
+        book = (hidden @ state["output.weight"].T + state["output.bias"]).softmax(-1).tolist()
+    for label, probability in zip(report["labels"], book, strict=True):
+        assert said[label] == pytest.approx(probability, abs=1e-5)
+
+
+def test_a_classifier_of_other_labels_is_refused(tmp_path: Path) -> None:
+    state = judge_state() | {"output.weight": torch.ones(2, 8), "output.bias": torch.ones(2)}
+    files = book_files(state=state)
+    assert "(2, 8)" in complaint(book_zip(tmp_path / "mine.zip", files), tmp_path / "out")
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4\nsize 9\n"
+
+
+@pytest.mark.parametrize("name", ["vocab.json", "pretrained.params", None])
+def test_pointers_of_git_lfs_are_named(tmp_path: Path, name: str | None) -> None:
+    source = tmp_path / "mine.zip"
+    if name is None:
+        source.write_bytes(POINTER)
+    else:
+        book_zip(source, book_files() | {name: POINTER})
+        with zipfile.ZipFile(source) as archive:
+            archive.extractall(tmp_path / "unpacked")
+        assert "Git LFS pointer" in complaint(tmp_path / "unpacked", tmp_path / "out")
+    message = complaint(source, tmp_path / "out")
+    assert "Git LFS pointer" in message and (name or "mine.zip") in message
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, bad: float) -> None:
+    state = book_state()
+    state["encoder.blks.1.ffn.dense2.bias"][2] = bad
+    message = complaint(book_zip(tmp_path / "mine.zip", book_files(state=state)), tmp_path / "out")
+    assert "encoder.blks.1.ffn.dense2.bias" in message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [*WORDS[:-1], "\ud800"],
+        [*WORDS[:-1], "x" * 5_000_000, "x" * 5_000_000],
+        [*WORDS[:-1], json.loads("[" * 400 + "]" * 400)],
+    ],
+)
+def test_odd_words_get_a_short_sentence(
+    tmp_path: Path, words: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = book_zip(tmp_path / "mine.zip", book_files(words))
+    complaint(source, tmp_path / "out")
+    assert parser.main(["import-d2l", str(source), "--out", str(tmp_path / "out")]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.zip"]
+
+
+def test_a_name_that_is_no_text_is_said_somehow(tmp_path: Path) -> None:
+    source = book_zip(tmp_path / "m\udcff.zip")
+    assert import_d2l(source, tmp_path / "out")["source"] == "m?.zip"

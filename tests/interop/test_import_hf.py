@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import torch
 from helpers.intruder import Intruder
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bert_demo.cli import parser
-from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.config import LABELS, RunConfig, TrainingConfig, UserError
 from bert_demo.data.packing import pack
 from bert_demo.inference import predict
 from bert_demo.interop import untrusted
@@ -507,3 +508,206 @@ def test_the_real_minilm_is_met(tmp_path: Path) -> None:
             found = model.look_inside(pack([(encoded.input_ids, encoded.token_type_ids)]))
         for ours, other in zip(found.hidden_states, wanted.hidden_states, strict=True):
             torch.testing.assert_close(ours, other[0], **NEAR)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+@pytest.mark.parametrize(
+    "prefix",
+    ["module.", "_orig_mod.", "0.auto_model.", "module._orig_mod.", "_orig_mod.module.bert."],
+)
+def test_the_names_of_wrappers_are_taken_off(tmp_path: Path, prefix: str, suffix: str) -> None:
+    theirs = hf_model("BertModel")
+    source = saved(tmp_path / "theirs", theirs)
+    state = renamed(theirs, lambda name: prefix + name)
+    (source / "model.safetensors").unlink()
+    if suffix == "bin":
+        torch.save(state, source / "pytorch_model.bin")
+    else:
+        save_file(state, source / "model.safetensors")
+    import_hf(source, tmp_path / "out")
+    assert_same_numbers(checkpoint.load(tmp_path / "out").model, theirs)
+    doubled = state | {"pooler.dense.bias": torch.zeros(24)}
+    torch.save(doubled, source / "pytorch_model.bin")
+    (source / "model.safetensors").unlink(missing_ok=True)
+    assert "pooler.dense.bias twice" in complaint(source, tmp_path)
+
+
+@pytest.mark.parametrize("act", ["gelu_python", "gelu_new", "gelu_pytorch_tanh", "silu"])
+def test_an_activation_is_computed_or_refused_by_name(tmp_path: Path, act: str) -> None:
+    theirs = hf_model("BertModel", hidden_act=act)
+    source = saved(tmp_path / "theirs", theirs)
+    if act != "gelu_python":
+        assert act in complaint(source, tmp_path)
+        return
+    import_hf(source, tmp_path / "out")
+    assert_same_numbers(checkpoint.load(tmp_path / "out").model, theirs)
+
+
+@pytest.mark.parametrize("positions", [2048, 4096, 4097])
+def test_long_tables_of_positions_are_read(tmp_path: Path, positions: int) -> None:
+    theirs = hf_model("BertModel", max_position_embeddings=positions)
+    source = saved(tmp_path / "theirs", theirs)
+    if positions > 4096:
+        assert "4,096" in complaint(source, tmp_path)
+        return
+    import_hf(source, tmp_path / "out")
+    assert_same_numbers(checkpoint.load(tmp_path / "out").model, theirs)
+
+
+@pytest.mark.parametrize("given", ["top", "snapshots", "one"])
+def test_a_folder_of_the_hubs_cache_is_a_model(tmp_path: Path, given: str) -> None:
+    cache = tmp_path / "models--some--bert"
+    for name in ("0" * 40, "1" * 40):
+        (cache / "snapshots" / name).mkdir(parents=True)
+    saved(cache / "snapshots" / ("1" * 40), hf_model("BertModel"))
+    where = {
+        "top": cache,
+        "snapshots": cache / "snapshots",
+        "one": cache / "snapshots" / ("1" * 40),
+    }[given]
+    if given != "one":
+        assert "snapshots" in complaint(where, tmp_path)
+    (cache / "refs").mkdir()
+    (cache / "refs/main").write_text("1" * 40, encoding="utf-8")
+    report = import_hf(where, tmp_path / "out")
+    assert report["source"] == "some/bert" and report["revision"] == "1" * 40
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "https://huggingface.co/some/bert",
+        "https://huggingface.co/some/bert/tree/main",
+        "https://huggingface.co/some/bert/resolve/main/model.safetensors?download=true",
+        "http://www.huggingface.co/some/bert/",
+        "hf.co/some/bert",
+        "huggingface.co/some/bert/blob/main/config.json#L3",
+    ],
+)
+def test_the_address_of_a_page_is_its_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    (tmp_path / "mirror/models/some").mkdir(parents=True)
+    saved(tmp_path / "mirror/models/some/bert", hf_model("BertModel"))
+    monkeypatch.setenv("BERT_DEMO_DATA", str(tmp_path / "mirror"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert parser.main(["import-hf", typed, "--out", str(tmp_path / "out")]) == 0
+    assert checkpoint.read_config(tmp_path / "out")["about"]["source"] == "some/bert"
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("https://huggingface.co/datasets/stanfordnlp/snli", "data set"),
+        ("https://huggingface.co/spaces/some/space", "Space"),
+        ("https://huggingface.co/some/bert/tree/v2", "'v2'"),
+        ("https://huggingface.co/", "repository's name"),
+        ("https://[", "repository's name"),
+    ],
+)
+def test_other_addresses_are_refused(tmp_path: Path, typed: str, words: str) -> None:
+    assert words in complaint(typed, tmp_path)
+
+
+POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4" * 64 + b"\nsize 440449768\n"
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "vocab.txt", "tokenizer_config.json", "model.safetensors"]
+)
+def test_a_pointer_of_git_lfs_is_no_file(tmp_path: Path, name: str) -> None:
+    source = saved(tmp_path / "theirs", hf_model())
+    (source / name).write_bytes(POINTER)
+    message = complaint(source, tmp_path)
+    assert "Git LFS pointer" in message and name in message and "git lfs pull" in message
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_checkpoint_of_pointers_is_refused(tmp_path: Path, name: str) -> None:
+    import_hf(saved(tmp_path / "theirs", hf_model()), tmp_path / "out")
+    (tmp_path / "out" / name).write_bytes(POINTER)
+    with pytest.raises(checkpoint.CheckpointError, match=f"{name} is a Git LFS pointer"):
+        checkpoint.load(tmp_path / "out")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["bert.pooler.dense.bias", "bert.embeddings.LayerNorm.weight"])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, name: str, bad: float) -> None:
+    theirs = hf_model()
+    source = saved(tmp_path / "theirs", theirs)
+    import_hf(source, tmp_path / "kept")
+    theirs.state_dict()[name][-1] = bad
+    theirs.save_pretrained(source)
+    assert name.removeprefix("bert.") in complaint(source, tmp_path)
+    state = load_file(tmp_path / "kept/model.safetensors")
+    with safe_open(tmp_path / "kept/model.safetensors", "pt") as file:
+        metadata = file.metadata()
+    state["pooler.bias"][3] = bad
+    save_file(state, tmp_path / "kept/model.safetensors", metadata)
+    with pytest.raises(checkpoint.CheckpointError, match=r"pooler\.bias"):
+        checkpoint.load(tmp_path / "kept")
+
+
+def test_labels_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs = hf_model("BertForSequenceClassification", num_labels=3)
+    source, out = saved(tmp_path / "theirs", theirs), tmp_path / "out"
+    assert parser.main(["import-hf", str(source), "--out", str(out)]) == 0
+    assert "classifier is left out" in capsys.readouterr().out
+    names = "Contradiction, entailment,neutral"
+    flags = ["--out", str(out), "--overwrite", "--labels", names]
+    assert parser.main(["import-hf", str(source), *flags]) == 0
+    assert "labels: contradiction, entailment, neutral" in capsys.readouterr().out
+    model = checkpoint.load(out).model
+    assert model.task == "nli"
+    assert torch.equal(model.classifier.weight, theirs.classifier.weight[[1, 2, 0]])
+    (tmp_path / "pairs.csv").write_text("premise;hypothesis;label\na;b;1.0\n", encoding="utf-8")
+    asked = ["evaluate", "--model", str(out), "--data", str(tmp_path / "pairs.csv")]
+    assert parser.main(asked) == 0
+    assert "0 is entailment, 1 is neutral, 2 is contradiction" in capsys.readouterr().out
+    assert parser.main(["evaluate", "--help"]) == 0
+    assert "is entailment" in capsys.readouterr().out
+    for wrong in ("entailment", "entailment,neutral,neutral", "a,b,c", ""):
+        with pytest.raises(UserError, match="entailment, neutral and contradiction"):
+            import_hf(source, tmp_path / "other", labels=wrong)
+    two = saved(tmp_path / "two", hf_model("BertForSequenceClassification", num_labels=2))
+    for none in (two, saved(tmp_path / "none", hf_model())):
+        with pytest.raises(UserError, match="no classifier with three labels"):
+            import_hf(none, tmp_path / "other", labels=LABELS)
+
+
+DEEP: Any = json.loads("[" * 400 + "]" * 400)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("config.json", {"model_type": "\ud800"}),
+        ("config.json", {"model_type": "x" * 5_000_000}),
+        ("config.json", {"hidden_size": "x" * 5_000_000}),
+        ("config.json", {"hidden_size": 10**4000}),
+        ("config.json", {"position_embedding_type": ["x" * 99] * 99_999}),
+        ("config.json", {"hidden_act": DEEP}),
+        ("config.json", {"id2label": {"0": DEEP}}),
+        ("tokenizer_config.json", {"do_lower_case": "\ud800"}),
+        ("tokenizer_config.json", {"strip_accents": "x" * 5_000_000}),
+        ("tokenizer_config.json", {"tokenizer_class": "\udfff" * 999_999}),
+        ("tokenizer_config.json", {"never_split": DEEP}),
+        ("tokenizer_config.json", {"cls_token": "\ud800"}),
+        ("tokenizer_config.json", {"additional_special_tokens": [" x" * 999_999]}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"a": {"content": "x"}}}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"5": "x"}}),
+        ("tokenizer_config.json", {"extra_special_tokens": 5}),
+    ],
+)
+def test_odd_values_get_a_short_sentence(
+    tmp_path: Path, name: str, change: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = saved(tmp_path / "theirs", hf_model())
+    values = json.loads((source / name).read_text(encoding="utf-8")) | change
+    (source / name).write_text(json.dumps(values), encoding="utf-8")
+    assert len(complaint(source, tmp_path)) < 400
+    assert parser.main(["import-hf", str(source), "--out", str(tmp_path / "out")]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["theirs"]

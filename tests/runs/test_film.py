@@ -14,6 +14,7 @@ from bert_demo.data.crane_world.probes import PROBES
 from bert_demo.data.prepare import prepare_text
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model.bert import BertModel
+from bert_demo.runs.events import COLLAPSED
 from bert_demo.runs.film import film_frame
 
 
@@ -31,13 +32,13 @@ def test_a_frame_says_what_the_model_would(vocabulary: str) -> None:
     for blank in frame["blanks"]:
         (expected,) = bert_demo.fill_mask(model, tokenizer, blank["text"])
         assert [word for word, _ in blank["words"]] == [word for word, _ in expected]
-        assert [p for _, p in blank["words"]] == pytest.approx([p for _, p in expected], abs=1e-4)
+        assert [p for _, p in blank["words"]] == pytest.approx([p for _, p in expected], abs=6e-4)
     found = frame["similarities"]
     compared = bert_demo.compare(model, tokenizer, found["word"], found["labels"])
     matrix = torch.tensor(found["matrix"])
-    torch.testing.assert_close(matrix, compared.centred, atol=1e-3, rtol=0)
+    torch.testing.assert_close(matrix, compared.centred, atol=6e-3, rtol=0)
     assert found["word"] == "crane"
-    assert [found["senses"].count(s) for s in ("bird", "machine", "neck", "surname")] == [3] * 4
+    assert [found["senses"].count(s) for s in ("bird", "machine", "neck", "surname")] == [6] * 4
     pairs: dict[bool, list[float]] = {True: [], False: []}
     for i, one in enumerate(found["senses"]):
         for j, other in enumerate(found["senses"]):
@@ -45,6 +46,16 @@ def test_a_frame_says_what_the_model_would(vocabulary: str) -> None:
                 pairs[one == other].append(float(compared.centred[i, j]))
     gap = statistics.mean(pairs[True]) - statistics.mean(pairs[False])
     assert frame["separation"] == pytest.approx(gap, abs=1e-3)
+
+
+def test_a_model_that_tells_no_words_apart_is_known_by_its_frame() -> None:
+    _, tokenizer, _ = prepare_text("crane-world")
+    model = BertModel(model_config("tiny", "d2l", tokenizer.vocab_size, hidden_size=32))
+    assert film_frame(model, tokenizer)["alike"] < COLLAPSED
+    with torch.no_grad():
+        for table in (model.embeddings.word_embeddings, model.embeddings.position_embeddings):
+            table.weight.zero_()
+    assert film_frame(model, tokenizer)["alike"] == pytest.approx(1, abs=1e-3)
 
 
 def test_a_vocabulary_of_other_text_gets_sentences_it_can_read() -> None:
@@ -66,5 +77,5 @@ def test_a_frame_is_one_pass_over_a_few_sentences() -> None:
     model.mlm.register_forward_hook(lambda _, given, __: scored.append(len(given[0])))
     for _ in range(2):
         film_frame(model, tokenizer)
-    assert len(passes) == 2 and passes[0] == passes[1] < 300  # tokens
+    assert len(passes) == 2 and passes[0] == passes[1] < 450  # tokens
     assert scored == [8, 8], "only the blanks are asked about all words"

@@ -7,6 +7,7 @@ tensors that have no numbers, where whatever would make a host wait for a number
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ import torch
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.batches import Batches, NliBatches, PretrainingBatches
 from bert_demo.data.prepare import prepare_nli, prepare_text
-from bert_demo.model import attention, kernels
+from bert_demo.model import attention, fast_paths, kernels
 from bert_demo.model.compiled import library
 from bert_demo.training import cuda_graphs
 from bert_demo.training.distributed import World
@@ -213,14 +214,14 @@ def test_flash_attention_is_asked_for_where_it_is(
     hip: str | None,
     serves: bool,
 ) -> None:
-    attention._has_flash.cache_clear()
+    attention.has_flash.cache_clear()
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: built)
     monkeypatch.setattr(torch.version, "hip", hip)
     for dtype, heads, fits in ((torch.bfloat16, 2, True), (torch.float32, 2, False)):
         qkv = SimpleNamespace(device=torch.device("cuda"), dtype=dtype, shape=(5, 384))
         assert attention.flash_serves(qkv, heads) == (serves and fits)  # type: ignore[arg-type]
-    attention._has_flash.cache_clear()
+    attention.has_flash.cache_clear()
     on_cpu = torch.ones(5, 384, dtype=torch.bfloat16)
     assert not attention.flash_serves(on_cpu, 2)
 
@@ -249,12 +250,13 @@ def fake_capture(graph: FakeGraph, pool: int | None) -> Any:
 
 
 @pytest.fixture
-def graphs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """CUDA graphs that are none; the list is told of each call as it is."""
     monkeypatch.setattr(torch.cuda, "CUDAGraph", FakeGraph)
     monkeypatch.setattr(torch.cuda, "graph", fake_capture)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-    return []
+    yield []
+    fast_paths.forget()
 
 
 def test_work_is_captured_when_it_comes_again(graphs: list[str]) -> None:
@@ -285,7 +287,7 @@ def test_work_is_captured_when_it_comes_again(graphs: list[str]) -> None:
 
 
 def test_work_that_cannot_be_captured_is_done_all_the_same(
-    graphs: list[str], capsys: pytest.CaptureFixture[str]
+    graphs: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     def work(key: str, x: torch.Tensor) -> cuda_graphs.Outputs:
         if FakeGraph.recording:
@@ -296,7 +298,8 @@ def test_work_that_cannot_be_captured_is_done_all_the_same(
     one = cuda_graphs.Captured(work, torch.device("cuda"))
     answers = [one("a", torch.ones(1))[0] for _ in range(4)]
     assert [float(a) for a in answers if a is not None] == [2.0] * 4
-    assert capsys.readouterr().err.count("not captured as CUDA graphs") == 1
+    assert caplog.text.count("CUDA graphs: switched off on cuda (operation not permitted") == 1
+    assert fast_paths.GRAPHS in fast_paths.switched_off()
 
 
 def test_few_sizes_are_kept(graphs: list[str]) -> None:

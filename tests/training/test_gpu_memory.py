@@ -14,13 +14,13 @@ import torch
 
 pytest.importorskip("gradio")
 
-from bert_demo.config import RunConfig
+from bert_demo.config import RunConfig, Text
 from bert_demo.model import device
 from bert_demo.runs import worker
 from bert_demo.runs.record import Status
 from bert_demo.runs.store import RunStore
 from bert_demo.training import loop
-from bert_demo.ui.parts import live
+from bert_demo.ui.parts import language, live
 
 
 @pytest.mark.parametrize(("computes_on", "shown"), [("cuda", 5_000_000_000), ("cpu", None)])
@@ -45,6 +45,34 @@ def test_the_worker_tells_what_its_gpu_holds(
     worker.work(store.root, run.id, lambda: False, lambda answer: None)
     assert store.get(run.id).status.state == "completed"
     assert told == [shown]
+
+
+def test_the_worker_tells_what_is_switched_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RunStore(tmp_path / "runs")
+    run = store.create(RunConfig(), "me", "run")
+    told: list[str] = []
+
+    def train(*_: Any, **__: Any) -> Iterator[dict[str, Any]]:
+        start = {"event": "start", "device": "cuda", "source": Text("From {name}.", name="here")}
+        yield start | {"step": 0, "switched_off": {"flash": Text("it masks other tokens")}}
+        told.append(language.translate(store.get(run.id).status.message))
+        language.use("de")
+        told.append(language.translate(store.get(run.id).status.message))
+        end = {"event": "end", "reason": "completed", "message": "", "scores": {}}
+        yield end | {"step": 1, "seconds": 0.2}
+
+    monkeypatch.setattr(loop, "train", train)
+    monkeypatch.setattr(device, "peak_memory_bytes", lambda where: 1)
+    try:
+        worker.work(store.root, run.id, lambda: False, lambda answer: None)
+    finally:
+        language.use(language.SOURCE)
+    assert told == [
+        "From here. Switched off here: FlashAttention (it masks other tokens).",
+        "From here. Hier abgeschaltet: FlashAttention (maskiert andere Token).",
+    ]
 
 
 def test_the_page_shows_the_gpus_memory_first() -> None:

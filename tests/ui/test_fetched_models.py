@@ -198,7 +198,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_model_comes_and_goes_in_the_page(visit: Callable[..., Visitor], address: str) -> None:
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     page = visit().open(address)
-    words_tab = page.get_by_role("tab", name="Words in context")
+    words_tab = page.get_by_role("tab", name="2 Its words")
     words_tab.click()
     no_model = page.get_by_text(re.compile("^There is no model here yet")).locator("visible=true")
     no_model.wait_for()

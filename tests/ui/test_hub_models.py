@@ -22,7 +22,7 @@ from bert_demo.ui.parts.model_menu import offer
 from bert_demo.ui.serving import hosting
 from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.tabs.runs import hub_models
-from bert_demo.ui.tabs.training import starting_points
+from bert_demo.ui.tabs.training_handlers import starting_points
 
 transformers = pytest.importorskip("transformers")
 

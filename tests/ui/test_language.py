@@ -142,8 +142,8 @@ def test_what_the_engine_says_of_runs_and_models_is_said_in_german(tmp_path: Pat
         (report.sentence(), source),
         (RunStore(tmp_path).get(kept.id).status.message, source),  # after a restart
         (entry.origin, "feinabgestimmt auf SNLI, 2\u202f343 Schritte"),
-        (entry.size, "4 Schichten mit 256, 4.8 Millionen Parameter"),
-        (entry.score, "Test: Genauigkeit 79.4% auf 9\u202f824 Paaren."),
+        (entry.size, "4 Schichten mit 256, 4,8 Millionen Parameter"),
+        (entry.score, "Test: Genauigkeit 79,4% auf 9\u202f824 Paaren."),
         (KNOWN_MODELS[-1].what, "BERT selbst, 12 Schichten mit 768"),
         (LABELS[0], "Folgerung"),
     ]
@@ -210,16 +210,17 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.mark.timeout(280)
 def test_the_page_is_chinese_throughout(visit: Callable[..., Visitor], address: str) -> None:
-    page = visit(viewport={"width": 1440, "height": 1000}).open(address, start="开始")
+    page = visit(viewport={"width": 1440, "height": 1000}).open(address)
     assert page.evaluate("document.documentElement.lang") == "zh"
     tabs = page.get_by_role("tab").all_inner_texts()
-    assert tabs == ["预训练", "微调", "上下文中的词", "前提与假设", "填空", "训练记录"]
+    assert tabs == ["1 预训练", "2 它的词", "3 微调", "4 辩论", "填空", "训练记录"]
 
     def english() -> list[Any]:
         shown: list[Any] = page.evaluate(VISIBLE, [COMMON, ALLOWED])
         return shown
 
     panel = page.locator("[role=tabpanel]:has(#live-pretrain)")
+    panel.get_by_text("设置", exact=True).click()
     panel.get_by_label("训练长度").fill("1")
     panel.get_by_label("单位").click()
     page.get_by_role("option", name="步").click()
@@ -228,14 +229,14 @@ def test_the_page_is_chinese_throughout(visit: Callable[..., Visitor], address: 
     page.locator("#live-pretrain .bd-blank").first.wait_for()
     assert english() == []
 
-    for tab, result in (("前提与假设", "#nli-result"), ("填空", "#blank-result")):
+    for tab, result in (("4 辩论", "#nli-result"), ("填空", "#blank-result")):
         page.get_by_role("tab", name=tab).click()
         wait_for(page, f"document.querySelector('{result} .bv-spoken')?.textContent")
         assert english() == []
     labels = page.locator("#nli-result .bv-bars").first.locator(".bv-label")
     assert labels.all_text_contents() == ["蕴涵", "中性", "矛盾"]
 
-    page.get_by_role("tab", name="上下文中的词").click()
+    page.get_by_role("tab", name="2 它的词").click()
     wait_for(page, "document.querySelector('#words-result .bv-spoken')?.textContent")
     page.get_by_role("tab", name="训练记录").click()
     page.get_by_label("勾选").first.check()

@@ -97,9 +97,10 @@ def test_a_model_is_fine_tuned_and_tested(visit: Callable[..., Visitor], address
 
 def test_cranes_are_compared_layer_by_layer(visit: Callable[..., Visitor], address: str) -> None:
     page = visit(viewport={"width": 1440, "height": 1000}).open(address)
-    go_to(page, "Words in context")
-    page.locator("#words-result .bv-plot[data-key='likeness-1'] .main-svg").first.wait_for()
-    titles = page.locator("#words-result .bv-column > .bv-heading").all_inner_texts()
+    go_to(page, "2 Its words")
+    page.locator("#words-result .bv-plot[data-key='map-1'] .main-svg").first.wait_for()
+    columns = page.locator("#words-result .bv-columns").first
+    titles = columns.locator(".bv-column > .bv-heading").all_inner_texts()
     assert len(titles) == 2 and titles[1] == f"{titles[0]}, untrained"
     panel = page.locator("[role=tabpanel]:has(#words-result)")
     figure = "document.querySelector('#words-result [data-key=\"map-0\"]')"
@@ -117,13 +118,14 @@ def test_cranes_are_compared_layer_by_layer(visit: Callable[..., Visitor], addre
 
 def test_a_pair_is_judged_both_ways(visit: Callable[..., Visitor], address: str) -> None:
     page = visit().open(address)
-    go_to(page, "Premise and hypothesis")
+    go_to(page, "4 Argue")
     before = spoken(page, "#nli-result")
-    assert re.match("It (follows|is left open|is contradicted)", before)
+    assert re.match(r"The model says: it (follows|is left open|is contradicted) \(", before)
     panel = page.locator("[role=tabpanel]:has(#nli-result)")
     write(panel, "Premise", "two men are sleeping")
     write(panel, "Hypothesis", "nobody is awake")
-    press(page, "Judge")
+    panel.get_by_label("it is contradicted").check()
+    press(page, "Ask the model")
     page.locator("#nli-result td", has_text="two men are sleeping").first.wait_for()
     shares = page.locator("#nli-result .bv-bars").first.locator(".bv-share").all_inner_texts()
     assert sum(float(share.strip("<% ")) for share in shares) == pytest.approx(100, abs=0.3)

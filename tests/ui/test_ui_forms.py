@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ from bert_demo.ui import page
 from bert_demo.ui.context import AppContext, answered
 from bert_demo.ui.parts import forms, live
 from bert_demo.ui.serving.settings import AppSettings, from_args
-from bert_demo.ui.tabs import training
+from bert_demo.ui.tabs import training_handlers
 
 TOKEN = {"token": "a browser's token", "admin": ""}
 OTHER = {"token": "another browser", "admin": ""}
@@ -117,7 +118,7 @@ def test_the_books_run_is_the_books() -> None:
 
 def test_a_preset_undoes_what_was_changed() -> None:
     changed = filled(hidden_size=512, learning_rate=0.5, seed=9)
-    values = forms.preset("pretraining", "30 seconds on this machine", changed)
+    values = forms.preset("pretraining", "Start: 30 seconds", changed)
     assert values["hidden_size"] is None and values["learning_rate"] is None
 
 
@@ -140,7 +141,7 @@ def test_the_command_line_makes_the_same_run(task: str, monkeypatch: pytest.Monk
 
 def test_an_estimate_speaks_of_this_machine(context: AppContext) -> None:
     context.speed = SPEED
-    shown, command = training.foretell(context, "pretraining", filled())
+    shown, command = training_handlers.foretell(context, "pretraining", filled())
     facts = dict(shown["facts"])
     assert facts["Time"] == "about 30 seconds"
     assert "GB" in facts["Memory"] and int(facts["Parameters"].replace(",", "")) > 500_000
@@ -150,12 +151,41 @@ def test_an_estimate_speaks_of_this_machine(context: AppContext) -> None:
 
 def test_what_cannot_fit_is_refused_in_words(context: AppContext) -> None:
     huge = filled(size="large", max_length=512, batch_size=65536)
-    shown, _ = training.foretell(context, "pretraining", huge)
+    shown, _ = training_handlers.foretell(context, "pretraining", huge)
     assert "BERT-large at length 512 and batch 65536 needs about" in shown["refusal"]
     assert "this machine has" in shown["refusal"]
     with pytest.raises(UserError, match="this machine has"):
-        training.start_run(context, "pretraining", huge, TOKEN)
+        training_handlers.start_run(context, "pretraining", huge, TOKEN)
     assert context.store.list() == []
+
+
+def test_a_card_says_what_its_run_would_take(context: AppContext) -> None:
+    context.speed = SPEED
+    shown = training_handlers.in_short(context, "pretraining", "Start: 30 seconds", {})
+    assert re.fullmatch(r"about [\d,]+ steps here, 0\.\d GB", shown)
+    assert training_handlers.in_short(context, "nli", "Start: 30 seconds", {}) == "", "of no model"
+
+
+@pytest.mark.parametrize(
+    "kept", ["", "{}", "[]", "null", '{"name": 3}', "[" * 2000, '{"name": "x"}']
+)
+def test_what_a_browser_kept_of_a_form_cannot_hurt(kept: str) -> None:
+    values = page.restore(kept, "token")
+    expected = [v for task in forms.PRESETS for v in (None, *forms.defaults(task).values())]
+    assert len(values) == len(expected) - 1, "the model to start from is chosen elsewhere"
+    assert values[0] in forms.BIRDS
+
+
+def test_a_form_comes_back_as_it_was_left() -> None:
+    left = filled(size="small", batch_size=64, budget=7, corpus="wikitext-2")
+    assert forms.restored("pretraining", json.loads(json.dumps(left))) == left
+    odd = {name: value for name in left for value in (["x"],)}
+    assert forms.restored("pretraining", odd) == forms.defaults("pretraining")
+
+
+def test_two_runs_of_one_name_can_be_told_apart() -> None:
+    assert training_handlers.free_title("heron", ["swift"]) == "heron"
+    assert training_handlers.free_title("heron", ["heron", "heron 2"]) == "heron 3"
 
 
 @pytest.mark.parametrize("task", ["pretraining", "nli"])
@@ -167,9 +197,11 @@ def test_whatever_a_field_is_sent_gets_a_sentence(
 ) -> None:
     for name in forms.names(task):
         with contextlib.suppress(UserError):
-            shown, _ = training.foretell(context, task, filled(task, **{name: value}))
+            shown, _ = training_handlers.foretell(context, task, filled(task, **{name: value}))
             assert shown["refusal"] == "" or shown["refusal"].endswith(".")
-            training.start_run(context, task, filled(task, **{name: value}), {"token": name})
+            training_handlers.start_run(
+                context, task, filled(task, **{name: value}), {"token": name}
+            )
 
 
 def test_what_takes_longer_than_its_budget_is_refused_in_words(
@@ -179,19 +211,19 @@ def test_what_takes_longer_than_its_budget_is_refused_in_words(
     monkeypatch.setattr("bert_demo.ui.context.available_memory_bytes", lambda: 10**12)
     large = filled(size="large", max_length=512, batch_size=512)
     with pytest.raises(UserError, match="has not been measured yet"):
-        training.start_run(context, "pretraining", large, TOKEN)
+        training_handlers.start_run(context, "pretraining", large, TOKEN)
     context.speed = SPEED
-    shown, _ = training.foretell(context, "pretraining", large)
+    shown, _ = training_handlers.foretell(context, "pretraining", large)
     assert "One step of BERT-large at length 512 and batch 512 takes about" in shown["refusal"]
     with pytest.raises(UserError, match="the budget is 30 seconds"):
-        training.start_run(context, "pretraining", large, TOKEN)
+        training_handlers.start_run(context, "pretraining", large, TOKEN)
     # Without a time of its own a run gets all that there is here.
     by_steps = filled(size="large", batch_size=512, budget=10**6, budget_kind="steps")
-    assert training.foretell(context, "pretraining", by_steps)[0]["refusal"] == ""
+    assert training_handlers.foretell(context, "pretraining", by_steps)[0]["refusal"] == ""
     context.queue.max_run_seconds = 20
     assert (
         "the budget is 20 seconds"
-        in (training.foretell(context, "pretraining", by_steps)[0]["refusal"])
+        in (training_handlers.foretell(context, "pretraining", by_steps)[0]["refusal"])
     )
     assert context.store.list() == []
 
@@ -202,7 +234,7 @@ def test_what_others_hold_of_the_memory_is_not_there(
     monkeypatch.setattr("bert_demo.ui.context.available_memory_bytes", lambda: 10**8)
     context.speed = SPEED
     with pytest.raises(UserError, match=r"memory 0\.1 GB are free now"):
-        training.start_run(context, "pretraining", filled(), TOKEN)
+        training_handlers.start_run(context, "pretraining", filled(), TOKEN)
 
 
 def test_past_runs_correct_the_estimate() -> None:
@@ -227,27 +259,27 @@ def test_a_time_budget_says_how_far_it_reaches() -> None:
 
 
 def start(context: AppContext, browser: dict[str, str] = TOKEN) -> str:
-    return training.start_run(context, "pretraining", filled(), browser).id
+    return training_handlers.start_run(context, "pretraining", filled(), browser).id
 
 
 def test_only_its_browser_and_the_teacher_control_a_run(context: AppContext) -> None:
     shown = {"run": start(context)}
     with pytest.raises(UserError, match="Only the browser that started"):
-        training.request(context, shown, "stop", OTHER)
-    buttons = training.controls(context, shown, OTHER)
+        training_handlers.request(context, shown, "stop", OTHER)
+    buttons = training_handlers.controls(context, shown, OTHER)
     assert [button.visible for button in buttons[:3]] == [False, False, False]
     assert "You are watching" in buttons[3]
     teacher = {"token": "the teacher's browser", "admin": "teacher's secret"}
     for browser in (TOKEN, teacher):
-        assert training.controls(context, shown, browser)[2].visible
-    training.request(context, shown, "stop", teacher)
+        assert training_handlers.controls(context, shown, browser)[2].visible
+    training_handlers.request(context, shown, "stop", teacher)
     assert context.store.get(shown["run"]).status.state == "stopped"
 
 
 def test_a_browser_without_a_name_starts_nothing(context: AppContext) -> None:
     for browser in (None, {}, {"token": ""}, "x"):
         with pytest.raises(UserError, match="Reload the page"):
-            training.start_run(context, "pretraining", filled(), browser)
+            training_handlers.start_run(context, "pretraining", filled(), browser)
 
 
 def test_the_address_finds_the_run_and_the_browser_its_own(context: AppContext) -> None:

@@ -25,13 +25,15 @@ from bert_demo.ui.parts import figures
 from bert_demo.ui.parts.model_menu import offer
 from bert_demo.ui.parts.view import in_words, sentence, view
 from bert_demo.ui.tabs.blank import fill_blanks
-from bert_demo.ui.tabs.nli_view import EXAMPLES, judge, judgement_view, picked, remember
+from bert_demo.ui.tabs.nli_examples import EXAMPLES, SAYINGS, right_label
+from bert_demo.ui.tabs.nli_view import judge, judgement_view, picked, remember
 from bert_demo.ui.tabs.words_contexts import BOOK, contexts_of, read_rows, ready_made
 from bert_demo.ui.tabs.words_view import BY_CONTEXT, BY_SENSE, CENTRED, RAW, show_contexts
 
 TEXTS = [t for senses in SENSES.values() for texts in senses.values() for t in texts]
 BOOKS = {"he", "just", "left", "driver", "came", "over", "the"}
-SEEN = {w for t in [*TEXTS, *(s for pair in EXAMPLES for s in pair)] for w in t.split()}
+PAIRS = [(one.premise, one.hypothesis) for kind in EXAMPLES.values() for one in kind]
+SEEN = {w for t in [*TEXTS, *(s for pair in PAIRS for s in pair)] for w in t.split()}
 WORDS = sorted(SEEN | BOOKS)
 TOKENIZER = Tokenizer.from_words([*SPECIAL_TOKENS, *WORDS])
 CRANE, DEEP, NLI = "bundled/crane", "bundled/deep", "bundled/nli"
@@ -140,6 +142,7 @@ def test_separation_stands_beside_that_of_the_untrained_twin(shelf: ModelShelf) 
             vectors = compare(model, tokenizer, word, texts, layer=2).vectors.numpy()
             expected = sense_separation(vectors, senses).difference
             assert float(row[3].replace("\u2212", "-")) == pytest.approx(expected, abs=0.006)
+        assert table["rows"][0][3] in found["spoken"] and table["rows"][1][3] in found["spoken"]
         titles = [next(blocks(part, "heading"))["text"] for part in columns_of(found)]
         assert titles == ["crane", *(["crane, untrained"] if untrained else []), "deep"]
         assert ("random weights in this shape" in words_of(found)) == untrained
@@ -258,7 +261,7 @@ def test_rows_are_read_with_care() -> None:
 
 
 def test_a_verdict_in_words_bars_and_both_directions(shelf: ModelShelf) -> None:
-    premise, hypothesis = EXAMPLES[0]
+    premise, hypothesis = PAIRS[0]
     model, tokenizer, _ = shelf.load(NLI)
     found = judge(shelf, NLI, f" {premise} ", hypothesis)
     expected = classify(model, tokenizer, premise, hypothesis)
@@ -275,7 +278,7 @@ def test_a_verdict_in_words_bars_and_both_directions(shelf: ModelShelf) -> None:
     drawn = judgement_view(found, remember(found, []))
     bars = list(blocks(drawn, "bars"))
     assert len(bars) == 3
-    assert all([row["label"] for row in bar["rows"]] == list(LABELS) for bar in bars)
+    assert all([row["label"] for row in bar["rows"]] == list(SAYINGS.values()) for bar in bars)
     assert "With no premise the model " in words_of(drawn)
     assert "premise left empty, " not in words_of(drawn)  # nobody measured it
     assert "Test accuracy 81.2% on 2,000 pairs." in words_of(drawn)
@@ -286,7 +289,7 @@ def test_guesses_without_a_premise_are_as_often_right_as_was_measured(tmp_path: 
     test = {"accuracy": 0.8125, "n": 2000, "hypothesis_only_accuracy": 0.4567}
     make(tmp_path / "bundled/nli", 2, "nli", run={"corpus": "snli"}, scores={"test": test})
     measured = ModelShelf(tmp_path / "bundled", tmp_path / "runs")
-    found = words_of(judgement_view(judge(measured, NLI, *EXAMPLES[0]), []))
+    found = words_of(judgement_view(judge(measured, NLI, *PAIRS[0]), []))
     assert (
         "On 2,000 test pairs with the premise left empty, 45.7% of this model's verdicts are right"
         in found
@@ -295,19 +298,49 @@ def test_guesses_without_a_premise_are_as_often_right_as_was_measured(tmp_path: 
 
 def test_history_keeps_the_latest_first_and_each_once(shelf: ModelShelf) -> None:
     history: list[list[str]] = []
-    for premise, hypothesis in [EXAMPLES[0], EXAMPLES[1], EXAMPLES[0]]:
+    for premise, hypothesis in [PAIRS[0], PAIRS[1], PAIRS[0]]:
         history = remember(judge(shelf, NLI, premise, hypothesis), history)
-    assert [row[0] for row in history] == [EXAMPLES[0][0], EXAMPLES[1][0]]
-    assert picked(history, 1) == EXAMPLES[1]
+    assert [row[0] for row in history] == [PAIRS[0][0], PAIRS[1][0]]
+    assert picked(history, 1) == PAIRS[1]
     for row in (2, -1, None, "0", True, 0.0):
         with pytest.raises(UserError, match="no longer there"):
             picked(history, row)
-    (shown,) = blocks(judgement_view(judge(shelf, NLI, *EXAMPLES[2]), history), "table")
-    assert shown["picks"] and shown["rows"] == history
+    (shown,) = blocks(judgement_view(judge(shelf, NLI, *PAIRS[2]), history), "table")
+    assert shown["picks"] and [row[:2] for row in shown["rows"]] == [row[:2] for row in history]
     for number in range(60):
         found = judge(shelf, NLI, "a man " * (number + 1), "a dog")
         history = remember(found, history)
     assert len(history) == 50
+
+
+def test_the_model_says_and_the_learner_has_said_before(shelf: ModelShelf) -> None:
+    premise, hypothesis = PAIRS[0]
+    plain = judge(shelf, NLI, premise, hypothesis)
+    its, right = plain.verdict.label, right_label(premise, hypothesis)
+    sure = f"{plain.verdict.probabilities[its]:.0%}"
+    words = judgement_view(plain, [])["spoken"]
+    assert words.startswith(f"The model says: {SAYINGS[its]} ({sure} sure)")
+    assert right == "entailment" and ("and that is right" in words) == (its == right)
+    for said in LABELS:
+        found = judge(shelf, NLI, premise, hypothesis, said)
+        drawn = judgement_view(found, remember(found, []))
+        assert ("You agree. " in drawn["spoken"]) == (said == its)
+        yours = int(said == right)
+        assert f"Plain pairs: you {yours}, it {int(its == right)} of 1" in words_of(drawn)
+    for said in (None, "", "maybe", 3, ["entailment"]):
+        assert judge(shelf, NLI, premise, "a man is out", said).said is None
+
+
+def test_of_nonsense_the_model_is_said_to_know_nothing(shelf: ModelShelf) -> None:
+    drawn = judgement_view(judge(shelf, NLI, "qwz xyzzy", "frob qwz"), [])
+    assert "what it says means nothing" in words_of(drawn)
+
+
+def test_every_example_has_a_label_and_stands_once() -> None:
+    assert len(PAIRS) == len(set(PAIRS)) >= 15
+    assert {one.right for kind in EXAMPLES.values() for one in kind} == set(LABELS)
+    assert right_label("He is good ", "he is bad") == "contradiction", "the book's own"
+    assert right_label("he is bad", "he is good") is None
 
 
 @pytest.mark.parametrize(
@@ -369,9 +402,9 @@ def test_the_menu_keeps_a_choice_and_takes_up_a_new_run(shelf: ModelShelf) -> No
     entries, selected = offer(shelf, None, None, "", "")
     assert entries[-1].task == "nli" and selected == [entries[0].id]
     assert offer(shelf, "pretraining", [DEEP, "bundled/gone"], "", "")[1] == [DEEP]
-    assert offer(shelf, "pretraining", [DEEP], "mine", "")[1] == ["run/mine"]
-    assert offer(shelf, "pretraining", [DEEP], "mine", "mine")[1] == [DEEP]
-    assert offer(shelf, "nli", None, "mine", "")[1] == [NLI]
+    assert offer(shelf, "pretraining", [DEEP], "run/mine", "")[1] == ["run/mine"]
+    assert offer(shelf, "pretraining", [DEEP], "run/mine", "run/mine")[1] == [DEEP]
+    assert offer(shelf, "nli", None, "run/mine", "")[1] == [NLI]
     assert offer(shelf, "nli", NLI, "../x", "")[1] == [NLI]
 
 

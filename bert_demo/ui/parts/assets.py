@@ -26,9 +26,14 @@ _PREFIX = "static-of-bert-demo"
 _BUNDLE = "page.js"
 _PARTS = (
     "common.js",
+    "address.js",
     "form.js",
+    "senses.js",
     "film.js",
     "curves.js",
+    "sketch.js",
+    "recorded.js",
+    "stage.js",
     "live.js",
     "view.js",
     "contexts.js",

@@ -21,8 +21,8 @@ Figure = dict[str, Any]
 _COLOURS = SERIES[:6]  # without the yellow, which white paper swallows
 _MARKS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "x")
 
-# Blue for unlike, white for nothing in common, orange for alike; all light enough for black text.
-_LIKENESS = [[0, "#4a90c4"], [0.25, "#a9cfe6"], [0.5, "#f7f7f7"], [0.75, "#f5b98a"], [1, "#e08214"]]
+# Blue for alike and orange for unlike, as in the film; nothing in common is the theme's own.
+_LIKENESS = [[0, SERIES[3]], [0.5, "var(--bd-cell)"], [1, SERIES[0]]]
 _MOST_NUMBERS = 9
 _MOST_LABELS = 12
 
@@ -54,7 +54,7 @@ def heat_map(similarities: npt.ArrayLike, contexts: Sequence[str]) -> Figure:
         "colorbar": {"thickness": 10, "tickvals": [-1, -0.5, 0, 0.5, 1], "outlinewidth": 0},
     }
     if count <= _MOST_NUMBERS:
-        numbers = {"texttemplate": "%{z:.2f}", "textfont": {"color": "#111111"}}
+        numbers = {"texttemplate": "%{z:.2f}", "textfont": {"color": INK}}
         trace |= numbers | {"showscale": False}
     axis = {"type": "category", "showgrid": False, "ticks": "", "constrain": "domain"}
     if count > _MOST_LABELS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -83,9 +84,9 @@ _OWN = {
     "intermediate_size": _SIZES_OWN,
     "validate_every_steps": later("about twenty in a run"),
 }
-_HALF_A_MINUTE = later("30 seconds on this machine")
+_HALF_A_MINUTE = later("Start: 30 seconds")
 _BOOKS = later("The book's run")
-_GOOD = later("As good as it gets in 5 minutes")
+_GOOD = later("5 minutes, as good as it gets")
 _BOOK = {"recipe": "d2l", "learning_rate": None, "seed": 0}
 PRESETS: dict[str, dict[str, Values]] = {
     "pretraining": {
@@ -197,6 +198,42 @@ def field(task: str, name: str, value: Any) -> gr.components.Component:
     return gr.Number(value, label=label, info=hint, step=1 if item.type is int else 0.001)
 
 
+BIRDS = (
+    later("heron"), later("swift"), later("wren"), later("robin"), later("lark"), later("finch"),
+    later("owl"), later("kite"), later("plover"), later("curlew"), later("egret"), later("stork"),
+    later("ibis"), later("avocet"), later("dunlin"), later("siskin"), later("dipper"),
+    later("grebe"), later("martin"), later("rook"),
+)  # fmt: skip
+"""What runs are called until their owners name them."""
+
+
+def suggested_name(token: str) -> str:
+    """A name for the runs of the browser with this token, the same every time."""
+    return say(BIRDS[int(hashlib.sha256(token.encode()).hexdigest(), 16) % len(BIRDS)])
+
+
+def restored(task: str, stored: Any) -> Values:
+    """The form as a browser kept it; what is no value of a field is the field's default."""
+    kept, values = stored if isinstance(stored, dict) else {}, defaults(task)
+    for name, default in values.items():
+        given = kept.get(name)
+        if not isinstance(given, str | int | float):  # a bool is an int
+            fits = False
+        elif name == BUDGET_KIND:
+            fits = given in BUDGETS
+        elif name == BUDGET:
+            fits = isinstance(given, int | float) and 0 < given < 1e9
+        elif (choices := _choices(task, (_RUN | _TRAINING)[name])) is not None:
+            fits = given in [value for _, value in choices]
+        elif isinstance(default, bool):
+            fits = isinstance(given, bool)
+        else:
+            fits = isinstance(given, int | float | str) and len(str(given)) <= 40
+        if fits:
+            values[name] = given
+    return values
+
+
 def _choices(task: str, item: Setting) -> list[tuple[str, str]] | None:
     if item.name == "corpus":
         corpora: Sequence[str] = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
@@ -256,6 +293,25 @@ def facts(expected: Estimate) -> list[list[str]]:
         speed = say("about {n} pairs a second", n=_rounded(expected.pairs_per_second))
         lines.append([say("Speed"), speed])
     return lines
+
+
+def short_facts(run: RunConfig, expected: Estimate) -> str:
+    """An estimate in half a line."""
+    corpus = CORPORA[run.corpus].title
+    if expected.steps is None or expected.seconds is None:
+        return corpus
+    if expected.steps == 1:
+        return say("one step here takes the whole time")
+    steps, memory = _rounded(expected.steps), _bytes(expected.memory_bytes)
+    if run.training.budget_seconds is not None:
+        return say("about {steps} steps here, {memory}", steps=steps, memory=memory)
+    time = _duration(expected.seconds)
+    return say("{steps} steps, {corpus}, {time}", steps=steps, corpus=corpus, time=time)
+
+
+def name_of(given: Any) -> str:
+    """What a person calls a run, in one line."""
+    return re.sub(r"\s+", " ", given).strip()[:40] if isinstance(given, str) else ""
 
 
 def _bytes(count: float) -> str:

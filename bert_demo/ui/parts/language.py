@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import string
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,7 +21,10 @@ from bert_demo.config import Text, UserError
 SOURCE = "en"
 _FOLDER = Path(__file__).parents[1] / "languages"
 
+_MINUS = "\N{MINUS SIGN}"
+
 _current = SOURCE
+_hidden: tuple[str, ...] = ()
 
 
 def available() -> list[str]:
@@ -50,7 +54,7 @@ def catalogue(code: str) -> Mapping[str, str]:
 
 
 class _Formatter(string.Formatter):
-    """Fills in values as `str.format` does, in the page's language."""
+    """Fills in values as `str.format` does, and writes numbers as the page's language does."""
 
     def get_value(self, key: int | str, args: Any, kwargs: Mapping[str, Any]) -> Any:
         value = super().get_value(key, args, kwargs)
@@ -58,7 +62,10 @@ class _Formatter(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         words = str(super().format_field(value, format_spec))
-        return words.replace(",", say("1,000")[1:-3]) if format_spec == "," else words
+        if not isinstance(value, int | float):
+            return words
+        group, point = say("1,000")[1:-3], say("0.5")[1:-1]
+        return words.translate({ord(","): group, ord("."): point, ord("-"): _MINUS})
 
 
 _FORMATTER = _Formatter()
@@ -89,4 +96,20 @@ def translate(said: str | UserError) -> str:
     """What the engine says, in the page's language; words that have no translation stay."""
     if isinstance(said, UserError):
         said = said.text
-    return say(said.template, **said.values) if isinstance(said, Text) else say(said)
+    words = say(said.template, **said.values) if isinstance(said, Text) else say(said)
+    return without_places(words)
+
+
+def hide_places(folders: Iterable[Path]) -> None:
+    """Leave these folders of this computer out of all that `translate` says from now on."""
+    global _hidden
+    named = {str(path) for folder in folders for path in (folder.absolute(), folder.resolve())}
+    _hidden = tuple(sorted((name for name in named if Path(name).name), key=len, reverse=True))
+
+
+def without_places(words: str) -> str:
+    """The words without where on this computer a file is; what it is called there stays."""
+    for place in _hidden:
+        if place in words:
+            words = words.replace(place + os.sep, "").replace(place, Path(place).name)
+    return words

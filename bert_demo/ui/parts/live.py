@@ -6,19 +6,42 @@ and no open connection, so a class of watchers costs a run next to nothing.
 
 from __future__ import annotations
 
+import functools
+import json
 import math
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import psutil
+from starlette.responses import Response
 
 from bert_demo.config import UserError
+from bert_demo.data.corpora import CORPORA
+from bert_demo.inference.models import BUNDLED, RUN, model_id
+from bert_demo.model.folders import METRICS as METRICS_FILE
 from bert_demo.model.metrics import METRICS
+from bert_demo.runs.events import Events, Tail
 from bert_demo.runs.queue import Place
 from bert_demo.runs.record import TRAINING, Run, Status
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts import assets
 from bert_demo.ui.parts.language import say, translate
+
+
+@dataclass(frozen=True)
+class WayOn:
+    """Where the path leads from a run."""
+
+    label: str
+    """Of the button."""
+    tab: str
+    """The tab that it opens, with the run's model."""
+
 
 _COLUMNS = (
     "step",
@@ -29,6 +52,9 @@ _COLUMNS = (
 )
 _MOST_POINTS = 6000
 _MOST_FRAMES = 120
+_FRESH_SECONDS = 1.0
+_MOST_ANSWERS = 16
+_LONGEST_ID = 100
 _TEMPLATE = """
 <div class="bd-live">
   <div class="bd-empty"><div>
@@ -38,21 +64,26 @@ _TEMPLATE = """
 """
 
 
-def live_panel(context: AppContext, text: str, elem_id: str) -> gr.HTML:
+def live_panel(context: AppContext, text: str, task: str, way_on: WayOn, elem_id: str) -> gr.HTML:
     """The panel that shows a run; its value is {"run": id or None, "others": [{id, title}]}.
 
-    `text` is what to do where there is no run.
+    Where there is no run it plays the recorded one of a model that came along; `text` is what to
+    do where there is none of these either.
     It fires `state` whenever the run has come to another state.
     """
+    options = json.dumps({"task": task, "next": say(way_on.label), "tab": way_on.tab})
 
-    def poll(request: Any) -> dict[str, Any]:
-        return answer(context, request)
+    first = FirstAnswers(context)
+
+    def poll(request: Any) -> Any:
+        begins = isinstance(request, dict) and not request.get("after")
+        return first.response(request) if begins else answer(context, request)
 
     return gr.HTML(
         {"run": None, "others": []},
         html_template=_TEMPLATE.format(title=say("Nothing is training here yet"), text=text),
         js_on_load=assets.when_loaded(
-            "live(element, props, server, () => trigger('state'), watch)"
+            f"live(element, props, server, () => trigger('state'), watch, {options})"
         ),
         apply_default_css=False,
         server_functions=[poll],
@@ -60,11 +91,39 @@ def live_panel(context: AppContext, text: str, elem_id: str) -> gr.HTML:
     )
 
 
+class FirstAnswers:
+    """What browsers get that begin to watch a run: all of it, made once a second at most.
+
+    A class that opens one link together asks for the same thousands of points. Whoever gets an
+    answer that is a second old asks for the rest next.
+    """
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._lock = threading.Lock()
+        self._made: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+
+    def response(self, request: dict[str, Any]) -> Response:
+        """The answer to {"run": id} or {"recorded": task}, as it is sent."""
+        name = json.dumps([request.get("run"), request.get("recorded")])[:_LONGEST_ID]
+        with self._lock:
+            made, content = self._made.get(name, (0.0, b""))
+            if not content or time.monotonic() - made > _FRESH_SECONDS:
+                content = json.dumps(answer(self._context, request)).encode()
+                self._made[name] = time.monotonic(), content
+            self._made.move_to_end(name)
+            while len(self._made) > _MOST_ANSWERS:
+                self._made.popitem(last=False)
+        return Response(content, media_type="application/json")
+
+
 def answer(context: AppContext, request: Any) -> dict[str, Any]:
     """What is new about a run since a cursor: {"run": id, "after": cursor} as the browser asks."""
     try:
         if not isinstance(request, dict):
             raise UserError("The page asked for no run.")
+        if "recorded" in request:
+            return recorded(context, request["recorded"])
         after = request.get("after", 0)
         run = context.store.get(request.get("run", ""))
         events, cursor = context.store.events(run.id, after if isinstance(after, int) else 0)
@@ -81,6 +140,7 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
     return {
         "after": cursor,
         "rewind": rewind,
+        "model": model_id(RUN, run.id),
         "start": start,
         "end": _end(events),
         "steps": _columns(steps),
@@ -88,6 +148,54 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
         "frames": frames,
         "status": _status(context, run),
     }
+
+
+def recorded(context: AppContext, task: Any) -> dict[str, Any]:
+    """The whole run of the first model that came along and has kept its run, as `answer` has it.
+
+    Raises `UserError` where there is none.
+    """
+    for entry in context.shelf.entries(task if isinstance(task, str) else None):
+        folder = context.shelf.folder(entry.id)
+        events = _whole(folder / METRICS_FILE) if entry.home == BUNDLED else []
+        start, end = next(iter(_of(events, "start")), None), _end(events)
+        if start is None or end is None or (task == "pretraining" and not _of(events, "probe")):
+            continue
+        device = start["device"].partition(":")[0].upper()
+        return {
+            "after": 0,
+            "rewind": False,
+            "model": entry.id,
+            "start": start,
+            "end": end,
+            "steps": _columns(_of(events, "step")),
+            "validations": _of(events, "validation"),
+            "frames": [_spoken(frame) for frame in _of(events, "probe")],
+            "status": {
+                "state": "completed",
+                "title": entry.title,
+                "task": start["task"],
+                "message": "",
+                "place": None,
+                "memory": None,
+                "seconds": end["seconds"],
+                "corpus": _described(start["corpus"]),
+                "where": f"{device}, {start['precision']}",
+            },
+        }
+    raise UserError("No model that came along has kept its run.")
+
+
+@functools.lru_cache(maxsize=8)
+def _whole(path: Path) -> Events:
+    """The events of a model that came along, whose file stays as it is."""
+    return Tail(path).since(0)[0]
+
+
+def _described(corpus: str) -> str:
+    if corpus == "crane-world":
+        return say("Crane World, a made-up world where “crane” has four senses")
+    return CORPORA[corpus].title if corpus in CORPORA else corpus
 
 
 def _of(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -119,7 +227,9 @@ def _thin(events: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
 def _columns(steps: list[dict[str, Any]]) -> dict[str, list[Any]]:
     if not steps:
         return {}
-    return {name: [_short(step[name]) for step in steps] for name in _COLUMNS if name in steps[-1]}
+    return {
+        name: [_short(step.get(name)) for step in steps] for name in _COLUMNS if name in steps[-1]
+    }
 
 
 def _short(value: Any) -> Any:

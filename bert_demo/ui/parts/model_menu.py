@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
-from bert_demo.inference.models import RUN, Entry, ModelShelf, model_id
+from bert_demo.inference.models import Entry, ModelShelf
 from bert_demo.ui.parts.language import later, listed, say, translate
 
 MOST_SIDE_BY_SIDE = 3
 
-# The run that this browser watches is named in the page's address.
-_RUN_IN_ADDRESS = (
-    "(chosen, seen) => [chosen, seen, new URLSearchParams(window.location.search).get('run') || '']"
-)
+# The model that the path brought along, else that of the run named in the page's address.
+_CARRIED = "(chosen, seen) => [chosen, seen, window.bertDemo?.carried() || '']"
 _NOTHING = {
     None: later("There is no model here yet. Training a small one takes 30 seconds."),
     "pretraining": later(
@@ -27,17 +24,17 @@ _NOTHING = {
 
 
 def offer(
-    shelf: ModelShelf, task: str | None, chosen: Any, run: Any, seen: str
+    shelf: ModelShelf, task: str | None, chosen: Any, carried: Any, seen: str
 ) -> tuple[list[Entry], list[str]]:
     """The models to offer, pretrained ones first, and the ids of those to select.
 
-    What was chosen stays chosen while it exists. `run` is the run in the page's address: when it
-    is another than `seen`, the one that was last selected for that reason, it is selected.
+    What was chosen stays chosen while it exists. `carried` is the model that the path brings
+    along: when it is another than `seen`, which was last selected for that reason, it is selected.
     """
     entries = sorted(shelf.entries(task), key=lambda entry: entry.task == "nli")
     ids = [entry.id for entry in entries]
-    if run and run != seen and model_id(RUN, run) in ids:
-        return entries, [model_id(RUN, run)]
+    if carried != seen and carried in ids:
+        return entries, [carried]
     listed = [chosen] if isinstance(chosen, str) else list(chosen or [])
     return entries, [name for name in listed if name in ids] or ids[:1]
 
@@ -53,11 +50,7 @@ def choices(entries: Sequence[Entry]) -> list[tuple[str, str]]:
 
 def _to_pretrain() -> str:
     """Script that opens the tab Pretrain."""
-    name = json.dumps(say("Pretrain"))
-    return (
-        "() => { [...document.querySelectorAll('button[role=tab]')]"
-        f".find((tab) => tab.textContent.trim() === {name})?.click(); }}"
-    )
+    return "() => window.bertDemo.open('pretrain')"
 
 
 class ModelMenu:
@@ -97,12 +90,11 @@ class ModelMenu:
         """Refill the menu when the tab opens; returns the event, to go on with `then`."""
         seen, address = gr.State(""), gr.Textbox("", visible=False)
 
-        def refill(chosen: Any, seen: str, run: Any) -> tuple[Any, ...]:
-            entries, selected = offer(self._shelf, self._task, chosen, run, seen)
-            found = model_id(RUN, run) in selected
+        def refill(chosen: Any, seen: str, carried: Any) -> tuple[Any, ...]:
+            entries, selected = offer(self._shelf, self._task, chosen, carried, seen)
             return (
                 gr.Dropdown(choices(entries), value=self._value(selected)),
-                run if found else seen,
+                carried if carried in selected else seen,
                 gr.Column(visible=not entries),
                 gr.Row(visible=bool(entries)),
             )
@@ -111,7 +103,7 @@ class ModelMenu:
             refill,
             [self._models, seen, address],
             [self._models, seen, self._notice, body],
-            js=_RUN_IN_ADDRESS,
+            js=_CARRIED,
             show_progress="hidden",
             api_visibility="private",
             concurrency_limit=None,

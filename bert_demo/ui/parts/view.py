@@ -81,6 +81,16 @@ def link(url: str) -> Block:
     return {"kind": "link", "url": url}
 
 
+def next_step(label: str, tab: str, model: str) -> Block:
+    """The button to the next station of the path, which takes the model along."""
+    return {"kind": "next", "label": label, "tab": tab, "model": model}
+
+
+def question(words: str, options: Sequence[str], answer: str) -> Block:
+    """Something to guess before one looks; a click on an option tells `answer`."""
+    return {"kind": "question", "text": words, "options": list(options), "answer": answer}
+
+
 def details(summary: str, *blocks: Block, is_open: bool = False) -> Block:
     """Blocks that a click on the summary shows."""
     return {"kind": "details", "summary": summary, "blocks": list(blocks), "open": is_open}

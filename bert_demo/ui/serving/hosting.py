@@ -50,7 +50,7 @@ def serves_others(
 ) -> bool:
     """Whether people on other computers can open the page, as far as it can be told from here."""
     host = host or environ.get("GRADIO_SERVER_NAME")
-    at_home = host in (None, "localhost", "::1") or str(host).startswith("127.")
+    at_home = host in (None, "localhost", "::1", "[::1]") or str(host).startswith("127.")
     return behind_proxy(share, root_path, environ) or not at_home
 
 

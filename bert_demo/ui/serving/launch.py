@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 import threading
@@ -15,8 +14,12 @@ from bert_demo.ui.context import AppContext
 from bert_demo.ui.page import build_app
 from bert_demo.ui.parts import assets
 from bert_demo.ui.parts.theme import CalmTheme
+from bert_demo.ui.serving.files import closed_routes
 from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.serving.share import announce
+
+_MOST_SESSIONS = 500  # of 0.35 MB each
+_MOST_FILES = 65_536
 
 
 def launch(settings: AppSettings) -> None:
@@ -25,6 +28,7 @@ def launch(settings: AppSettings) -> None:
     Raises `UserError` with a sentence where the page cannot be started.
     """
     asked = _requests_to_end()
+    raise_open_files()
     context = AppContext(settings)
     context.start()
     try:
@@ -44,6 +48,19 @@ def launch(settings: AppSettings) -> None:
         context.close()
 
 
+def raise_open_files() -> None:
+    """Let this process open as many files as the system allows: each visitor takes some."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def _get_ready(context: AppContext) -> None:
     """Load what answers questions, after the page is up: torch alone takes two seconds."""
     import torch
@@ -61,7 +78,6 @@ def _get_ready(context: AppContext) -> None:
 
 def launch_options(settings: AppSettings) -> dict[str, Any]:
     """Arguments of `Blocks.launch`."""
-    _keep_local_calls_direct()
     return {
         # Left out, both are gradio's to choose: this machine alone, and what a Space sets there.
         "server_name": settings.host,
@@ -72,21 +88,15 @@ def launch_options(settings: AppSettings) -> dict[str, Any]:
         "theme": CalmTheme(),
         "css": assets.css(),
         "head": assets.head(),
-        "app_kwargs": {"routes": assets.routes()},
+        "app_kwargs": {"routes": [*closed_routes(), *assets.routes()]},
+        "run_history": False,
+        "state_session_capacity": _MOST_SESSIONS,
         "enable_monitoring": False,
         "ssr_mode": False,
         "footer_links": [],
         "show_error": False,
         "max_file_size": "1mb",
     }
-
-
-def _keep_local_calls_direct() -> None:
-    """Gradio asks its own address whether it is up, which no proxy should see."""
-    for name in ("no_proxy", "NO_PROXY"):
-        hosts = [host for host in os.environ.get(name, "").split(",") if host]
-        added = [host for host in ("127.0.0.1", "localhost") if host not in hosts]
-        os.environ[name] = ",".join(hosts + added)
 
 
 def _announce(

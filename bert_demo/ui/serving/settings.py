@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from bert_demo.ui.parts import language
 
 _PREFIX = "BERT_DEMO_"
 _CHECKPOINTS = Path(__file__).resolve().parents[3] / "checkpoints"
+_PATH = re.compile(r"(https?://[\w.:\[\]-]+)?(/[\w.~%+@=-]+)*")
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
@@ -63,6 +65,8 @@ class AppSettings:
                 value=self.language,
                 choices=", ".join(language.available()),
             )
+        object.__setattr__(self, "host", _host(self.host))
+        object.__setattr__(self, "root_path", _root_path(self.root_path))
         if self.admin_token is not None and len(self.admin_token) < 8:
             raise UserError("admin_token is too short; it must have at least 8 characters.")
 
@@ -71,7 +75,7 @@ class AppSettings:
         if self.auth_file is None:
             return None
         try:
-            lines = self.auth_file.read_text(encoding="utf-8").splitlines()
+            lines = self.auth_file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
                 "auth_file {path} cannot be read as text.", path=self.auth_file
@@ -122,6 +126,30 @@ def from_args(argv: Sequence[str] | None, environ: Mapping[str, str]) -> AppSett
         if text and field.name not in values:
             values[field.name] = text
     return AppSettings(**values)
+
+
+def _host(host: str | None) -> str | None:
+    """An IPv6 address in brackets, as web addresses have it."""
+    bare = host is not None and ":" in host and not host.startswith("[")
+    return f"[{host}]" if bare else host
+
+
+def _root_path(path: str | None) -> str | None:
+    """With one slash before it and none behind; "" for "/"; whole addresses keep their beginning.
+
+    Raises `UserError` for what a web address cannot have.
+    """
+    if path is None:
+        return None
+    path = path.strip().rstrip("/")
+    if not path.startswith(("http://", "https://")):
+        path = path.lstrip("/") and "/" + path.lstrip("/")
+    if not _PATH.fullmatch(path):
+        raise UserError(
+            "root_path is {value!r}; it must be a path as in a web address, such as /bert.",
+            value=path,
+        )
+    return path
 
 
 def _kind(field: dataclasses.Field[Any]) -> str:

@@ -53,30 +53,28 @@
     }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   }
 
+  const group = say("1,000").slice(1, -3), point = say("0.5").slice(1, -1);
+
   function whole(value) {
-    return Math.round(value).toLocaleString("en-GB").replaceAll(",", say("1,000").slice(1, -3));
+    return Math.round(value).toLocaleString("en-GB").replaceAll(",", group);
+  }
+
+  // A number with so many decimals, as the page's language writes it, with a true minus sign.
+  function fixed(value, digits) {
+    return value.toFixed(digits).replace(".", point).replace("-", "−");
   }
 
   function duration(seconds) {
-    if (seconds < 10) return say("{n} s", { n: seconds.toFixed(1) });
+    if (seconds < 10) return say("{n} s", { n: fixed(seconds, 1) });
     if (seconds < 120) return say("{n} s", { n: Math.round(seconds) });
     if (seconds < 7200) return say("{n} min", { n: Math.round(seconds / 60) });
-    return say("{n} h", { n: (seconds / 3600).toFixed(1) });
+    return say("{n} h", { n: fixed(seconds / 3600, 1) });
   }
 
   function bytes(count) {
-    return count >= 1e9 ? (count / 1e9).toFixed(1) + " GB" : Math.round(count / 1e6) + " MB";
-  }
-
-  // The address says which run is shown, so that a reload and a shared link find it.
-  function remember(run) {
-    const url = new URL(window.location.href);
-    if (run) url.searchParams.set("run", run);
-    else url.searchParams.delete("run");
-    url.searchParams.delete("admin");
-    if (url.href !== window.location.href) window.history.replaceState(null, "", url);
+    return count >= 1e9 ? fixed(count / 1e9, 1) + " GB" : Math.round(count / 1e6) + " MB";
   }
 
   Object.assign(window.bertDemo,
-    { say, locale, plotly, make, colour, onThemeChange, whole, duration, bytes, remember });
+    { say, locale, plotly, make, colour, onThemeChange, whole, fixed, separators: point + group, duration, bytes });
 })();

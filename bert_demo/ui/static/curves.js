@@ -2,15 +2,16 @@
 // markers, and the lines that give a loss its meaning.
 (function () {
   "use strict";
-  const { say, whole, colour } = window.bertDemo;
+  const { say, whole, fixed, separators, colour } = window.bertDemo;
   const NARROW = 600;
 
-  // Exponential mean without the bias of its beginning; the span grows with the run.
+  // Exponential mean without the bias of its beginning. Its span grows along the curve, so that a
+  // point once drawn stays where it is.
   function smooth(values) {
-    const span = Math.min(60, Math.max(2, values.length / 15)), keep = 1 - 2 / (span + 1);
     const result = new Array(values.length);
     let sum = 0, weight = 0;
     for (let i = 0; i < values.length; i++) {
+      const span = Math.min(60, Math.max(2, i / 10)), keep = 1 - 2 / (span + 1);
       sum = keep * sum + (1 - keep) * values[i];
       weight = keep * weight + (1 - keep);
       result[i] = sum / weight;
@@ -54,24 +55,32 @@
   }
 
   function figure(data, task, byTime, run, width) {
-    const narrow = width < NARROW;
+    const narrow = width < NARROW, presenting = document.body.classList.contains("bd-present");
+    const big = presenting ? 1.5 : 1;
     const clock = byTime ? "seconds" : "step", x = data.columns[clock] || [];
     const end = x.length ? x[x.length - 1] : 1;
     const text = colour("--bd-text"), grid = colour("--bd-grid"), faint = colour("--bd-faint");
     const lines = (data.start && data.start.baselines) || {};
     const logarithm = `ln ${whole(data.start ? data.start.vocab_size : 0)}`;
-    // Each line's words for a wide figure and for a narrow one.
+    const taught = Boolean(data.start && data.start.taught);
+    const ofTraining = lines.unigram_train;  // of which runs of earlier versions knew nothing
+    const values = { n: ofTraining === undefined ? "" : fixed(ofTraining, 2) };
+    // Each line's words for a wide figure and for a narrow one, or none; dots for held-out text.
     const plots = task === "nli"
       ? [
-        { name: "loss", title: say("Loss"), colour: "--series-1",
+        { name: "loss", title: taught ? say("Loss against the teacher; held out: against labels") : say("Loss"), colour: "--series-1",
           lines: [[lines.uniform, say("guessing<br>ln 3 ="), say("guessing<br>ln 3 =")]] },
-        { name: "accuracy", title: say("Accuracy"), colour: "--series-3", share: true,
+        { name: "accuracy", title: taught ? say("Accuracy; on new pairs: agreement with the teacher") : say("Accuracy"), colour: "--series-3", share: true,
           lines: [[lines.chance, say("chance<br>="), say("chance<br>=")]] },
       ]
       : [
         { name: "mlm_loss", title: say("Masked words: loss"), colour: "--series-1",
           lines: [[lines.uniform, say("every word alike<br>{ln} =", { ln: logarithm }), `${logarithm}<br>=`],
-            [lines.unigram, say("word frequency<br>alone ="), say("frequency<br>=")]] },
+            ofTraining === undefined
+              ? [lines.unigram, say("word frequency,<br>held out ="), say("frequency,<br>held out ="), "dot"]
+              : [lines.unigram, say("word frequency,<br>training {n}<br>held out =", values),
+                say("frequency,<br>training {n}<br>held out =", values), "dot"],
+            [ofTraining]] },
         { name: "nsp_loss", title: say("Next sentence: loss"), colour: "--series-2",
           lines: [[lines.coin, say("tossing a coin<br>ln 2 ="), say("a coin<br>ln 2 =")]] },
       ];
@@ -94,40 +103,40 @@
           marker: { color: all ? hue : colour("--bd-paper"), size: all ? 10 : 8,
             symbol: all ? "diamond" : "circle", line: { color: hue, width: 2 } },
           hovertemplate: `%{y:${format}}<extra>${pairs}</extra>` })));
-      for (const [value, long, short] of plot.lines) {
+      for (const [value, long, short, dash] of plot.lines) {
         if (value === undefined || value === null) continue;
         shapes.push({ type: "line", xref: "x domain", yref: axis, x0: 0, x1: 1, y0: value, y1: value,
-          layer: "below", line: { color: faint, width: 1, dash: "dash" } });
+          layer: "below", line: { color: faint, width: 1, dash: dash || "dash" } });
         // The axis makes room for points, not for lines.
         traces.push({ ...shared, x: [end], y: [value], mode: "markers", hoverinfo: "skip",
           marker: { opacity: 0 }, showlegend: false });
-        const number = plot.share ? `${(value * 100).toFixed(0)}%` : value.toFixed(2);
+        if (!long) continue;
+        const number = plot.share ? `${fixed(value * 100, 0)}%` : fixed(value, 2);
         // In the margin, where no curve can ever cross the words.
         annotations.push({ xref: "x domain", yref: axis, x: 1, xshift: 6, xanchor: "left",
           y: value, yanchor: "middle", align: "left", showarrow: false,
-          text: `${narrow ? short : long} ${number}`, font: { size: 11, color: faint } });
+          text: `${narrow ? short : long} ${number}`, font: { size: 11 * big, color: faint } });
       }
       annotations.push({ xref: "paper", yref: `${axis} domain`, x: 0, y: 1.03, xanchor: "left",
         yanchor: "bottom", text: `<b>${plot.title}</b>`, showarrow: false,
-        font: { size: 13, color: text } });
+        font: { size: 13 * big, color: text } });
     });
-    annotations.push({ xref: "x domain", yref: "y domain", y: 1.03, yanchor: "bottom",
-      ...(narrow ? { x: 0, xanchor: "left", yshift: 18 } : { x: 1, xanchor: "right" }), showarrow: false, font: { size: 11, color: faint },
-      text: held.map(({ whole: all, pairs }) => `${all ? "◆" : "○"} ${pairs}`).join("   ") });
+    annotations.push({ xref: "x domain", yref: "y2 domain", y: 0, yanchor: "top", yshift: -20,
+      x: 0, xanchor: "left", showarrow: false, font: { size: 11 * big, color: faint },
+      text: [byTime ? say("seconds of training") : say("step"), ""].join("   ") + held.map(({ whole: all, pairs }) => `${all ? "◆" : "○"} ${pairs}`).join("   ") });
     const y = { gridcolor: grid, zeroline: false, linecolor: grid, automargin: false,
-      tickfont: { size: 11 }, fixedrange: false };
+      tickfont: { size: 11 * big }, fixedrange: false };
     const share = plots[1].share ? { tickformat: ".0%" } : {};
     const layout = {
-      width: width || undefined, height: narrow ? 480 : 500,
-      margin: { l: narrow ? 40 : 48, r: narrow ? 74 : 108, t: narrow ? 52 : 34, b: 42 },
+      width: width || undefined, height: presenting ? Math.max(420, window.innerHeight - 420) : narrow && window.innerWidth < 900 ? 330 : 362,
+      margin: { l: (narrow ? 40 : 48) * big, r: (narrow ? 86 : 108) * big, t: 26 * big, b: 40 * big },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: "system-ui, sans-serif", size: 12, color: text },
-      hovermode: "x unified", hoverdistance: -1, uirevision: `${run} ${clock}`, annotations, shapes,
+      font: { family: "system-ui, sans-serif", size: 12 * big, color: text },
+      separators, hovermode: "x unified", hoverdistance: -1, uirevision: `${run} ${clock}`, annotations, shapes,
       hoverlabel: { bgcolor: colour("--bd-paper"), bordercolor: grid, font: { color: text } },
       dragmode: window.matchMedia("(pointer: coarse)").matches ? false : "zoom",
-      xaxis: { anchor: "y2", gridcolor: grid, zeroline: false, linecolor: grid, rangemode: "tozero",
-        title: { text: byTime ? say("seconds of training") : say("step"), standoff: 8, font: { size: 12 } },
-        hoverformat: byTime ? ".1f" : ",d", tickfont: { size: 11 } },
+      xaxis: { anchor: "y2", gridcolor: grid, zeroline: false, linecolor: grid, rangemode: "tozero", ...(x.length ? {} : { range: [0, 100], autorange: false }),
+        hoverformat: byTime ? ".1f" : ",d", tickfont: { size: 11 * big } },
       yaxis: { ...y, domain: [0.56, 1] },
       yaxis2: { ...y, ...share, domain: [0, 0.42] },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: faint, activecolor: text },

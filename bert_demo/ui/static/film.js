@@ -1,35 +1,40 @@
-// The probe film: what the model filled in and how alike it found one word's senses, frame by
+// The film of a run: what the model filled in and how alike it found one word's senses, frame by
 // frame. A slider scrubs through training time; Play runs it; at its end it follows a live run.
 (function () {
   "use strict";
-  const { say, make, whole, duration } = window.bertDemo;
-  const FILM_SECONDS = 8;
+  const { say, make, whole, fixed, duration } = window.bertDemo;
+  const FILM_SECONDS = 8, IN_SIGHT = 4;
 
-  window.bertDemo.film = function (host) {
+  // `hosts`: where its parts go, as the stage has them: guesses, map, bar and more.
+  window.bertDemo.film = function (hosts) {
     let frames = [], shown = -1, following = true, timer = null;
 
     const slider = make("input", {
       type: "range", min: 0, max: 0, value: 0, step: 1, "aria-label": say("Moment of training"),
     });
-    const play = make("button", { type: "button", class: "bd-button", text: say("Play") });
+    const play = make("button", { type: "button", class: "bd-button bd-film-play", text: say("Play") });
     const when = make("span", { class: "bd-film-when" });
     const blanks = make("div", { class: "bd-blanks" });
+    const others = make("div", { class: "bd-blanks" });
     const matrix = make("div", { class: "bd-matrix" });
     const verdict = make("p", { class: "bd-note" });
-    const likeTitle = make("h4", { class: "bd-h" });
-    const body = make("div", { class: "bd-film-body" },
-      make("section", {},
-        make("h4", { class: "bd-h", text: say("What it puts into the blank") }), blanks),
-      make("section", {}, likeTitle, matrix, verdict));
-    const root = make("section", { class: "bd-film", hidden: "" },
-      make("h3", { class: "bd-h3", text: say("What it believes, step by step") }),
-      make("div", { class: "bd-film-bar" }, play, slider, when), body);
-    host.append(root);
+    const mapTitle = make("h4", { class: "bd-h" });
+    const mapHost = make("div", {});
+    const map = window.bertDemo.senses(mapHost);
+    hosts.guesses.append(blanks);
+    hosts.map.append(mapTitle, mapHost, verdict);
+    hosts.bar.append(play, slider, when);
+    hosts.more.append(
+      make("summary", { text: say("More guesses, and how alike each text is to each other") }),
+      make("div", { class: "bd-film-body" }, others,
+        make("section", {}, matrix, make("p", { class: "bd-note",
+          text: say("Each row and column is one text; the bluer, the more alike the model finds the word in both, the more orange, the less.") }))));
 
     slider.addEventListener("input", () => {
       stop();
       following = Number(slider.value) === frames.length - 1;
       show(Number(slider.value));
+      hosts.moment(following ? null : frames[shown].step);
     });
     play.addEventListener("click", () => (timer ? stop() : start()));
 
@@ -57,30 +62,36 @@
       const words = say("step {n}, after {time}", { n: whole(frame.step), time: duration(frame.seconds) });
       when.textContent = words;
       slider.setAttribute("aria-valuetext", words);
-      showBlanks(frame.blanks || []);
-      showMatrix(frame.similarities);
-      if (frame.separation !== undefined) {
+      showBlanks(blanks, (frame.blanks || []).slice(0, IN_SIGHT));
+      showBlanks(others, (frame.blanks || []).slice(IN_SIGHT));
+      const found = frame.similarities;
+      if (!found) return;
+      mapTitle.textContent = say("{n} times “{word}”, by their vectors", { n: found.labels.length, word: found.word });
+      map.show(found);
+      showMatrix(found);
+      if (frame.separation !== undefined && frame.separation !== null) {
         const sign = frame.separation >= 0 ? "+" : "−";
         verdict.textContent = say(
-          "Same sense against other senses: {n}. Above 0, vectors of one sense are closer to each other than to the rest.",
-          { n: sign + Math.abs(frame.separation).toFixed(2) });
+          "Same sense against other senses: {n}; 0 is no difference.",
+          { n: sign + fixed(Math.abs(frame.separation), 2) });
       }
     }
 
-    function showBlanks(items) {
-      while (blanks.children.length > items.length) blanks.lastChild.remove();
-      while (blanks.children.length < items.length) {
-        blanks.append(make("div", { class: "bd-blank" },
+    function showBlanks(host, items) {
+      while (host.children.length > items.length) host.lastChild.remove();
+      while (host.children.length < items.length) {
+        host.append(make("div", { class: "bd-blank" },
           make("p", { class: "bd-blank-text" }), make("ol", {})));
       }
       items.forEach((item, i) => {
-        const [text, list] = blanks.children[i].children;
+        const [text, list] = host.children[i].children;
         if (text.dataset.text !== item.text) {
           text.dataset.text = item.text;
           const [before, ...after] = item.text.split("<mask>");
           text.replaceChildren(before, make("span", { class: "bd-gap", text: "?" }),
             after.join("<mask>"));
         }
+        while (list.children.length > item.words.length) list.lastChild.remove();
         while (list.children.length < item.words.length) {
           list.append(make("li", {}, make("span", { class: "bd-fill" }),
             make("span", { class: "bd-guess" }), make("span", { class: "bd-percent" })));
@@ -89,15 +100,13 @@
           const [bar, name, number] = list.children[j].children;
           bar.style.width = `${Math.max(0.5, share * 100)}%`;
           name.textContent = word;
-          number.textContent = `${(share * 100).toFixed(share < 0.1 ? 1 : 0)}%`;
+          number.textContent = `${fixed((share * 100), share < 0.1 ? 1 : 0)}%`;
         });
       });
     }
 
     function showMatrix(found) {
-      if (!found) return;
       const n = found.labels.length, key = found.labels.join("\n");
-      likeTitle.textContent = say("How alike it finds “{word}” in these texts", { word: found.word });
       if (matrix.dataset.key !== key) {
         matrix.dataset.key = key;
         matrix.replaceChildren();
@@ -120,7 +129,7 @@
         const share = Math.round(Math.min(1, Math.abs(value)) * 100);
         const hue = value >= 0 ? "var(--series-1)" : "var(--series-4)";
         cell.style.background = `color-mix(in srgb, ${hue} ${share}%, var(--bd-cell))`;
-        cell.title = `${value.toFixed(2)}: “${found.labels[i]}”, “${found.labels[j]}”`;
+        cell.title = `${fixed(value, 2)}: “${found.labels[i]}”, “${found.labels[j]}”`;
       }));
       matrix.setAttribute("role", "img");
       matrix.setAttribute("aria-label",
@@ -128,18 +137,25 @@
     }
 
     return {
+      get frames() { return frames; },
       add(more) {
         if (!more.length) return;
         frames.push(...more);
-        root.hidden = false;
+        hosts.show(true);
         slider.max = frames.length - 1;
+        const wanted = hosts.wanted();
+        if (wanted && frames[frames.length - 1].step >= wanted) {
+          following = false;
+          show(frames.findIndex((frame) => frame.step >= wanted));
+        }
         if (following && !timer) show(frames.length - 1);
       },
       reset() {
         stop();
         frames = [];
         following = true;
-        root.hidden = true;
+        map.reset();
+        hosts.show(false);
       },
     };
   };

@@ -3,6 +3,21 @@
   "use strict";
   const { make } = window.bertDemo;
 
+  // What a form said stays in this browser, where it may.
+  function keep(name, text) {
+    try { localStorage.setItem(`bert_demo ${name}`, text); } catch (error) { /* not allowed */ }
+  }
+
+  function kept(name) {
+    try { return localStorage.getItem(`bert_demo ${name}`) || ""; } catch (error) { return ""; }
+  }
+
+  window.bertDemo.keepName = (name) => keep("name", name || "");
+  window.bertDemo.keepForm = (task, names, values) => keep(
+    task, JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]]))));
+  window.bertDemo.kept = () => JSON.stringify({
+    name: kept("name"), pretraining: kept("pretraining"), nli: kept("nli") });
+
   window.bertDemo.estimate = function (element, props, watch) {
     const host = make("div", { class: "bd-estimate", role: "status" });
     element.append(host);

@@ -2,8 +2,9 @@
 // about once a second and draws into the same node, so zoom, hover and scroll stay as they are.
 (function () {
   "use strict";
-  const { say, make, whole, duration, bytes, remember, onThemeChange } = window.bertDemo;
-  const { smooth, figure } = window.bertDemo.curves;
+  const { say, make, whole, fixed, duration, bytes, remember, note: noteAddress, onThemeChange } = window.bertDemo;
+  const { smooth, figure } = window.bertDemo.curves, { sketch } = window.bertDemo;
+  const { build, among, explain, question } = window.bertDemo.stage;
   const states = {
     queued: say("waiting"), running: say("training"), pausing: say("pausing"),
     stopping: say("stopping"), paused: say("paused"), stopped: say("stopped"),
@@ -15,11 +16,18 @@
   } } } };
   const BUSY = ["queued", "running", "pausing", "stopping"];
 
-  window.bertDemo.live = function (element, props, server, trigger, watch) {
+  window.bertDemo.live = function (element, props, server, trigger, watch, options) {
     const parts = build(element.querySelector(".bd-live") || element);
-    const film = window.bertDemo.film(parts.film);
+    let wanted = Number(new URLSearchParams(window.location.search).get("frame")) || null;
+    const film = window.bertDemo.film({
+      ...parts, moment: (step) => noteAddress({ frame: step }),
+      // The moment that the address names, once.
+      wanted: () => { const step = run ? wanted : null; wanted = null; return step; },
+      show: (there) => { parts.film.hidden = parts.bar.hidden = parts.more.hidden = !there; },
+    });
+    const asking = question(parts.question, { label: options.next, go: () => window.bertDemo.open(options.tab, shownModel()) });
     let run = null, data = fresh(), status = null, state = null, timer = null, misses = 0;
-    let byTime = false, drawing = false, again = false, asked = 0, drawn = 0;
+    let byTime = false, drawing = false, again = false, asked = 0, drawn = 0, playing = null;
 
     function fresh() {
       return { after: 0, start: null, end: null, columns: {}, validations: [] };
@@ -28,15 +36,45 @@
     function follow() {
       const next = (props.value && props.value.run) || null;
       showOthers((props.value && props.value.others) || []);
-      if (next === run) return;
+      if (next === run && (run || playing)) return;
       run = next;
+      begin();
+      if (run) { remember(run); schedule(0); } else play();
+    }
+
+    function begin() {
+      if (playing) playing.stop();
+      playing = null;
       data = fresh();
       status = state = null;
       film.reset();
+      asking.reset();
       parts.empty.hidden = run !== null;
       parts.body.hidden = run === null;
       parts.result.hidden = true;
-      if (run) { remember(run); schedule(0); }
+    }
+
+    // Where nobody trains, the run of a model that came along is shown again, in some seconds.
+    async function play() {
+      const mine = playing = { stop() {} };
+      let whole = null;
+      try {
+        whole = await server.poll({ recorded: options.task });
+      } catch (error) { /* the page is shown without it */ }
+      if (!whole || whole.error || mine !== playing) return;
+      parts.empty.hidden = true;
+      parts.body.hidden = false;
+      const again = () => {
+        data = fresh();
+        film.reset();
+        playing = window.bertDemo.recorded(whole, take, () => element.offsetParent !== null && !document.hidden);
+      };
+      parts.again.onclick = again;
+      again();
+    }
+
+    function shownModel() {
+      return playing ? data.model : run && `run/${run}`;
     }
 
     function showOthers(others) {
@@ -80,6 +118,7 @@
     function take(answer) {
       if (answer.rewind) { data = fresh(); film.reset(); }
       data.after = answer.after;
+      data.model = answer.model;
       data.start = answer.start || data.start;
       // A run that goes on after its end has an end again later.
       data.end = answer.end || (answer.steps.step ? null : data.end);
@@ -90,6 +129,8 @@
       data.validations.push(...answer.validations);
       film.add(answer.frames);
       status = answer.status;
+      asking.update(film.frames, Boolean(data.end));
+      asking.way(playing || data.columns.step);
       show();
       draw();
       if (status.state !== state) { state = status.state; trigger("state"); }
@@ -107,40 +148,49 @@
 
     function show() {
       const step = last("step"), start = data.start;
-      parts.title.textContent = status.title;
-      const badge = states[status.state] || status.state;
+      parts.title.textContent = playing ? say("It knew nothing {time} ago. It read {corpus}.", { time: duration(status.seconds), corpus: status.corpus }) : status.title;
+      const badge = playing ? say("Recorded") : states[status.state] || status.state;
       if (parts.badge.textContent !== badge) parts.badge.textContent = badge;
-      parts.badge.dataset.state = status.state;
-      note(words(), status.state === "failed");
+      parts.badge.dataset.state = playing ? "recorded" : status.state;
+      parts.again.hidden = !playing;
+      parts.again.disabled = !data.end;
+      parts.body.toggleAttribute("data-recorded", Boolean(playing));
+      note(playing ? "" : words(), status.state === "failed");
       const nli = status.task === "nli";
-      const left = BUSY.includes(status.state) ? last("seconds_left") : null;
+      const left = data.end && !BUSY.includes(status.state) ? null : last("seconds_left");
       const spent = last("seconds");
-      const share = left === null || spent === null ? (data.end ? 1 : 0)
-        : Math.max(spent / (spent + left), start && start.steps ? step / start.steps : 0);
+      const share = playing ? spent / status.seconds
+        : left === null || spent === null ? (data.end ? 1 : 0) : spent / (spent + left);
       parts.progress.style.width = `${Math.min(100, share * 100)}%`;
       const steps = start && start.steps ? say(" of {n}", { n: whole(start.steps) }) : "";
       const validation = data.validations[data.validations.length - 1];
       const held = (name) => (validation && validation[name] !== undefined
-        ? say("held out {n}", { n: validation[name].toFixed(2) }) : "");
+        ? say("held out {n}", { n: fixed(validation[name], 2) }) : "");
+      const hundred = (name) => { const share = smoothed(name); return share === null ? null : say("{n} of 100", { n: Math.round(share * 100) }); };
       set("step", step === null ? null : whole(step), steps);
+      const loss = smoothed(nli ? "loss" : "mlm_loss");
       if (nli) {
-        set("first", smoothLast("loss"), held("loss"), say("Loss"));
-        const accuracy = smoothLast("accuracy", 100);
-        const share = validation && `${(validation.accuracy * 100).toFixed(1)}%`;
-        const heldOut = validation ? say("held out {n}", { n: share }) : "";
-        set("second", accuracy === null ? null : accuracy + "%", heldOut, say("Accuracy"));
+        const what = start && start.taught ? say("Loss against the teacher") : say("Loss");
+        set("first", loss === null ? null : say("1 in {n} answers", { n: among(loss) }), held("loss"),
+          loss === null ? what : start && start.taught ? `${what} ${fixed(loss, 2)}`
+            : say("as unsure as among {n} of 3 · loss {loss}", { n: among(loss), loss: fixed(loss, 2) }));
+        set("second", hundred("accuracy"), validation ? say("held out {n}", { n: `${fixed((validation.accuracy * 100), 1)}%` }) : "", say("pairs judged right"));
       } else {
-        set("first", smoothLast("mlm_loss"), held("mlm_loss"), say("Masked words, loss"));
-        set("second", smoothLast("nsp_loss"), held("nsp_loss"), say("Next sentence, loss"));
+        const second = smoothed("nsp_loss");
+        set("first", loss === null ? null : say("1 in {n} words", { n: among(loss) }), held("mlm_loss"),
+          loss === null ? say("Masked words, loss") : say("as unsure as among {n} of {all} · loss {loss}", { n: among(loss), all: whole(start ? start.vocab_size : 0), loss: fixed(loss, 2) }));
+        set("second", hundred("nsp_accuracy"), held("nsp_loss"),
+          second === null ? say("Next sentence, loss") : say("next sentences told apart · loss {loss}", { loss: fixed(second, 2) }));
       }
+      if (start) explain(parts.lines, status.task, start);
       const speed = last("examples_per_second");
-      set("speed", speed === null ? null : whole(speed), say(" a second"));
+      set("speed", speed === null ? null : whole(speed), "");
       const finished = data.end && !BUSY.includes(status.state);
       set("time", finished ? duration(data.end.seconds) : left === null ? null : duration(left),
         "", finished ? say("Time taken") : say("Time left"));
       const many = start && start.processes > 1 ? `${start.processes} × ` : "";
-      set("device", start ? many + start.device.toUpperCase().split(":")[0] : null,
-        start ? `, ${start.precision}` : "");
+      set("device", start && start.device ? many + start.device.toUpperCase().split(":")[0] : null,
+        start && start.precision ? `, ${start.precision}` : "");
       const memory = (data.end && data.end.peak_memory_bytes) || status.memory;
       set("memory", memory ? bytes(memory) : null, "");
       if (data.end && data.end.scores && data.end.scores.test) result(data.end.scores.test);
@@ -156,20 +206,19 @@
       if (label) tile.label.textContent = label;
       tile.value.textContent = value === null ? "–" : value;
       tile.unit.textContent = value === null ? "" : unit || "";
+      tile.box.hidden = value === null && !tile.main;
     }
 
-    function smoothLast(name, scale) {
+    function smoothed(name) {
       const column = data.columns[name];
-      if (!column || !column.length) return null;
-      const value = smooth(column)[column.length - 1];
-      return scale ? (value * scale).toFixed(1) : value.toFixed(3);
+      return column && column.length ? smooth(column)[column.length - 1] : null;
     }
 
     function result(test) {
       parts.result.hidden = false;
       parts.resultText.textContent = say(
         "On {n} test pairs that it never saw, {share}% of its verdicts are right; a third would be chance.",
-        { n: whole(test.n), share: (test.accuracy * 100).toFixed(1) });
+        { n: whole(test.n), share: fixed((test.accuracy * 100), 1) });
       const names = [say("entailment"), say("neutral"), say("contradiction")];
       const table = parts.confusion;
       table.replaceChildren(make("caption", { text: say("True label (rows) and verdict (columns)") }));
@@ -191,8 +240,10 @@
       if (drawing) { again = true; return; }
       drawing = true;
       try {
-        const plotly = await window.bertDemo.plotly();
         drawn = parts.plot.clientWidth;
+        if (!window.Plotly) sketch(parts.plot, figure(data, status.task, byTime, run, drawn));
+        const plotly = await window.bertDemo.plotly();
+        if (parts.plot.querySelector(".bd-sketch")) parts.plot.replaceChildren();
         const { traces, layout } = figure(data, status.task, byTime, run, drawn);
         await plotly.react(parts.plot, traces, layout, {
           displaylogo: false, ...plotlyWords,
@@ -210,14 +261,14 @@
     }
 
     function describe() {
-      const name = status.task === "nli" ? "loss" : "mlm_loss", value = smoothLast(name);
+      const name = status.task === "nli" ? "loss" : "mlm_loss", value = smoothed(name);
       return value === null ? say("Curves of the run, empty so far")
-        : say("Curves of the run: at step {n} the loss is {loss}", { n: whole(last("step")), loss: value });
+        : say("Curves of the run: at step {n} the loss is {loss}", { n: whole(last("step")), loss: fixed(value, 3) });
     }
 
     parts.axis.addEventListener("click", () => {
       byTime = !byTime;
-      parts.axis.textContent = byTime ? say("by seconds") : say("by steps");
+      parts.axis.textContent = byTime ? say("Show by steps") : say("Show by seconds");
       if (status) draw();
     });
     onThemeChange(() => status && draw());
@@ -233,43 +284,4 @@
   };
 
   window.bertDemo.states = states;
-
-  function build(host) {
-    const tiles = {};
-    const tile = (name, label) => {
-      const value = make("span", { class: "bd-value", text: "–" });
-      const unit = make("span", { class: "bd-unit" });
-      const title = make("span", { class: "bd-label", text: label });
-      tiles[name] = { label: title, value, unit };
-      return make("div", { class: "bd-tile" }, title, make("div", {}, value, unit));
-    };
-    const parts = { tiles };
-    parts.title = make("h3", { class: "bd-title" });
-    parts.badge = make("span", { class: "bd-badge", role: "status" });
-    parts.message = make("p", { class: "bd-message" });
-    parts.progress = make("div", {});
-    parts.plot = make("div", { class: "bd-plot", role: "img" });
-    parts.axis = make("button", {
-      type: "button", class: "bd-button bd-axis", text: say("by steps"),
-      title: say("Draw the curves by steps or by seconds"),
-    });
-    parts.film = make("div", {});
-    parts.resultText = make("p", {});
-    parts.confusion = make("table", { class: "bd-confusion" });
-    parts.result = make("section", { class: "bd-result", hidden: "" },
-      make("h3", { class: "bd-h3", text: say("The test") }), parts.resultText,
-      make("div", { class: "bd-scroll" }, parts.confusion));
-    parts.body = make("div", { class: "bd-run", hidden: "" },
-      make("div", { class: "bd-head" }, parts.title, parts.badge), parts.message,
-      make("div", { class: "bd-progress", "aria-hidden": "true" }, parts.progress),
-      make("div", { class: "bd-tiles" },
-        tile("step", say("Step")), tile("first", say("Loss")), tile("second", say("Loss")),
-        tile("speed", say("Pairs")), tile("time", say("Time left")), tile("device", say("Device")),
-        tile("memory", say("Memory"))),
-      parts.result, make("div", { class: "bd-plot-frame" }, parts.plot, parts.axis), parts.film);
-    parts.empty = host.querySelector(".bd-empty") || make("div", { class: "bd-empty" });
-    parts.others = parts.empty.querySelector(".bd-others") || make("p", {});
-    host.append(parts.empty, parts.body);
-    return parts;
-  }
 })();

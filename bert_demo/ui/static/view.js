@@ -139,6 +139,23 @@
     return box;
   };
 
+  const question = (block) => {
+    const box = element("div", "bd-question");
+    const words = element("p", "", block.text);
+    const choices = element("div", "bd-choices");
+    for (const option of block.options) {
+      const choice = element("button", "bd-choice", option);
+      choice.type = "button";
+      choice.addEventListener("click", () => {
+        for (const other of choices.children) other.setAttribute("aria-pressed", String(other === choice));
+        words.textContent = `${window.bertDemo.say("You said “{sense}”.", { sense: option })} ${block.answer}`;
+      });
+      choices.append(choice);
+    }
+    box.append(words, choices);
+    return box;
+  };
+
   const link = (block) => {
     const node = element("a", "bv-text bv-link", block.url);
     if (/^https?:\/\//.test(block.url)) node.href = block.url;
@@ -165,6 +182,14 @@
         return details(block, pool, pick);
       case "columns":
         return columns(block, pool, pick);
+      case "question":
+        return question(block);
+      case "next": {
+        const button = element("button", "bd-next", block.label);
+        button.type = "button";
+        button.addEventListener("click", () => window.bertDemo.open(block.tab, block.model));
+        return button;
+      }
       default:
         return element("p", "bv-text", "");
     }

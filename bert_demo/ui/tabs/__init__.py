@@ -1,11 +1,13 @@
 """The tabs. NAME.py has a tab's components and events, NAME_view.py what it shows as plain data.
 
-training        Pretrain and Fine-tune
-words           Words in context
-words_contexts  its list of contexts
-words_view      its answer
-nli             Premise and hypothesis
-nli_view        its answer
-blank           Fill in the blank
-runs/           Runs
+training           Pretrain and Fine-tune
+training_handlers  what they do when something is asked of them
+words              Words in context
+words_contexts     its list of contexts
+words_view         its answer
+nli                Premise and hypothesis
+nli_examples       its pairs to begin with
+nli_view           its answer
+blank              Fill in the blank
+runs/              Runs
 """

@@ -10,7 +10,8 @@ from bert_demo.ui.context import answered
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.parts.model_menu import ModelMenu
 from bert_demo.ui.parts.view import View, in_words, reveal, view_part
-from bert_demo.ui.tabs.nli_view import EXAMPLES, judge, judgement_view, picked, remember
+from bert_demo.ui.tabs.nli_examples import EXAMPLES, SAYINGS
+from bert_demo.ui.tabs.nli_view import judge, judgement_view, picked, remember
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
@@ -23,12 +24,14 @@ def create_nli_tab(context: AppContext) -> gr.Tab:
     shelf = context.shelf
     menu = ModelMenu(shelf, "nli")
 
-    def answer(model: str, premise: str, hypothesis: str, history: History) -> tuple[View, History]:
+    def answer(
+        model: str, premise: str, hypothesis: str, said: str | None, history: History
+    ) -> tuple[View, History]:
         kept = history
 
         def judged() -> View:
             nonlocal kept
-            found = judge(shelf, model, premise, hypothesis)
+            found = judge(shelf, model, premise, hypothesis, said)
             kept = remember(found, history)
             return judgement_view(found, kept)
 
@@ -37,43 +40,54 @@ def create_nli_tab(context: AppContext) -> gr.Tab:
     def pick(history: History, event: gr.EventData) -> tuple[str, str]:
         return picked(history, getattr(event, "row", None))
 
-    tab = gr.Tab(say("Premise and hypothesis"), id="nli")
+    tab = gr.Tab(say("4 Argue"), id="nli")
     with tab:
         menu.notice()
         with gr.Row(visible=bool(menu.entries)) as body:
             with gr.Column(scale=1, elem_classes="bd-form"):
-                model = menu.dropdown()
+                first = next(iter(EXAMPLES.values()))[0]
                 premise = gr.Textbox(
-                    EXAMPLES[0][0],
-                    label=say("Premise"),
-                    info=say("Taken as true"),
-                    lines=2,
+                    first.premise,
+                    label=say("Premise, taken as true"),
+                    max_lines=1,
                     max_length=2000,
                 )
                 hypothesis = gr.Textbox(
-                    EXAMPLES[0][1],
-                    label=say("Hypothesis"),
-                    info=say("Does it follow?"),
-                    lines=2,
+                    first.hypothesis,
+                    label=say("Hypothesis: does it follow?"),
+                    max_lines=1,
                     max_length=2000,
                 )
-                with gr.Row():
-                    swap = gr.Button(say("Swap"), min_width=90)
-                    go = gr.Button(say("Judge"), variant="primary", min_width=120)
-                examples = gr.Dataset(
-                    components=[premise, hypothesis],
-                    samples=[list(pair) for pair in EXAMPLES],
-                    sample_labels=[f"{first} \u2192 {second}" for first, second in EXAMPLES],
-                    label=say("Examples to click"),
-                    samples_per_page=len(EXAMPLES),
+                said = gr.Radio(
+                    [(say(words), label) for label, words in SAYINGS.items()],
+                    label=say("What do you say? (if you like)"),
+                    elem_classes="bd-say",
                 )
+                with gr.Row():
+                    go = gr.Button(say("Ask the model"), variant="primary", min_width=120)
+                    swap = gr.Button(say("Swap"), min_width=90)
+                model = menu.dropdown()
+                sets = []
+                for place, (kind, pairs) in enumerate(EXAMPLES.items()):
+                    with gr.Accordion(say(kind), open=not place):
+                        sets.append(
+                            gr.Dataset(
+                                components=[premise, hypothesis],
+                                samples=[[one.premise, one.hypothesis] for one in pairs],
+                                sample_labels=[
+                                    f"{one.premise} \u2192 {one.hypothesis}" for one in pairs
+                                ],
+                                show_label=False,
+                                samples_per_page=len(pairs),
+                            )
+                        )
             with gr.Column(scale=3, elem_classes="bd-stage"):
                 result = view_part(min_height=480, elem_id="nli-result")
         history = gr.State([])
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {
             "fn": answer,
-            "inputs": [model, premise, hypothesis, history],
+            "inputs": [model, premise, hypothesis, said, history],
             "outputs": [result, history],
             **quiet,
         }
@@ -81,10 +95,14 @@ def create_nli_tab(context: AppContext) -> gr.Tab:
         model.input(**task)
         asked = [gr.on([go.click, premise.submit, hypothesis.submit], **task)]
         both = [premise, hypothesis]
-        swapped = swap.click(lambda a, b: (b, a), both, both, show_progress="hidden", **quiet)
-        chosen = examples.click(tuple, examples, both, show_progress="hidden", **quiet)
+        # Another pair is another question: what was said of the last one does not count for it.
+        fresh: dict[str, Any] = {"outputs": [*both, said], "show_progress": "hidden", **quiet}
+        swapped = swap.click(lambda a, b: (b, a, None), both, **fresh)
         again = result.select(answered(pick), history, both, show_progress="hidden", **quiet)
-        asked += [one.then(**task) for one in (swapped, chosen, again)]
+        asked += [one.then(**task) for one in (swapped, again)]
+        for examples in sets:
+            # The learner answers first: an example is judged when asked for.
+            examples.click(lambda pair: (*pair, None), examples, **fresh)
         for event in asked:
             event.then(None, js=reveal("nli-result"), **quiet)
     return tab

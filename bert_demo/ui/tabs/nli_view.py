@@ -10,34 +10,20 @@ from bert_demo.config import Text, UserError
 from bert_demo.inference.words import unknown_words
 from bert_demo.ui.parts.language import later, number, say, translate
 from bert_demo.ui.parts.theme import SERIES
-from bert_demo.ui.parts.view import Block, View, bars, columns, few, heading, table, text, view
+from bert_demo.ui.parts.view import Block, View, bars, columns, few, table, text, view
+from bert_demo.ui.tabs.nli_examples import EXAMPLES, SAYINGS, right_label
 
 if TYPE_CHECKING:
     from bert_demo.inference.models import Entry, ModelShelf
     from bert_demo.inference.predict import Verdict
 
-EXAMPLES = (
-    ("a man is playing a guitar", "a man is making music"),
-    ("the dog is sleeping in the garden", "the dog is awake"),
-    ("a woman is riding a bicycle", "a woman is in the park"),
-    ("the cook sold the boat", "the boat was sold by the cook"),
-    ("the cook sold the boat", "the cook was sold by the boat"),
-    ("seven cars are moving slowly", "at least four cars are moving"),
-    ("a butterfly is sleeping", "an insect is sleeping"),
-    ("he is good", "he is bad"),
-)
-"""Pairs to begin with; the last is the book's own."""
-
-_SENTENCES = {
-    "entailment": later("It follows: if the premise is true, so is the hypothesis."),
-    "neutral": later("It is left open: the premise does not say whether the hypothesis is true."),
-    "contradiction": later("It is contradicted: if the premise is true, the hypothesis is false."),
-}
 _COLUMNS = (
     later("Premise"),
     later("Hypothesis"),
-    later("Verdict"),
+    later("You said"),
+    later("The model says"),
     later("Sure"),
+    later("Right"),
     later("Model"),
 )
 _COLOURS = (SERIES[2], SERIES[0], SERIES[1])
@@ -59,10 +45,19 @@ class Judgement:
     """The hypothesis with the premise left empty."""
     unknown: list[str]
     """Words that the model reads as <unk>."""
+    said: str | None
+    """The label that the learner chose before; None for none."""
+
+    @property
+    def right(self) -> str | None:
+        """The right label, where the pair is one of the examples."""
+        return right_label(self.premise, self.hypothesis)
 
 
-def judge(shelf: ModelShelf, model: str | None, premise: str, hypothesis: str) -> Judgement:
-    """Put a pair to a model, both ways, and its hypothesis alone."""
+def judge(
+    shelf: ModelShelf, model: str | None, premise: str, hypothesis: str, said: str | None = None
+) -> Judgement:
+    """Put a pair to a model, both ways, and its hypothesis alone; `said` is a label or None."""
     from bert_demo.inference.predict import classify_all
 
     if not model:
@@ -82,12 +77,13 @@ def judge(shelf: ModelShelf, model: str | None, premise: str, hypothesis: str) -
     pairs = [(premise, hypothesis), (hypothesis, premise), (None, hypothesis)]
     verdict, swapped, alone = classify_all(loaded.model, loaded.tokenizer, pairs)
     unknown = unknown_words(loaded.tokenizer, premise, hypothesis)
-    return Judgement(entry, premise, hypothesis, verdict, swapped, alone, unknown)
+    said = said if isinstance(said, str) and said in SAYINGS else None
+    return Judgement(entry, premise, hypothesis, verdict, swapped, alone, unknown, said)
 
 
 def judgement_view(found: Judgement, history: Sequence[Sequence[str]]) -> View:
     """The verdict in words and bars, its checks, and what was tried before."""
-    words = say(_SENTENCES[found.verdict.label])
+    words = _headline(found)
     judge = say(
         "Judged by {model}, {origin}. {score}",
         model=found.entry.title,
@@ -96,21 +92,20 @@ def judgement_view(found: Judgement, history: Sequence[Sequence[str]]) -> View:
     )
     blocks: list[Block] = [
         text(words, "strong"),
-        _shares(say("How sure the model is"), found.verdict),
+        text(judge, "muted"),
         *_remarks(found),
         columns(
+            [_shares(say("How sure the model is"), found.verdict)],
             [
-                heading(say("The premise left empty")),
                 text(_guess(found), "muted"),
-                _shares(say("The hypothesis alone"), found.alone),
+                _shares(say("The premise left empty"), found.alone),
             ],
             [
-                heading(say("The other way round")),
-                text(say(_SENTENCES[found.swapped.label]), "muted"),
-                _shares(say("Premise and hypothesis swapped"), found.swapped),
+                text(_says(found.swapped), "muted"),
+                _shares(say("The other way round"), found.swapped),
             ],
         ),
-        text(judge, "muted"),
+        *_tally(history),
     ]
     if history:
         names = [say(name) for name in _COLUMNS]
@@ -118,8 +113,8 @@ def judgement_view(found: Judgement, history: Sequence[Sequence[str]]) -> View:
             table(
                 say("Tried so far, the latest first; a click judges a pair again"),
                 names,
-                [[*row[:2], translate(row[2]), *row[3:]] for row in history],
-                numbers=(3,),
+                [_shown(row) for row in history],
+                numbers=(4,),
                 picks=True,
             )
         )
@@ -129,7 +124,15 @@ def judgement_view(found: Judgement, history: Sequence[Sequence[str]]) -> View:
 def remember(found: Judgement, history: Sequence[Sequence[str]]) -> list[list[str]]:
     """The history with this judgement on top."""
     sure = f"{found.verdict.probabilities[found.verdict.label]:.1%}"
-    row = [found.premise, found.hypothesis, found.verdict.label, sure, found.entry.title]
+    row = [
+        found.premise,
+        found.hypothesis,
+        found.said or "",
+        found.verdict.label,
+        sure,
+        found.right or "",
+        found.entry.title,
+    ]
     return [row, *([*old] for old in history if [*old] != row)][:_MOST_HISTORY]
 
 
@@ -141,8 +144,62 @@ def picked(history: Sequence[Sequence[str]], row: object) -> tuple[str, str]:
     return premise, hypothesis
 
 
+def _says(verdict: Verdict) -> str:
+    """What the model says of a pair, and how sure it is; never as the truth."""
+    return say(
+        "The model says: {verdict} ({sure:.0%} sure)",
+        verdict=say(SAYINGS[verdict.label]),
+        sure=verdict.probabilities[verdict.label],
+    )
+
+
+def _headline(found: Judgement) -> str:
+    """The model's verdict beside the learner's, and beside what is right where that is known."""
+    words = _says(found.verdict)
+    if found.said == found.verdict.label:
+        words = say("You agree. {verdict}", verdict=words)
+    elif found.said is not None:
+        yours = say(SAYINGS[found.said])
+        words = say("You disagree: you say {yours}. {verdict}", yours=yours, verdict=words)
+    if found.right is None:
+        return words + "."
+    if found.right == found.verdict.label:
+        return say("{words}, and that is right.", words=words)
+    right = say(SAYINGS[found.right])
+    return say("{words}, and that is wrong: {right}.", words=words, right=right)
+
+
+def _tally(history: Sequence[Sequence[str]]) -> list[Block]:
+    """How often the learner and the model were right, of the examples that both have answered."""
+    lines = []
+    for kind, examples in EXAMPLES.items():
+        pairs = {(one.premise, one.hypothesis) for one in examples}
+        latest = {(row[0].lower(), row[1].lower()): row for row in reversed(history)}
+        rows = [latest[pair] for pair in pairs if pair in latest and latest[pair][2]]
+        if rows:
+            yours = sum(row[2] == row[5] for row in rows)
+            its = sum(row[3] == row[5] for row in rows)
+            told = say(
+                "{kind}: you {yours}, it {its} of {n}",
+                kind=say(kind),
+                yours=yours,
+                its=its,
+                n=len(rows),
+            )
+            lines.append(told)
+    return [text(" · ".join(lines), "muted")] if lines else []
+
+
+def _shown(row: Sequence[str]) -> list[str]:
+    """A row of the history in the page's language."""
+    premise, hypothesis, *labels, model = row
+    said, verdict, sure, right = labels
+    named = [say(SAYINGS[label]) if label else "" for label in (said, verdict, right)]
+    return [premise, hypothesis, named[0], named[1], sure, named[2], model]
+
+
 def _shares(title: str, verdict: Verdict) -> Block:
-    shares = {translate(label): share for label, share in verdict.probabilities.items()}
+    shares = {say(SAYINGS[label]): share for label, share in verdict.probabilities.items()}
     return bars(title, shares, _COLOURS)
 
 
@@ -150,14 +207,14 @@ def _guess(found: Judgement) -> str:
     """What the verdict without a premise tells of the verdict with it."""
     if found.alone.label == found.verdict.label:
         words = say(
-            "With no premise the model says {label} too, so its verdict may be a guess from the "
+            "With no premise the model says “{label}” too, so its verdict may be a guess from the "
             "hypothesis' words.",
-            label=translate(found.alone.label),
+            label=say(SAYINGS[found.alone.label]),
         )
     else:
         words = say(
-            "With no premise the model would say {label}, so the premise made the difference.",
-            label=translate(found.alone.label),
+            "With no premise the model would say “{label}”, so the premise made the difference.",
+            label=say(SAYINGS[found.alone.label]),
         )
     about = found.entry.about
     share, n = about.score("hypothesis_only_accuracy", "test"), about.scores_on("test").get("n")
@@ -174,6 +231,14 @@ def _guess(found: Judgement) -> str:
 
 def _remarks(found: Judgement) -> list[Block]:
     remarks = []
+    count = len((found.premise + " " + found.hypothesis).split())
+    if found.unknown and 2 * len(found.unknown) >= count:
+        remarks.append(
+            text(
+                say("Most of these words are unknown to the model, so what it says means nothing."),
+                "alert",
+            )
+        )
     if found.unknown:
         words = few(found.unknown)
         remarks.append(

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+import json
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from bert_demo.config import RunConfig, UserError, command_line
-from bert_demo.interop.sharing import model_name
-from bert_demo.runs.record import RESUMABLE, TRAINING, Run
-from bert_demo.runs.store import default_title
-from bert_demo.ui.context import AppContext, answered, own_token, token_of
+from bert_demo.ui.context import AppContext, answered
 from bert_demo.ui.parts import assets, forms
-from bert_demo.ui.parts.forms import facts
-from bert_demo.ui.parts.language import later, say, translate
-from bert_demo.ui.parts.live import live_panel
-from bert_demo.ui.parts.model_menu import choices
+from bert_demo.ui.parts.language import later, say
+from bert_demo.ui.parts.live import WayOn, live_panel
 from bert_demo.ui.serving.hosting import train_after
+from bert_demo.ui.tabs.training_handlers import (
+    card,
+    controls,
+    foretell,
+    in_short,
+    own_busy_run,
+    request,
+    start_run,
+    starting_points,
+)
 
-_WATCHING = later("You are watching; only who started this run can stop it.")
 _MEASURING_SECONDS = 5
+_KEEP_NAME = "(name) => window.bertDemo.keepName(name)"
+_WAYS_ON = {
+    "pretraining": WayOn(later("Next: look at its words →"), "words"),
+    "nli": WayOn(later("Next: argue with it →"), "nli"),
+}
 _EMPTY = {
     "pretraining": later(
         "Press Start. In half a minute a small BERT learns words from the text around them, and "
@@ -43,16 +49,19 @@ class TrainingTab:
     tab: gr.Tab
     live: gr.HTML
     start_from: gr.Dropdown | None
+    name: gr.Textbox
+    fields: list[Any]
+    """The form's fields, in the order of `forms.names`."""
 
 
 def create_pretrain_tab(context: AppContext) -> TrainingTab:
     """Train a new model on text."""
-    return _training_tab(context, "pretraining", say("Pretrain"), "pretrain")
+    return _training_tab(context, "pretraining", say("1 Pretrain"), "pretrain")
 
 
 def create_finetune_tab(context: AppContext) -> TrainingTab:
     """Train a checkpoint to judge pairs of sentences."""
-    return _training_tab(context, "nli", say("Fine-tune"), "finetune")
+    return _training_tab(context, "nli", say("3 Fine-tune"), "finetune")
 
 
 def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> TrainingTab:
@@ -61,21 +70,34 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
     fields: dict[str, Any] = {}
     with gr.Tab(label, id=tab_id) as tab, gr.Row():
         with gr.Column(scale=1, elem_classes="bd-form"):
+            first_preset, *other_presets = forms.PRESETS[task]
+            # On a phone the first card stands above the stage, all else below it.
+            with gr.Column(elem_classes="bd-presets bd-first-card"):
+                presets = [(first_preset, gr.Button(card(first_preset, ""), variant="primary"))]
             with gr.Column(elem_classes="bd-presets"):
-                presets = [(name, gr.Button(say(name), size="sm")) for name in forms.PRESETS[task]]
+                presets += [(name, gr.Button(card(name, ""))) for name in other_presets]
             *first, budget, kind = forms.first_names(task)
-            for name in first:
-                fields[name] = forms.field(task, name, values[name])
-            with gr.Row():
-                for name in (budget, kind):
-                    fields[name] = forms.field(task, name, values[name])
-            estimate = gr.HTML(
-                {},
-                html_template="<div></div>",
-                js_on_load=assets.when_loaded("estimate(element.firstElementChild, props, watch)"),
-                apply_default_css=False,
+            run_name = gr.Textbox(
+                "", label=say("Name"), max_lines=1, max_length=40, elem_classes="bd-name"
             )
-            start = gr.Button(say("Start"), variant="primary", size="lg")
+            if task == "nli":
+                fields["start_from"] = forms.field(task, "start_from", values["start_from"])
+            with gr.Accordion(say("Settings"), open=False):
+                for name in first:
+                    if name not in fields:
+                        fields[name] = forms.field(task, name, values[name])
+                with gr.Row():
+                    for name in (budget, kind):
+                        fields[name] = forms.field(task, name, values[name])
+                estimate = gr.HTML(
+                    {},
+                    html_template="<div></div>",
+                    js_on_load=assets.when_loaded(
+                        "estimate(element.firstElementChild, props, watch)"
+                    ),
+                    apply_default_css=False,
+                )
+                with_settings = gr.Button(say("Start with these settings"), variant="primary")
             with gr.Accordion(say("More settings"), open=False):
                 for name in names:
                     if name not in fields:
@@ -90,14 +112,18 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
                 )
         with gr.Column(scale=3, elem_classes="bd-stage"):
             with gr.Row(elem_classes="bd-controls"):
+                start = gr.Button(say("Start"), variant="primary", size="sm")
                 pause = gr.Button(say("Pause"), size="sm", visible=False)
                 resume = gr.Button(say("Go on"), size="sm", visible=False)
                 stop = gr.Button(say("Stop"), size="sm", variant="stop", visible=False)
                 whose = gr.Markdown("", elem_classes="bd-note")
-            live = live_panel(context, say(_EMPTY[task]), elem_id=f"live-{tab_id}")
+            live = live_panel(
+                context, say(_EMPTY[task]), task, _WAYS_ON[task], elem_id=f"live-{tab_id}"
+            )
         # The machine is being measured at first; until that is done, ask for the time again.
         timer = gr.Timer(_MEASURING_SECONDS, active=context.measuring)
         run_id = gr.State("")
+        carried_model = gr.Textbox("", visible=False)
 
     inputs = [fields[name] for name in names]
     quiet: dict[str, Any] = {
@@ -109,39 +135,51 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
     }
 
     def describe(*given: Any) -> tuple[Any, ...]:
-        told = foretell(context, task, dict(zip(names, given, strict=True)))
-        return *told, gr.Timer(active=context.measuring)
+        current = dict(zip(names, given, strict=True))
+        told = foretell(context, task, current)
+        cards = [card(name, in_short(context, task, name, current)) for name, _ in presets]
+        return *told, gr.Timer(active=context.measuring), *cards
 
     def begin(visitor: gr.Request, *given: Any) -> tuple[dict[str, Any], str]:
-        *asked, browser = given
+        *asked, name, browser = given
+        if own_busy_run(context, browser):
+            gr.Info(say("Your first run is still training; this one waits until it is done."))
         values, address = dict(zip(names, asked, strict=True)), context.address_of(visitor)
-        run = start_run(context, task, values, browser, address)
+        run = start_run(context, task, values, browser, address, name)
         return {"run": run.id, "others": []}, run.id
 
+    def start_after(event: Any) -> None:
+        """What starting a run is made of, after the event that asks for it."""
+        begun = event(
+            answered(begin),
+            [*inputs, run_name, context.browser],
+            [live, run_id],
+            trigger_mode="once",
+            **quiet,
+        ).success(None, js=_to_stage(tab_id), api_visibility="private")
+        train_after(context.queue, begun, run_id)
+
     # One event for all: of two that run side by side, the older answer could come last and stay.
-    gr.on(
+    described = gr.on(
         [tab.select, timer.tick, *(f.change for f in inputs)],
         answered(describe),
         inputs,
-        [estimate, command, timer],
+        [estimate, command, timer, *(button for _, button in presets)],
         trigger_mode="always_last",
         **quiet,
     )
+    described.then(None, inputs, js=_keep(task), api_visibility="private")
+    run_name.change(None, run_name, js=_KEEP_NAME, api_visibility="private")
     for preset, button in presets:
 
         def choose(*given: Any, name: str = preset) -> list[Any]:
             chosen = forms.preset(task, name, dict(zip(names, given, strict=True)))
             return ["" if chosen[n] is None else chosen[n] for n in names]
 
-        button.click(answered(choose), inputs, inputs, **quiet)
-    begun = start.click(
-        answered(begin),
-        [*inputs, context.browser],
-        [live, run_id],
-        trigger_mode="once",
-        **quiet,
-    ).success(None, js=_to_stage(tab_id), api_visibility="private")
-    train_after(context.queue, begun, run_id)
+        chosen = button.click(answered(choose), inputs, inputs, trigger_mode="once", **quiet)
+        start_after(chosen.success)
+    start_after(start.click)
+    start_after(with_settings.click)
     shown = [pause, resume, stop, whose]
 
     def update(live_value: Any, browser: Any) -> tuple[Any, ...]:
@@ -167,18 +205,25 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
     start_from = fields.get("start_from")
     if start_from is not None:
 
-        def models(chosen: Any) -> Any:
-            return starting_points(context, chosen)
+        def models(chosen: Any, carried: Any = None) -> Any:
+            return starting_points(context, chosen, carried)
 
-        gr.on(
-            [tab.select, start_from.focus],
+        start_from.focus(answered(models), start_from, start_from, queue=False, **quiet)
+        tab.select(
             answered(models),
+            [start_from, carried_model],
             start_from,
-            start_from,
+            js="(chosen) => [chosen, window.bertDemo?.carried() || '']",
             queue=False,
             **quiet,
         )
-    return TrainingTab(tab, live, start_from)
+    return TrainingTab(tab, live, start_from, run_name, inputs)
+
+
+def _keep(task: str) -> str:
+    """Script that keeps the form in the browser, for a reload."""
+    names = json.dumps(forms.names(task))
+    return f"(...values) => window.bertDemo.keepForm('{task}', {names}, values)"
 
 
 def _now(tab_id: str) -> str:
@@ -193,97 +238,4 @@ def _to_stage(tab_id: str) -> str:
     return (
         "() => { if (window.innerWidth < 900) document.getElementById"
         f"('live-{tab_id}')?.scrollIntoView({{behavior: 'smooth'}}); }}"
-    )
-
-
-def starting_points(context: AppContext, chosen: Any) -> Any:
-    """The dropdown of checkpoints to fine-tune, the newest first, keeping what was chosen."""
-    entries = [*context.shelf.entries("pretraining"), *context.shelf.entries("encoder")]
-    ids = [entry.id for entry in entries]
-    value = chosen if chosen in ids else (ids[0] if ids else None)
-    return gr.Dropdown(choices=choices(entries), value=value)
-
-
-def resolve(context: AppContext, task: str, values: Mapping[str, Any]) -> RunConfig:
-    """The run that a form describes, its starting point as a folder; `UserError` if unfit."""
-    values = dict(values)
-    if task == "nli" and values.get("start_from"):
-        values["start_from"] = str(_folder(context, values["start_from"]))
-    return forms.read(task, values)
-
-
-def _folder(context: AppContext, model_id: Any) -> Path:
-    folder = context.shelf.folder(model_id).resolve()
-    if folder.is_relative_to(Path.cwd()):
-        return folder.relative_to(Path.cwd())
-    return folder
-
-
-def foretell(
-    context: AppContext, task: str, values: Mapping[str, Any]
-) -> tuple[dict[str, Any], str]:
-    """What the run would take, for the panel below the form, and the command that does the same."""
-    try:
-        run = resolve(context, task, values)
-        expected = context.estimate(run)
-    except UserError as error:
-        return {"refusal": translate(error)}, ""
-    except OSError as error:
-        return {"refusal": str(error)}, ""
-    shown = run
-    if context.is_public and run.start_from is not None:  # no visitor is told of folders here
-        shown = replace(run, start_from=model_name(run.start_from))
-    command = command_line(shown, f"checkpoints{os.sep}my-{task}")
-    refusal = translate(expected.refusal or "") or over_limit(context, run) or ""
-    return {"facts": facts(expected), "refusal": refusal}, command
-
-
-def over_limit(context: AppContext, run: RunConfig) -> str | None:
-    """Why the run may not be started here, or None."""
-    if not context.queue.over_limit(run):
-        return None
-    limit = f"{context.queue.max_run_seconds:g}"
-    return say("A run may take at most {seconds} seconds here.", seconds=limit)
-
-
-def start_run(
-    context: AppContext, task: str, values: Mapping[str, Any], browser: Any, address: str = ""
-) -> Run:
-    """Put a run into the queue for this browser, which is at `address`; raises `UserError` with
-    the reason if not."""
-    run = resolve(context, task, values)
-    expected = context.accept(run)
-    # Its name from then on, in whatever language the page is opened.
-    title = translate(default_title(run))
-    return context.queue.submit(run, own_token(browser), title, expected.seconds, address)
-
-
-def request(context: AppContext, shown: Any, action: str, browser: Any, address: str = "") -> str:
-    """Ask the run that a panel shows to pause, go on or stop; returns its id.
-
-    Raises `UserError` if that cannot be.
-    """
-    run_id = shown.get("run") if isinstance(shown, dict) else None
-    if not run_id:
-        raise UserError("No run is shown here.")
-    context.queue.request(run_id, action, token_of(browser), address)
-    return str(run_id)
-
-
-def controls(context: AppContext, shown: Any, browser: Any) -> tuple[Any, ...]:
-    """The buttons that make sense for the run that is shown, for who may press them."""
-    run_id = shown.get("run") if isinstance(shown, dict) else None
-    try:
-        run = context.store.get(run_id) if run_id else None
-    except UserError:
-        run = None
-    if run is None:
-        return *(gr.Button(visible=False) for _ in range(3)), ""
-    mine = context.store.may_control(run, token_of(browser))
-    state = run.status.state
-    return (
-        gr.Button(visible=mine and state == "running"),
-        gr.Button(visible=mine and state in RESUMABLE and run.folder != run.model),
-        gr.Button(visible=mine and state in ("queued", *TRAINING, "paused")),
-        "" if mine or state == "completed" else say(_WATCHING),
     )

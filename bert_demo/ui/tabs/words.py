@@ -9,7 +9,7 @@ import gradio as gr
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.parts.model_menu import ModelMenu
 from bert_demo.ui.parts.view import View, contexts_part, in_words, reveal, view_part
-from bert_demo.ui.tabs.words_contexts import BOOK, contexts_of, ready_made
+from bert_demo.ui.tabs.words_contexts import CRANES, contexts_of, ready_made
 from bert_demo.ui.tabs.words_view import BY_CONTEXT, BY_SENSE, CENTRED, RAW, show_contexts
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def create_words_tab(context: AppContext) -> gr.Tab:
     """The tab "Words in context"."""
     shelf = context.shelf
-    word, rows = contexts_of(BOOK)
+    word, rows = contexts_of(CRANES)
     menu = ModelMenu(shelf, None, several=True)
 
     @in_words
@@ -36,7 +36,7 @@ def create_words_tab(context: AppContext) -> gr.Tab:
     def emptied(models: list[str] | None, *rest: Any) -> Any:
         return gr.skip() if models else show(models, *rest)
 
-    tab = gr.Tab(say("Words in context"), id="words")
+    tab = gr.Tab(say("2 Its words"), id="words")
     with tab:
         menu.notice()
         with gr.Row(visible=bool(menu.entries)) as body:
@@ -45,7 +45,7 @@ def create_words_tab(context: AppContext) -> gr.Tab:
                 with gr.Row():
                     given = gr.Textbox(word, label=say("Word"), max_lines=1, max_length=60)
                     lists = ready_made()
-                    ready = gr.Dropdown(lists, value=BOOK, label=say("Ready-made contexts"))
+                    ready = gr.Dropdown(lists, value=CRANES, label=say("Ready-made contexts"))
                 contexts = contexts_part(
                     rows, label=say("Contexts"), show_label=True, container=True, padding=True
                 )
@@ -62,7 +62,7 @@ def create_words_tab(context: AppContext) -> gr.Tab:
                 layer = gr.Slider(
                     0, most, most, step=1, label=say("Layer"), info=say("0 is before any context")
                 )
-                likeness = gr.Radio(_named(RAW, CENTRED), value=RAW, label=say("Cosines"))
+                likeness = gr.Radio(_named(RAW, CENTRED), value=CENTRED, label=say("Cosines"))
                 colour = gr.Radio(
                     _named(BY_CONTEXT, BY_SENSE), value=BY_SENSE, label=say("Colour the map by")
                 )

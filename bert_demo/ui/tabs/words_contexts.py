@@ -11,6 +11,8 @@ from bert_demo.ui.parts.language import later, say, translate
 Row = dict[str, str]
 
 BOOK = later("The book's two")
+CRANES = "crane"
+"""The word whose senses Crane World is named after."""
 _BOOK_ROWS = (
     ("a crane is flying", "bird"),
     ("a crane driver came <sep> he just left", "machine"),

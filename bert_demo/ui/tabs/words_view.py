@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from bert_demo.ui.parts.view import (
     details,
     few,
     heading,
+    next_step,
+    question,
     table,
     text,
     view,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from bert_demo.inference.senses import Separation
     from bert_demo.model.checkpoint import Checkpoint
 
+_BY_CHANCE, _MOST_OPTIONS = 0.05, 4
 RAW, CENTRED = later("raw"), later("mean subtracted")
 BY_CONTEXT, BY_SENSE = later("context"), later("sense")
 _COLUMNS = (
@@ -117,10 +121,19 @@ def show_contexts(
     beside = [shown[0], *(twins[:1] if untrained else []), *shown[1:]]
     groups = senses if colour == BY_SENSE else [str(i + 1) for i in range(len(texts))]
     summary = _summary(shown, twins)
+    pair = _nearest_senses(shown[0], senses)
     return view(
         *summary,
+        columns(*(_map(i, one, groups) for i, one in enumerate(beside))),
+        *([pair] if pair else []),
+        next_step(say("Next: teach it to judge →"), "finetune", entries[0].id),
         *(_remark(one, word, texts) for one in shown),
-        columns(*(_column(i, one, groups, likeness) for i, one in enumerate(beside))),
+        *_separations(shown, twins),
+        details(
+            say("As a matrix of cosines"),
+            columns(*(_matrix(i, one, likeness) for i, one in enumerate(beside))),
+            is_open=not separable,
+        ),
         details(
             say("Shapes and first three numbers, as in the book"),
             _numbers(beside, texts),
@@ -154,21 +167,23 @@ def _summary(shown: Sequence[Shown], twins: Sequence[Shown]) -> list[Block]:
                 )
             ),
         ]
-    rows = []
-    for one, twin in zip(shown, twins, strict=True):
-        rows.append([one.title, *_row(one.separation)])
-        rows.append([say("the same, untrained"), *_row(twin.separation)])
-    difference = _signed(first.separation.difference)
+    difference, before = _signed(first.separation.difference), twins[0].separation
+    assert before is not None
+    finding = (
+        later("{title} keeps the senses of {word} apart: {n}, and {before} before any training")
+        if first.separation.chance < _BY_CHANCE
+        else later("{title} does not keep the senses of {word} apart: {n}; {before} untrained")
+    )
+    told = {"title": first.title, "word": quoted, "n": difference}
     return [
-        heading(say("{word}: sense separation {n}", word=quoted, n=difference)),
-        table(
+        text(say(finding, **told, before=_signed(before.difference)), "strong"),
+        text(
             say(
-                "Mean cosine of two contexts, the mean vector subtracted. By chance: how often "
-                "senses dealt out at random separate as well"
+                "Each dot is {word} in one text; what is near is alike to the model. Nobody told "
+                "it that there are senses.",
+                word=quoted,
             ),
-            [say(name) for name in _COLUMNS],
-            rows,
-            numbers=(1, 2, 3, 4),
+            "muted",
         ),
         *(
             text(
@@ -183,6 +198,45 @@ def _summary(shown: Sequence[Shown], twins: Sequence[Shown]) -> list[Block]:
             if one.entry.about.beginning is None
         ),
     ]
+
+
+def _separations(shown: Sequence[Shown], twins: Sequence[Shown]) -> list[Block]:
+    """How far apart each model and its untrained twin keep the senses, in numbers."""
+    if shown[0].separation is None:
+        return []
+    rows = []
+    for one, twin in zip(shown, twins, strict=True):
+        rows.append([one.title, *_row(one.separation)])
+        rows.append([say("the same, untrained"), *_row(twin.separation)])
+    caption = say(
+        "Mean cosine of two contexts, the mean vector subtracted. By chance: how often senses "
+        "dealt out at random separate as well"
+    )
+    names = [say(name) for name in _COLUMNS]
+    return [details(say("In numbers"), table(caption, names, rows, numbers=(1, 2, 3, 4)))]
+
+
+def _nearest_senses(one: Shown, senses: Sequence[str]) -> Block | None:
+    """Which two senses lie nearest to each other, to be guessed first; None for less than three."""
+    names = [name for name in dict.fromkeys(senses) if name]
+    if one.separation is None or len(names) < 3:
+        return None
+    rows = {name: [i for i, sense in enumerate(senses) if sense == name] for name in names}
+    centred = one.comparison.centred
+    nearness = {
+        pair: float(centred[rows[pair[0]]][:, rows[pair[1]]].mean())
+        for pair in itertools.combinations(names, 2)
+    }
+    words = {pair: say("{one} and {other}", one=pair[0], other=pair[1]) for pair in nearness}
+    nearest = max(nearness, key=lambda pair: nearness[pair])
+    answer = say(
+        "Nearest are {pair}: a mean cosine of {n}.",
+        pair=words[nearest],
+        n=_signed(nearness[nearest]),
+    )
+    asked = say("Guess first: which two senses lie nearest to each other? Why these two?")
+    likely = sorted(nearness, key=lambda pair: -nearness[pair])[:_MOST_OPTIONS]
+    return question(asked, [words[pair] for pair in nearness if pair in likely], answer)
 
 
 def _first_weights(entry: Entry) -> str:
@@ -236,37 +290,40 @@ def _remark(one: Shown, word: str, texts: Sequence[str]) -> Block:
     return text(" ".join(remarks))
 
 
-def _column(place: int, one: Shown, groups: Sequence[str], likeness: str) -> list[Block]:
+def _map(place: int, one: Shown, groups: Sequence[str]) -> list[Block]:
+    """One model's vectors in the plane where they differ most."""
     from bert_demo.inference.senses import plane
 
     comparison = one.comparison
     depth = one.loaded.config.num_hidden_layers
-    texts = comparison.contexts
-    centred = likeness == CENTRED
-    similar = comparison.centred if centred else comparison.similarities
     points, shares = plane(comparison.vectors.numpy())
     if comparison.layer == 0:
         where = say("embeddings, before any context")
     else:
         where = say("layer {n} of {all}", n=comparison.layer, all=depth)
     origin = _first_weights(one.entry) if one.untrained else translate(one.entry.origin)
+    figure = figures.word_map(points, shares, comparison.contexts, groups)
+    return [
+        heading(one.title),
+        text(f"{origin}; {where}", "muted"),
+        chart(f"map-{place}", figure, say("The vectors, seen where they differ most"), 320),
+    ]
+
+
+def _matrix(place: int, one: Shown, likeness: str) -> list[Block]:
+    """How alike one model finds the word in each two texts."""
+    comparison, centred = one.comparison, likeness == CENTRED
+    similar = comparison.centred if centred else comparison.similarities
     if centred:
         what = say("Cosines with the mean vector subtracted")
     else:
         what = say("Cosines of the vectors")
-    blocks = [
-        heading(one.title),
-        text(f"{origin}; {where}", "muted"),
-        chart(f"likeness-{place}", figures.heat_map(similar.numpy(), texts), what, 300),
-    ]
-    if centred and len(texts) == 2:
+    figure = figures.heat_map(similar.numpy(), comparison.contexts)
+    blocks = [heading(one.title), chart(f"likeness-{place}", figure, what, 300)]
+    if centred and len(comparison.contexts) == 2:
         words = say("Two vectors always lie opposite each other about their mean.")
         blocks.append(text(words, "muted"))
-    figure = figures.word_map(points, shares, texts, groups)
-    return [
-        *blocks,
-        chart(f"map-{place}", figure, say("The vectors, seen where they differ most"), 320),
-    ]
+    return blocks
 
 
 def _numbers(shown: Sequence[Shown], texts: Sequence[str]) -> Block:

@@ -31,7 +31,7 @@ class Curve:
 
 CURVES = {
     "pretraining": (
-        Curve(MLM_LOSS, later("Masked-LM loss (nats)"), later("word frequency")),
+        Curve(MLM_LOSS, later("Masked-LM loss (nats)"), later("word frequency, held out")),
         Curve(NSP_LOSS, later("Next-sentence loss (nats)"), later("a coin")),
     ),
     "nli": (
@@ -59,8 +59,11 @@ def overlay(
     held_out = say("held out")
     for place, run in zip(places, runs, strict=True):
         name = plain(f"{place + 1}. {run.title}", 32)
+        if curve.metric is LOSS and run.config is not None and run.config.teacher is not None:
+            name += f" ({say('against the teacher')})"
         colour = SERIES[place % len(SERIES)]
-        steps = [e for e in events[run.id] if e["event"] == "step" and measure in e]
+        told = [e for e in events[run.id] if {"step", by, measure} <= e.keys()]
+        steps = [e for e in told if e["event"] == "step"]
         smoothed = smooth([e[measure] for e in steps])
         kept = _thin(len(steps))
         traces.append(
@@ -76,11 +79,7 @@ def overlay(
             }
         )
         # Of two scores at one step the later one, at the end of a run, is on more text.
-        scored = list(
-            {
-                e["step"]: e for e in events[run.id] if e["event"] == "validation" and measure in e
-            }.values()
-        )
+        scored = list({e["step"]: e for e in told if e["event"] == "validation"}.values())
         traces.append(
             {
                 "type": "scatter",
@@ -126,11 +125,10 @@ def overlay(
 
 def smooth(values: Sequence[float]) -> list[float]:
     """An exponential mean without the pull of its beginning; live.js smooths in the same way."""
-    span = min(60.0, max(2.0, len(values) / 15))
-    keep = 1 - 2 / (span + 1)
     total = weight = 0.0
     smoothed = []
-    for value in values:
+    for place, value in enumerate(values):
+        keep = 1 - 2 / (min(60.0, max(2.0, place / 10)) + 1)
         total = keep * total + (1 - keep) * value
         weight = keep * weight + (1 - keep)
         smoothed.append(total / weight)

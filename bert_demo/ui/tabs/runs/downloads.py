@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.config import UserError
+from bert_demo.data.files import file_stamp
 from bert_demo.interop.sharing import metrics_csv, without_paths
-from bert_demo.model.folders import CONFIG, TOKENIZER, WEIGHTS
+from bert_demo.model.checkpoint import read_config
+from bert_demo.model.folders import CONFIG, METRICS, TOKENIZER, WEIGHTS
 from bert_demo.runs.record import Run
 
 _LONGEST_NAME = 40
@@ -31,6 +33,12 @@ def file_name(run: Run) -> str:
     return f"{plain}-{run.id}" if plain and plain != run.id else run.id
 
 
+def download_bytes(run: Run) -> int:
+    """About how large its files will be."""
+    stamps = (file_stamp(run.model / name) for name in (TOKENIZER, WEIGHTS, METRICS))
+    return sum(stamp.size for stamp in stamps if stamp is not None)
+
+
 def pack_model(run: Run, folder: Path) -> Path:
     """Write a zip into `folder` with the checkpoint in a folder of the same name.
 
@@ -40,7 +48,7 @@ def pack_model(run: Run, folder: Path) -> Path:
     name = file_name(run)
     path = folder / f"{name}.zip"
     try:
-        config = json.loads((run.model / CONFIG).read_text(encoding="utf-8"))
+        config = read_config(run.model)
         with zipfile.ZipFile(path, "w") as archive:
             shown = json.dumps(without_paths(config), ensure_ascii=False, indent=2) + "\n"
             _write(archive, f"{name}/{CONFIG}", shown.encode())

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -18,7 +15,8 @@ from bert_demo.ui.parts import assets
 from bert_demo.ui.parts.language import later, say, translate
 from bert_demo.ui.parts.language import listed as in_a_row
 from bert_demo.ui.parts.view import View, in_words, text, view, view_part
-from bert_demo.ui.tabs.runs.downloads import pack_metrics, pack_model
+from bert_demo.ui.serving.files import room_for
+from bert_demo.ui.tabs.runs.downloads import download_bytes, pack_metrics, pack_model
 from bert_demo.ui.tabs.runs.hub_models import create_hub_models
 from bert_demo.ui.tabs.runs.publish import create_publish_part
 from bert_demo.ui.tabs.runs.views import MOST_CHOSEN, best, chosen_ids, compare, rows
@@ -155,18 +153,19 @@ def packed(context: AppContext) -> Any:
     """A handler that gives the ticked runs' files and removes its own copies of them again."""
 
     def pack(shown: Any) -> Iterator[Any]:
-        folder = Path(tempfile.mkdtemp(prefix="bert_demo-"))
         try:
             chosen = chosen_ids(shown)
             if not chosen:
                 raise UserError("Tick the runs that you want to take home first.")
-            files = []
-            for run in _runs(context, chosen[:MOST_CHOSEN]):
-                if run.has_model:
-                    files.append(str(pack_model(run, folder)))
-                files.append(str(pack_metrics(run, context.store.events(run.id)[0], folder)))
-            # Gradio takes its copies while this waits here.
-            yield gr.update(value=files, visible=True)
+            runs = _runs(context, chosen[:MOST_CHOSEN])
+            with room_for(sum(map(download_bytes, runs))) as folder:
+                files = []
+                for run in runs:
+                    if run.has_model:
+                        files.append(str(pack_model(run, folder)))
+                    files.append(str(pack_metrics(run, context.store.events(run.id)[0], folder)))
+                # Gradio takes its copies while this waits here.
+                yield gr.update(value=files, visible=True)
         except UserError as error:
             raise gr.Error(letters(translate(error)), print_exception=False) from error
         except OSError as error:
@@ -175,8 +174,6 @@ def packed(context: AppContext) -> Any:
                 say("The files could not be written here: {reason}.", reason=error.strerror),
                 print_exception=False,
             ) from error
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     return pack
 

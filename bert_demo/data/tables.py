@@ -1,0 +1,217 @@
+"""People's own tables of pairs, one row after the other, in whichever form programs write them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bert_demo.config import UserError
+from bert_demo.data.files import check_whole
+
+COLUMNS = ("premise", "hypothesis", "label")
+ENDINGS = (".tsv", ".csv", ".txt", ".jsonl", ".json")
+
+# What SNLI's and MultiNLI's authors call them.
+_OTHER_NAMES = {"sentence1": "premise", "sentence2": "hypothesis", "gold_label": "label"}
+
+Rows = Iterator[tuple[int, dict[str, Any]]]
+"""Line and values by name, `COLUMNS` among them."""
+
+
+def rows_of(path: Path) -> Rows:
+    """The rows of a table, in UTF-8 or, if its first bytes say so, UTF-16.
+
+    A table (.csv, .tsv, .txt) has its names in the first line, and tabs, commas, semicolons or
+    vertical bars between its columns. JSON (.json, .jsonl) is an array of objects or has an object
+    in each line.
+
+    Raises:
+        UserError: naming the file, the line and what is wrong there.
+    """
+    text = _text(path)
+    return _json(path, text) if path.suffix.lower() in (".jsonl", ".json") else _table(path, text)
+
+
+def table_in(folder: Path) -> Path:
+    """The table that a folder stands for, such as that of the book's snli_1.0 folder."""
+    tables = sorted(path for path in folder.glob("*.txt") if not path.name.startswith("."))
+    tables = [path for path in tables if path.name.lower() != "readme.txt"]
+    tests = [path for path in tables if path.name.endswith("test.txt")]
+    for found in (tests, tables):
+        if len(found) == 1:
+            return found[0]
+    raise UserError(
+        "{path} is a folder; give one of the files in it, of the kind {endings}.",
+        path=folder,
+        endings=", ".join(ENDINGS),
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        check_whole(path)
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            "{path} cannot be read: {reason}.", path=path, reason=error.strerror
+        ) from error
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        # Spreadsheets put a byte order mark before UTF-8.
+        return content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UserError(
+            "{path}, line {line}: the file must be text in UTF-8; save it again as such.",
+            path=path,
+            line=line,
+        ) from error
+
+
+def _table(path: Path, text: str) -> Rows:
+    # All lines but those within quotation marks end alike, as one program wrote them.
+    end = "\n" if "\n" in text else "\r"
+    head, _, rest = text.lstrip("\r\n").partition(end)
+    told = len(head.rstrip()) == 5 and head.lower().startswith("sep=")  # a spreadsheet's own line
+    separator = head[4] if told else _between(head)
+    if told:
+        text = f"{end}{rest}"
+    if separator == "\t":
+        # Tables of sentences are full of lone quotation marks, which no quoting rule survives.
+        lines = (line.removesuffix("\r") for line in text.split(end))
+        yield from _columns(path, ((i, line.split("\t")) for i, line in enumerate(lines, 1)))
+        return
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        # A quoted field may span lines: the reader knows on which one a row ends.
+        yield from _columns(path, ((reader.line_num, row) for row in reader))
+    except csv.Error as error:
+        raise UserError(
+            "{path}, line {line}: {error}.", path=path, line=reader.line_num, error=error
+        ) from error
+
+
+def _between(head: str) -> str:
+    """What stands between the columns: whatever divides the names of the first line best."""
+
+    def known(separator: str) -> int:
+        names = {_name(field.strip().strip('"')) for field in head.split(separator)}
+        return len(names & set(COLUMNS))
+
+    return max("\t,;|", key=lambda separator: (known(separator), head.count(separator)))
+
+
+def _name(field: str) -> str:
+    """A column's name as it is called here."""
+    plain = field.strip().lower()
+    return _OTHER_NAMES.get(plain, plain)
+
+
+def _columns(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Rows:
+    header: list[str] | None = None
+    for number, fields in lines:
+        if not any(field.strip() for field in fields):
+            continue
+        if header is None:
+            header = _renamed([_unquoted(field) for field in fields])
+            _need(path, number, header)
+            least = max(map(header.index, COLUMNS)) + 1
+            continue
+        if not least <= len(fields) <= len(header):
+            raise UserError(
+                "{path}, line {number}: {found} columns; the first line has {expected}.",
+                path=path,
+                number=number,
+                found=len(fields),
+                expected=len(header),
+            )
+        # What is missing at the end, as in rows with fewer opinions, is not read.
+        yield number, dict(zip(header, map(_unquoted, fields), strict=False))
+
+
+def _renamed(names: list[str]) -> list[str]:
+    """Columns by our names; by the authors' names only those that are not there by ours."""
+    plain = [name.strip().lower() for name in names]
+    return [name if _name(name) in plain else _name(name) for name in plain]
+
+
+def _unquoted(field: str) -> str:
+    """A field that a spreadsheet has put in quotation marks whole, without them."""
+    inner = field[1:-1]
+    if len(field) > 1 and field[0] == field[-1] == '"' and '"' not in inner.replace('""', ""):
+        return inner.replace('""', '"')
+    return field
+
+
+def _json(path: Path, text: str) -> Rows:
+    if text.lstrip()[:1] == "[":
+        yield from _json_array(path, text)
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, _object(path, number, _parsed(path, number, line), line)
+
+
+def _json_array(path: Path, text: str) -> Rows:
+    """The objects of one array, each with the line on which it begins."""
+    decoder, at, line = json.JSONDecoder(), text.index("[") + 1, 1
+    done = 0
+    while True:
+        while text[at : at + 1] in tuple(" \t\r\n,"):
+            at += 1
+        line += text.count("\n", done, at)
+        done = at
+        if text[at : at + 1] == "]":
+            return
+        try:
+            row, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            raise _not_json(path, line, text[at : at + 80]) from error
+        yield line, _object(path, line, row, text[at:end])
+        at = end
+
+
+def _parsed(path: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise _not_json(path, number, line) from error
+
+
+def _not_json(path: Path, number: int, text: str) -> UserError:
+    return UserError(
+        "{path}, line {number}: it is not JSON: {text!r}.",
+        path=path,
+        number=number,
+        text=text[:40],
+    )
+
+
+def _object(path: Path, number: int, row: Any, text: str) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise UserError(
+            "{path}, line {number}: {text!r}; it must be an object with the names {columns}.",
+            path=path,
+            number=number,
+            text=text[:40],
+            columns=", ".join(COLUMNS),
+        )
+    values: dict[str, Any] = dict(zip(_renamed(list(row)), row.values(), strict=True))
+    _need(path, number, list(values))
+    return values
+
+
+def _need(path: Path, line: int, names: list[str]) -> None:
+    for name in COLUMNS:
+        if name not in names:
+            raise UserError(
+                "{path}, line {line}: there is no column {name!r}; there must be {columns}.",
+                path=path,
+                line=line,
+                name=name,
+                columns=", ".join(COLUMNS),
+            )

@@ -1,0 +1,70 @@
+// A figure of curves.js as a plain picture: drawn at once, where Plotly is still on its way.
+(function () {
+  "use strict";
+  const SPACE = "http://www.w3.org/2000/svg";
+  const TICKS = 4;
+
+  function draw(tag, attributes, text) {
+    const node = document.createElementNS(SPACE, tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    if (text !== undefined) node.textContent = text;
+    return node;
+  }
+
+  function steps(low, high) {
+    const rough = (high - low) / TICKS || 1, power = 10 ** Math.floor(Math.log10(rough));
+    const step = power * [1, 2, 5, 10].find((n) => n * power >= rough);
+    const found = [];
+    for (let at = Math.ceil(low / step) * step; at <= high + step / 1e6; at += step) found.push(at);
+    return found;
+  }
+
+  window.bertDemo.sketch = function (host, { traces, layout }) {
+    const { width, height, margin } = layout;
+    const wide = (width || host.clientWidth) - margin.l - margin.r, tall = height - margin.t - margin.b;
+    if (wide <= 0) return;
+    const picture = draw("svg", { width: wide + margin.l + margin.r, height, class: "bd-sketch" });
+    const ends = Math.max(1, ...traces.flatMap((t) => t.x.filter(Number.isFinite)));
+    const x = (value) => margin.l + (value / ends) * wide;
+    const ink = layout.font.color, grid = layout.xaxis.gridcolor;
+    const axes = { y: layout.yaxis, y2: layout.yaxis2 }, scales = {};
+    for (const [name, axis] of Object.entries(axes)) {
+      const values = traces.filter((t) => t.yaxis === name).flatMap((t) => t.y).filter(Number.isFinite);
+      const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
+      const room = (high - low || 1) * 0.06, bottom = low - room, top = high + room;
+      const from = margin.t + (1 - axis.domain[1]) * tall, size = (axis.domain[1] - axis.domain[0]) * tall;
+      scales[name] = (value) => from + (1 - (value - bottom) / (top - bottom)) * size;
+      for (const value of steps(bottom, top)) {
+        const y = scales[name](value), share = axis.tickformat === ".0%";
+        picture.append(draw("line", { x1: margin.l, x2: margin.l + wide, y1: y, y2: y, stroke: grid }),
+          draw("text", { x: margin.l - 6, y: y + 4, "text-anchor": "end", "font-size": 11, fill: ink },
+            share ? `${Math.round(value * 100)}%` : String(Number(value.toFixed(3)))));
+      }
+    }
+    for (const value of steps(0, ends)) {
+      picture.append(draw("text", { x: x(value), y: height - margin.b + 16, "text-anchor": "middle", "font-size": 11, fill: ink }, String(value)));
+    }
+    for (const shape of layout.shapes) {
+      const y = scales[shape.yref](shape.y0);
+      picture.append(draw("line", { x1: margin.l, x2: margin.l + wide, y1: y, y2: y, stroke: shape.line.color, "stroke-dasharray": "5 4" }));
+    }
+    for (const trace of traces) {
+      const y = scales[trace.yaxis];
+      if (trace.mode === "lines") {
+        const points = trace.x.map((at, i) => `${x(at).toFixed(1)},${y(trace.y[i]).toFixed(1)}`);
+        picture.append(draw("polyline", { points: points.join(" "), fill: "none", stroke: trace.line.color, "stroke-width": trace.line.width, opacity: trace.opacity || 1 }));
+      } else if (trace.marker.opacity !== 0) {
+        trace.x.forEach((at, i) => picture.append(draw("circle", { cx: x(at), cy: y(trace.y[i]), r: trace.marker.size / 2, fill: trace.marker.color, stroke: trace.marker.line.color, "stroke-width": 2 })));
+      }
+    }
+    for (const note of layout.annotations) {
+      const axis = axes[note.yref.split(" ")[0]], inDomain = note.yref.endsWith("domain");
+      const top = margin.t + (1 - axis.domain[1]) * tall;
+      const at = note.x === 1 ? margin.l + wide + (note.xshift || 0) : note.xref === "paper" || note.x === 0 ? margin.l : x(note.x);
+      const lines = note.text.replace(/<\/?b>/g, "").split("<br>");
+      const y = inDomain ? top + (note.y ? -8 : (axis.domain[1] - axis.domain[0]) * tall + 32) : scales[note.yref](note.y) + 4 - (lines.length - 1) * 7;
+      lines.forEach((line, i) => picture.append(draw("text", { x: at, y: y + 14 * i, "text-anchor": note.xanchor === "right" ? "end" : "start", "font-size": note.font.size, "font-weight": note.text.startsWith("<b>") ? 650 : 400, fill: note.font.color }, line)));
+    }
+    host.replaceChildren(picture);
+  };
+})();

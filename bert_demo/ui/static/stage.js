@@ -1,0 +1,133 @@
+// The stage of a run: where its numbers, curves, film, question and the way on stand.
+(function () {
+  "use strict";
+  const { say, make, whole, fixed } = window.bertDemo;
+  const COLLAPSED = 0.98;  // as in runs/events.py
+
+  function build(host) {
+    const tiles = {};
+    const tile = (name, label, kind) => {
+      const value = make("span", { class: "bd-value", text: "–" });
+      const unit = make("span", { class: "bd-unit" });
+      const title = make("span", { class: "bd-label", text: label });
+      const box = make("div", { class: `bd-tile${kind || ""}` }, value, title, unit);
+      tiles[name] = { label: title, value, unit, box, main: Boolean(kind) };
+      return box;
+    };
+    const parts = { tiles };
+    parts.title = make("h2", { class: "bd-title" });
+    parts.badge = make("span", { class: "bd-badge", role: "status" });
+    parts.message = make("p", { class: "bd-message" });
+    parts.progress = make("div", {});
+    parts.plot = make("div", { class: "bd-plot", role: "img" });
+    parts.axis = make("button", {
+      type: "button", class: "bd-button bd-axis",
+      title: say("Draw the curves by steps or by seconds"),
+    });
+    parts.guesses = make("div", { class: "bd-guesses" });
+    parts.map = make("div", { class: "bd-senses" });
+        parts.more = make("details", { class: "bd-more" });
+    parts.lines = make("details", { class: "bd-more" });
+    parts.again = make("button", { type: "button", class: "bd-button", hidden: "", text: say("Play again") });
+    parts.bar = make("div", { class: "bd-film-bar" }, parts.again);
+    parts.axis.textContent = say("Show by seconds");
+    parts.question = make("div", { class: "bd-question" });
+    parts.resultText = make("p", {});
+    parts.confusion = make("table", { class: "bd-confusion" });
+    parts.result = make("section", { class: "bd-result", hidden: "" },
+      make("h3", { class: "bd-h3", text: say("The test") }), parts.resultText,
+      make("div", { class: "bd-scroll" }, parts.confusion));
+    parts.film = make("div", { class: "bd-film", hidden: "" }, parts.map, parts.guesses);
+    parts.body = make("div", { class: "bd-run", hidden: "" },
+      make("div", { class: "bd-head" }, parts.badge, parts.title), parts.message,
+      make("div", { class: "bd-progress", "aria-hidden": "true" }, parts.progress),
+      make("div", { class: "bd-tiles" },
+        tile("first", say("Loss"), " bd-main"), tile("second", say("Loss"), " bd-main"),
+        make("div", { class: "bd-rest" },
+          tile("step", say("steps")), tile("speed", say("pairs a second")),
+          tile("time", say("Time left")), tile("device", ""), tile("memory", say("memory")))),
+      make("div", { class: "bd-pictures" },
+        make("div", { class: "bd-plot-frame" }, parts.plot), parts.film),
+      parts.bar, parts.question, parts.result, parts.more,
+      make("div", { class: "bd-foot" }, parts.lines, parts.axis));
+    parts.empty = host.querySelector(".bd-empty") || make("div", { class: "bd-empty" });
+    parts.others = parts.empty.querySelector(".bd-others") || make("p", {});
+    host.append(parts.empty, parts.body);
+    return parts;
+  }
+
+  // A loss in words: how many equally likely answers would leave one as unsure.
+  function among(loss) {
+    const n = Math.exp(loss);
+    return n < 10 ? fixed(n, 1).replace(/\.0$/, "") : whole(n);
+  }
+
+  // What the dashed lines say, each in two sentences.
+  function explain(host, task, start) {
+    const lines = task === "nli"
+      ? [[say("guessing"), say("Whoever guesses among three answers has a loss of ln 3 = 1.10 and is right one time in three. A curve at this line has learnt nothing yet.")]]
+      : [[say("every word alike"), say("A model that knows nothing finds all {n} words equally likely. Its loss is the logarithm of their number.", { n: whole(start.vocab_size || 0) })],
+        [say("word frequency"), say("This is the loss of somebody who knows how often each word occurs and never looks at the sentence. Below this line the model uses the words around the gap.")],
+        [say("tossing a coin"), say("Half of the second sentences really follow the first, so a coin is right half the time and has a loss of ln 2 = 0.69. Below this line the model knows what follows what.")]];
+    host.replaceChildren(make("summary", { text: say("What do the lines mean?") }),
+      make("p", { class: "bd-note", text: say("A loss says how surprised the model is by the right answer; lower is better.") }),
+      make("dl", { class: "bd-facts" }, ...lines.flatMap(([name, text]) => [
+        make("dt", { text: name }), make("dd", { text })])));
+  }
+
+  // Something to guess before one looks; the numbers answer it later.
+  function question(host, next) {
+    let asked = null, said = null;
+    const words = make("p", {}), choices = make("div", { class: "bd-choices" });
+    const way = make("div", { class: "bd-way" });
+    host.append(words, choices, way);
+    const go = make("button", { type: "button", class: "bd-next", text: next.label, hidden: "" });
+    go.addEventListener("click", next.go);
+    way.append(go);
+
+    function ask(options) {
+      const key = options.join("\n");
+      if (asked === key) return;
+      asked = key;
+      said = null;
+      words.textContent = say("Guess first: which sense will part from the others first?");
+      choices.replaceChildren(...options.map((name) => {
+        const button = make("button", { type: "button", class: "bd-choice", text: name, "aria-pressed": "false" });
+        button.addEventListener("click", () => {
+          said = name;
+          words.textContent = say("You say “{sense}”. The end of the run tells.", { sense: said });
+          for (const other of choices.children) other.setAttribute("aria-pressed", String(other === button));
+        });
+        return button;
+      }));
+    }
+
+    return {
+      update(frames, over) {
+        const latest = frames[frames.length - 1], found = latest && latest.similarities;
+        if (over && latest && latest.alike >= COLLAPSED) {
+          choices.replaceChildren();
+          words.textContent = say("All its vectors are alike (mean cosine {n}): it tells no word from another, and fine-tuning it stays at chance. That is what steps too large leave of a BERT; start the first card to see one that learns.", { n: fixed(latest.alike, 2) });
+          return;
+        }
+        const senses = found ? [...new Set(found.senses)] : [];
+        host.hidden = false;
+        if (senses.length < 2) { choices.replaceChildren(); words.textContent = ""; asked = null; }
+        else ask(senses);
+        if (senses.length >= 2 && over) {
+          const answer = window.bertDemo.partedFirst(frames);
+          const truth = answer
+            ? say("“{sense}” parted first, at step {n}.", { sense: answer.sense, n: whole(answer.step) })
+            : say("No sense has parted from the others for good.");
+          const yours = !said ? "" : answer && said === answer.sense
+            ? say("You said so.") : say("You said “{sense}”.", { sense: said });
+          words.textContent = `${truth} ${yours}`;
+        }
+      },
+      way(open) { go.hidden = !open; },
+      reset() { asked = said = null; words.textContent = ""; choices.replaceChildren(); },
+    };
+  }
+
+  window.bertDemo.stage = { build, among, explain, question };
+})();

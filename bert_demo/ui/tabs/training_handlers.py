@@ -1,0 +1,166 @@
+"""What the Pretrain and Fine-tune tabs do when something is asked of them, as plain functions."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from bert_demo.config import RunConfig, UserError, command_line
+from bert_demo.interop.sharing import model_name
+from bert_demo.model.folders import METRICS
+from bert_demo.runs.events import COLLAPSED, Tail
+from bert_demo.runs.record import RESUMABLE, TRAINING, Run
+from bert_demo.runs.store import default_title
+from bert_demo.ui.context import AppContext, own_token, token_of
+from bert_demo.ui.parts import forms
+from bert_demo.ui.parts.forms import facts, short_facts
+from bert_demo.ui.parts.language import later, say, translate
+from bert_demo.ui.parts.model_menu import choices
+
+_WATCHING = later("You are watching; only who started this run can stop it.")
+_COLLAPSED = later(
+    "All vectors of this model are alike, so fine-tuning it would stay at chance; choose another."
+)
+
+
+def starting_points(context: AppContext, chosen: Any, carried: Any = None) -> Any:
+    """The dropdown of checkpoints to fine-tune: the one that the path brings along, else chosen."""
+    entries = [*context.shelf.entries("pretraining"), *context.shelf.entries("encoder")]
+    ids = [entry.id for entry in entries]
+    value = next((one for one in (carried, chosen, *ids) if one in ids), None)
+    return gr.Dropdown(choices=choices(entries), value=value)
+
+
+def resolve(context: AppContext, task: str, values: Mapping[str, Any]) -> RunConfig:
+    """The run that a form describes, its starting point as a folder; `UserError` if unfit."""
+    values = dict(values)
+    if task == "nli" and values.get("start_from"):
+        values["start_from"] = str(_folder(context, values["start_from"]))
+    return forms.read(task, values)
+
+
+def _folder(context: AppContext, model_id: Any) -> Path:
+    folder = context.shelf.folder(model_id).resolve()
+    if folder.is_relative_to(Path.cwd()):
+        return folder.relative_to(Path.cwd())
+    return folder
+
+
+def foretell(
+    context: AppContext, task: str, values: Mapping[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """What the run would take, for the panel below the form, and the command that does the same."""
+    try:
+        run = resolve(context, task, values)
+        expected = context.estimate(run)
+    except UserError as error:
+        return {"refusal": translate(error)}, ""
+    except OSError as error:
+        return {"refusal": error.strerror or type(error).__name__}, ""
+    shown = run
+    if context.is_public and run.start_from is not None:  # no visitor is told of folders here
+        shown = replace(run, start_from=model_name(run.start_from))
+    command = command_line(shown, f"checkpoints{os.sep}my-{task}")
+    refusal = translate(expected.refusal or "") or over_limit(context, run) or ""
+    note = say(_COLLAPSED) if run.start_from and is_collapsed(Path(run.start_from)) else ""
+    return {"facts": facts(expected), "refusal": refusal, "note": note}, command
+
+
+def is_collapsed(model: Path) -> bool:
+    """Whether the film of a model's run ended with all vectors alike; False where there is none."""
+    events, _ = Tail(model / METRICS).since(0)
+    frames = [event for event in events if event["event"] == "probe"]
+    return bool(frames) and frames[-1].get("alike", 0) >= COLLAPSED
+
+
+def over_limit(context: AppContext, run: RunConfig) -> str | None:
+    """Why the run may not be started here, or None."""
+    if not context.queue.over_limit(run):
+        return None
+    limit = f"{context.queue.max_run_seconds:g}"
+    return say("A run may take at most {seconds} seconds here.", seconds=limit)
+
+
+def card(preset: str, forecast: str) -> str:
+    """The words of a preset's button: what it is, and below it what it would take."""
+    return f"▶ {say(preset)}\n{forecast}"
+
+
+def in_short(context: AppContext, task: str, preset: str, current: Mapping[str, Any]) -> str:
+    """What the run of a preset would take here, in a few words."""
+    try:
+        run = resolve(context, task, forms.preset(task, preset, current))
+        return short_facts(run, context.estimate(run))
+    except (UserError, OSError):
+        return ""
+
+
+def start_run(
+    context: AppContext,
+    task: str,
+    values: Mapping[str, Any],
+    browser: Any,
+    address: str = "",
+    name: Any = "",
+) -> Run:
+    """Put a run into the queue for this browser, which is at `address`.
+
+    `name` is what its owner calls it; without one it is called by its settings. Raises
+    `UserError` with the reason if the run cannot start.
+    """
+    run = resolve(context, task, values)
+    expected = context.accept(run)
+    # Its name from then on, in whatever language the page is opened.
+    title = forms.name_of(name) or translate(default_title(run))
+    title = free_title(title, [other.title for other in context.store.list()])
+    return context.queue.submit(run, own_token(browser), title, expected.seconds, address)
+
+
+def own_busy_run(context: AppContext, browser: Any) -> bool:
+    """Whether a run of this browser waits or trains."""
+    token = own_token(browser)
+    busy = (run for run in context.store.list() if run.status.state in ("queued", *TRAINING))
+    return any(run.owner is not None and context.store.may_control(run, token) for run in busy)
+
+
+def free_title(title: str, taken: Collection[str]) -> str:
+    """The title, with a number where another run has it already."""
+    numbered = (title if n == 1 else f"{title} {n}" for n in itertools.count(1))
+    return next(one for one in numbered if one not in taken)
+
+
+def request(context: AppContext, shown: Any, action: str, browser: Any, address: str = "") -> str:
+    """Ask the run that a panel shows to pause, go on or stop; returns its id.
+
+    Raises `UserError` if that cannot be.
+    """
+    run_id = shown.get("run") if isinstance(shown, dict) else None
+    if not run_id:
+        raise UserError("No run is shown here.")
+    context.queue.request(run_id, action, token_of(browser), address)
+    return str(run_id)
+
+
+def controls(context: AppContext, shown: Any, browser: Any) -> tuple[Any, ...]:
+    """The buttons that make sense for the run that is shown, for who may press them."""
+    run_id = shown.get("run") if isinstance(shown, dict) else None
+    try:
+        run = context.store.get(run_id) if run_id else None
+    except UserError:
+        run = None
+    if run is None:
+        return *(gr.Button(visible=False) for _ in range(3)), ""
+    mine = context.store.may_control(run, token_of(browser))
+    state = run.status.state
+    return (
+        gr.Button(visible=mine and state == "running"),
+        gr.Button(visible=mine and state in RESUMABLE and run.folder != run.model),
+        gr.Button(visible=mine and state in ("queued", *TRAINING, "paused")),
+        "" if mine or state == "completed" else say(_WATCHING),
+    )

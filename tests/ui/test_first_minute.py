@@ -1,0 +1,178 @@
+"""The first minute: what stands in sight on arrival, and the path through the stations."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from helpers.browser import (
+    ADMIN,
+    ROOT,
+    Visitor,
+    chromium,
+    press,
+    served,
+    stop_after,
+    visit,
+    wait_for,
+)
+
+pytest.importorskip("gradio")
+
+from bert_demo.config import UserError
+from bert_demo.ui.context import AppContext
+from bert_demo.ui.parts import live
+from bert_demo.ui.serving.settings import AppSettings
+
+__all__ = ["chromium", "visit"]
+SIZES = [(1280, 720), (1440, 900), (1920, 1080), (390, 844)]
+IN_SIGHT = """selector => [...document.querySelectorAll(selector)].some(node => {
+  const box = node.getBoundingClientRect();
+  return box.width > 0 && box.top >= 0 && box.bottom <= innerHeight && box.left >= 0
+    && box.right <= innerWidth;
+})"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page as one gets it, with no runs yet."""
+    flags = ["--checkpoints-dir", str(ROOT / "checkpoints")]
+    with served(tmp_path_factory.mktemp("first"), *flags) as url:
+        yield url
+
+
+@pytest.fixture
+def context(tmp_path: Any) -> Iterator[AppContext]:
+    made = AppContext(AppSettings(data_dir=tmp_path))
+    yield made
+    made.close()
+
+
+def test_a_model_that_came_along_has_its_run_recorded(context: AppContext) -> None:
+    for task, loss in (("pretraining", "mlm_loss"), ("nli", "loss")):
+        answer = live.answer(context, {"recorded": task})
+        assert answer["start"]["task"] == task and answer["end"]["reason"] == "completed"
+        losses = answer["steps"][loss]
+        assert losses[-1] < losses[0] and len(answer["steps"]["seconds"]) == len(losses)
+    frames = live.answer(context, {"recorded": "pretraining"})["frames"]
+    assert 10 <= len(frames) <= 50
+    assert len(frames[0]["similarities"]["labels"]) == 24
+    assert len(json.dumps(frames)) < 300_000
+
+
+def test_where_nothing_is_recorded_it_is_said(tmp_path: Any) -> None:
+    bare = AppContext(AppSettings(data_dir=tmp_path, checkpoints_dir=tmp_path / "none"))
+    with pytest.raises(UserError, match="has kept its run"):
+        live.recorded(bare, "pretraining")
+    for task in (None, 3, ["nli"], "elsewhere"):
+        assert "error" in live.answer(bare, {"recorded": task})
+    bare.close()
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_on_arrival_curves_guesses_and_start_are_in_sight(
+    visit: Callable[..., Visitor], address: str, width: int, height: int
+) -> None:
+    page = visit(viewport={"width": width, "height": height}).open(address)
+    page.locator("#live-pretrain .bd-blank").first.wait_for()
+    assert page.evaluate(IN_SIGHT, ".bd-first-card button")
+    assert page.evaluate(IN_SIGHT, "#live-pretrain .bd-blank")
+    curve = "#live-pretrain .bd-plot :is(.bd-sketch polyline, .scatterlayer path)"
+    page.locator(curve).first.wait_for(state="attached")
+    assert page.evaluate(IN_SIGHT, curve)
+    if width >= 1200:
+        assert page.evaluate(IN_SIGHT, "#live-pretrain .bd-map")
+    told = "document.querySelector('#live-pretrain .bd-film-when').textContent"
+    before = page.evaluate(told)
+    wait_for(page, f"{told} !== {json.dumps(before)}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_loss_is_said_in_words(visit: Callable[..., Visitor], address: str) -> None:
+    page = visit(reduced_motion="reduce").open(address)
+    page.get_by_text("as unsure as among").wait_for()
+    found = page.locator("#live-pretrain .bd-main").first.inner_text()
+    loss = float(found.split("loss ")[1].split()[0])
+    among = float(found.split("among ")[1].split()[0].replace(",", ""))
+    assert among == pytest.approx(math.exp(loss), rel=0.05)
+    page.get_by_text("What do the lines mean?").first.click()
+    page.get_by_text("never looks at the sentence").wait_for()
+
+
+@pytest.mark.timeout(240)
+def test_the_path_leads_on_with_the_model(visit: Callable[..., Visitor], address: str) -> None:
+    page = visit(viewport={"width": 1280, "height": 720}).open(address)
+    wait_for(page, "document.querySelector('.bd-name input')?.value")
+    page.get_by_label("Name").first.fill("blue heron")
+    stop_after(page, "#live-pretrain", 12, "steps")
+    press(page, "Start with these settings")
+    wait_for(page, "document.querySelector('#live-pretrain .bd-badge').textContent === 'finished'")
+    assert page.locator("#live-pretrain .bd-title").inner_text() == "blue heron"
+    run = parse_qs(urlsplit(page.url).query)["run"][0]
+    press(page, "Next: look at its words →")
+    page.locator("[role=tabpanel]:has(#words-result)").get_by_text("blue heron").first.wait_for()
+    assert page.title() == "Its words · bert_demo"
+    assert parse_qs(urlsplit(page.url).query) == {"run": [run], "tab": ["words"]}
+    page.get_by_role("tab", name="3 Fine-tune").click()
+    field = page.locator("[role=tabpanel]:has(#live-finetune)").get_by_label("Start from")
+    wait_for(
+        page, "[...document.querySelectorAll('input')].some(i => i.value.includes('blue heron ('))"
+    )
+    assert "blue heron" in field.input_value()
+    page.go_back()
+    wait_for(page, "document.title === 'Its words · bert_demo'")
+    page.go_forward()
+    wait_for(page, "document.title === 'Fine-tune · bert_demo'")
+
+
+def test_the_teachers_code_leaves_the_address_at_once(
+    visit: Callable[..., Visitor], address: str
+) -> None:
+    page = visit().page
+    page.goto(f"{address}?admin={ADMIN}")
+    page.locator(".bd-first-card button").first.wait_for()
+    assert ADMIN not in page.url
+
+
+def test_presenting_leaves_the_picture(visit: Callable[..., Visitor], address: str) -> None:
+    page = visit(viewport={"width": 1920, "height": 1080}).page
+    page.goto(f"{address}?present=1")
+    page.locator("#live-pretrain .bd-blank").first.wait_for()
+    assert not page.locator(".bd-first-card button").first.is_visible()
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('#live-pretrain :is(p, span, li, button, h2, h4)')]"
+        ".filter(n => n.offsetWidth && n.textContent.trim())"
+        ".map(n => parseFloat(getComputedStyle(n).fontSize))"
+    )
+    assert min(sizes) >= 18
+    page.keyboard.press("Escape")
+    page.locator(".bd-first-card button").first.wait_for()
+
+
+def test_what_was_drawn_of_a_curve_stays(visit: Callable[..., Visitor], address: str) -> None:
+    page = visit().open(address)
+    values = [math.sin(i) + i / 50 for i in range(300)]
+    smooth = "([all, n]) => window.bertDemo.curves.smooth(all.slice(0, n))"
+    assert page.evaluate(smooth, [values, 300])[:120] == page.evaluate(smooth, [values, 120])
+
+
+def test_the_sense_that_parts_first(visit: Callable[..., Visitor], address: str) -> None:
+    """Two senses of two texts each: "b" is apart for good from the second frame on, "a" never."""
+    page = visit().open(address)
+
+    def frame(step: int, within_a: float, within_b: float) -> dict[str, Any]:
+        matrix = [[1.0, within_a, 0.3, 0.3], [within_a, 1.0, 0.3, 0.3]]
+        matrix += [[0.3, 0.3, 1.0, within_b], [0.3, 0.3, within_b, 1.0]]
+        found = {"senses": ["a", "a", "b", "b"], "labels": list("wxyz"), "matrix": matrix}
+        return {"step": step, "similarities": found}
+
+    first = "frames => window.bertDemo.partedFirst(frames)"
+    frames = [frame(1, 0.9, 0.3), frame(5, 0.3, 0.9), frame(9, 0.3, 0.9)]
+    assert page.evaluate(first, frames)["sense"] == "b"
+    assert page.evaluate(first, frames)["step"] == 5
+    assert page.evaluate(first, frames[:2]) is None, "one frame is no lasting difference"
+    assert page.evaluate(first, []) is None
