@@ -27,7 +27,7 @@ def accepted(queue: RunQueue, run: RunConfig, addresses: list[str], tries: int) 
     names, count = itertools.count(), 0
     for address in itertools.islice(itertools.cycle(addresses), tries):
         try:
-            queue.submit(run, f"name {next(names)}", address=address)
+            queue.submit(run, f"the visitor {next(names)}", address=address)
             count += 1
         except UserError as error:
             assert "try again when some of them have ended" in str(error)
