@@ -166,6 +166,8 @@ def _judged(setup: Any, model: Any) -> Point:
 
 def one_way(way: str, seconds: float, d2l: Path, data: Path) -> dict[str, Any]:
     """Train and judge one way, in this process; `way` is "book", a recipe or a rate."""
+    import torch
+
     from bert_demo.config import RECIPES, RunConfig, TrainingConfig
     from bert_demo.training.distributed import world
     from bert_demo.training.setup import prepare_run
@@ -184,7 +186,9 @@ def one_way(way: str, seconds: float, d2l: Path, data: Path) -> dict[str, Any]:
         points = by_own_recipe(setup, run, seconds)
     else:
         points = by_transformers(setup, seconds, float(way))
-    return {"points": points, "baselines": setup.facts["baselines"]}
+    labels = [batch.labels for batch in setup.validation.all_in_order(_PAIRS)]
+    constant = max(torch.cat(labels).bincount().tolist()) / _PAIRS
+    return {"points": points, "baselines": {**setup.facts["baselines"], "constant": constant}}
 
 
 def measure(seconds: float, d2l: Path) -> dict[str, Any]:
@@ -224,9 +228,10 @@ def report(findings: dict[str, Any]) -> list[str]:
         f"A tiny model on WikiText-2 after {findings['seconds']:.0f} s of training, judging not",
         f"counted: loss over the masked positions of {_PAIRS:,} pairs of the validation split",
         "(nats), the same for all, and next-sentence accuracy. Guessing by word frequency has a",
-        f"loss of {unigram:.3f}, guessing blindly {findings['baselines']['uniform']:.3f}. Measured",
-        "by `python -m bench.quality`, which says how; the curves of the best of each side are in",
-        "[time-to-quality.svg](../docs/time-to-quality.svg).",
+        f"loss of {unigram:.3f}, guessing blindly {findings['baselines']['uniform']:.3f}; always",
+        f"the same answer is right for {findings['baselines']['constant']:.3f} of them.",
+        "Measured by `python -m bench.quality`, which says how; the curves of the best of each",
+        "side are in [time-to-quality.svg](../docs/time-to-quality.svg).",
         "",
         *findings["machine"],
         "",

@@ -356,7 +356,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         if self.batch_size is None:
-            object.__setattr__(self, "batch_size", _BATCH_SIZES.get(self.recipe, 256))
+            object.__setattr__(self, "batch_size", _BATCH_SIZES.get(str(self.recipe), 256))
         _check(self)
         if self.steps is None and self.epochs is None and self.budget_seconds is None:
             raise UserError("A run needs a budget: steps, epochs or budget_seconds.")
@@ -392,6 +392,29 @@ NEW_MODEL_SETTINGS = (
 
 TEACHING_SETTINGS = ("teacher", "new_pairs")
 """Learning from another model's verdicts, which is for fine-tuning alone."""
+
+_VISITORS_TRAINING = (
+    "recipe",
+    "steps",
+    "epochs",
+    "budget_seconds",
+    "batch_size",
+    "gradient_accumulation_steps",
+    "max_length",
+    "truncation",
+    "learning_rate",
+    "seed",
+    "validate_every_steps",
+    "save_every_seconds",
+    "device",
+    "precision",
+)
+VISITOR_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "pretraining": ("corpus", *NEW_MODEL_SETTINGS, "dropout", *_VISITORS_TRAINING),
+    "nli": ("start_from", "corpus", "dropout", *_VISITORS_TRAINING),
+}
+"""What a visitor of the page may set, by task, whether in a form or through the API; all else is
+for whoever has a shell on the computer. `start_from` is a model's id there, never a folder."""
 
 
 @dataclass(frozen=True)

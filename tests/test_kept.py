@@ -54,7 +54,8 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_numbers(name: str, tmp_pat
     whole = EXPECTED[f"runs/{name}"]["resumed"]
     assert done.state == "completed", done.message
     # Muon multiplies in fp32 where bf16 is no faster, and rounds less then.
-    assert done.scores == pytest.approx(whole[-1]["scores"], abs=_ROUNDING)
+    scores = {name: done.scores[name] for name in whole[-1]["scores"]}  # there are more by now
+    assert scores == pytest.approx(whole[-1]["scores"], abs=_ROUNDING)
     events, _ = store.events(name)
     losses = {e["step"]: e["loss"] for e in events if e["event"] == "step"}
     assert losses == pytest.approx(

@@ -8,12 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bert_demo.cli.output import emit, note, say, table
+from bert_demo.cli.output import certainty, emit, note, say, scored, table, to_beat
 from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA
 
 if TYPE_CHECKING:
     from bert_demo.data.prepare import TokenizedNli
     from bert_demo.data.tokenizer import Tokenizer
+    from bert_demo.model.bert import BertModel
     from bert_demo.model.checkpoint import Checkpoint
 
 
@@ -32,12 +33,14 @@ def finetune(flags: Namespace) -> int:
 
 
 def evaluate(flags: Namespace) -> int:
-    """Score a classifier."""
+    """Score a classifier, or a pretrained model."""
     from bert_demo.inference import evaluation
     from bert_demo.model.device import pick_device
 
     device = pick_device(flags.device)
     model, tokenizer, _ = _load(flags)
+    if flags.text is not None:
+        return _evaluate_text(flags, model.to(device), tokenizer)
     data, source = _labelled_pairs(flags.data, tokenizer)
     found = evaluation.evaluate(model.to(device), tokenizer, data)
     rows = [["true, then judged", *LABELS]]
@@ -49,7 +52,29 @@ def evaluate(flags: Namespace) -> int:
         f"{found.examples_per_second:,.0f} examples/s."
     )
     alone = f"With every premise left empty: {found.hypothesis_only_accuracy:.4f}."
-    return _answer(flags, asdict(found), [source, accuracy, alone, table(rows)])
+    lines = [source, accuracy, alone, *certainty(asdict(found)), table(rows)]
+    return _answer(flags, asdict(found), lines)
+
+
+def _evaluate_text(flags: Namespace, model: BertModel, tokenizer: Tokenizer) -> int:
+    from bert_demo.config import TrainingConfig, UserError
+    from bert_demo.model.about import read_about
+    from bert_demo.model.checkpoint import read_config
+    from bert_demo.training.validation import evaluate_text
+
+    if model.task != "pretraining":
+        raise UserError(
+            "{model} guesses no masked words; --text is for pretrained models, --data for those "
+            "that were fine-tuned.",
+            model=flags.model,
+        )
+    run = read_about(read_config(Path(flags.model))).run
+    training = TrainingConfig(steps=1) if run is None else run.training
+    name, _, split = flags.text.partition(":")
+    found = evaluate_text(model, tokenizer, name, split or "validation", training)
+    scores, baselines, report = found
+    lines = [report.sentence(), f"On {scores['n']:,} pairs: {scored(scores)}.", to_beat(baselines)]
+    return _answer(flags, {**scores, "baselines": baselines}, lines)
 
 
 def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str]:
@@ -103,7 +128,7 @@ def compare(flags: Namespace) -> int:
         for number, values in zip(numbers, matrix.tolist(), strict=True):
             rows.append([number, *(f"{value:.3f}" for value in values)])
         lines.append(f"\n{title}\n{table(rows)}")
-    value = {
+    value: dict[str, Any] = {
         "word": found.word,
         "contexts": found.contexts,
         "layer": found.layer,

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import unicodedata
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from bert_demo.model.metrics import BASELINES, METRICS
@@ -69,6 +70,7 @@ class TrainingReport:
 
     def __init__(self, as_json: bool) -> None:
         self._json = as_json
+        self._loss = "loss"
         self._bar: tqdm[NoReturn] | None = None
 
     def show(self, event: Event) -> None:
@@ -79,6 +81,8 @@ class TrainingReport:
             if sys.stderr.isatty():
                 self._draw(event)
         elif event["event"] == "start" or event["event"] == "validation":
+            if event["event"] == "start" and event.get("taught"):
+                self._loss = "loss against the teacher"
             self.clear()
             say(_start(event) if event["event"] == "start" else _validation(event))
         elif event["event"] == "end":
@@ -98,7 +102,7 @@ class TrainingReport:
 
         seconds, left = event["seconds"], event.get("seconds_left")
         words = (
-            f"step {event['step']}  loss {event['loss']:.3f}  "
+            f"step {event['step']}  {self._loss} {event['loss']:.3f}  "
             f"{event['examples_per_second']:,.0f} pairs/s"
         )
         if left is not None:
@@ -120,18 +124,49 @@ class TrainingReport:
             self._bar.update(seconds - self._bar.n)
 
 
-def _validation(event: ValidationEvent) -> str:
-    scores = [
-        f"{METRICS[name].title} {value:.3f}" for name, value in event.items() if name in METRICS
+def scored(scores: Mapping[str, Any]) -> str:
+    """Scores on held-out text with their standard errors, as `bert_demo.training.validation` has
+    them, and the constant answer."""
+    errors = scores.get("standard_errors", {})
+    words = [
+        f"{METRICS[name].title} {value:.3f}" + (f" ± {errors[name]:.3f}" if name in errors else "")
+        for name, value in scores.items()
+        if name in METRICS
     ]
-    return f"step {event['step']}, {event['seconds']:.0f} s: validation {', '.join(scores)}"
+    if "constant_accuracy" in scores:
+        words[-1] += f" (always the same answer {scores['constant_accuracy']:.3f})"
+    return ", ".join(words)
+
+
+def certainty(scores: Mapping[str, Any]) -> list[str]:
+    """How far the accuracy of an `evaluate` can be trusted, and its probabilities, in a line."""
+    if "ece" not in scores:
+        return []
+    return [
+        f"Standard error {scores['standard_error']:.4f}; always the same answer "
+        f"{scores['constant_accuracy']:.4f}. Expected calibration error (ECE) {scores['ece']:.4f}."
+    ]
+
+
+def to_beat(baselines: Mapping[str, float]) -> str:
+    """What losses and accuracies are measured against."""
+    named = (f"{value:.3f} ({BASELINES[name]})" for name, value in baselines.items())
+    return f"To beat: {', '.join(named)}."
+
+
+def _validation(event: ValidationEvent) -> str:
+    return (
+        f"step {event['step']}, {event['seconds']:.0f} s: validation on {event['n']:,} pairs, "
+        f"{scored(event)}"
+    )
 
 
 def _end(event: EndEvent) -> str:
     test = event["scores"].get("test")
     if test is None:
         return event["message"]
-    return f"{event['message']}\nTest accuracy {test['accuracy']:.4f} on {test['n']:,} pairs."
+    accuracy = f"Test accuracy {test['accuracy']:.4f} on {test['n']:,} pairs."
+    return "\n".join([event["message"], accuracy, *certainty(test)])
 
 
 def _start(event: StartEvent) -> str:
@@ -144,6 +179,12 @@ def _start(event: StartEvent) -> str:
     ]
     if event["truncated"]:
         lines.append(f"{event['truncated']:,} pairs are too long and are cut.")
-    named = (f"{value:.3f} ({BASELINES[name]})" for name, value in event["baselines"].items())
-    lines.append(f"To beat: {', '.join(named)}.")
+    if event["dropped"]:
+        lines.append(f"{event['dropped']:,} pairs are too long and are left out.")
+    lines.append(to_beat(event["baselines"]))
+    if event.get("taught"):
+        lines.append(
+            "The loss of a step is against the teacher's softened probabilities, and no loss "
+            "against labels, which validation has."
+        )
     return "\n".join(lines)

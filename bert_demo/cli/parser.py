@@ -100,14 +100,19 @@ def build_parser() -> argparse.ArgumentParser:
     one = command("finetune", "Train a checkpoint to judge a premise and a hypothesis.")
     _add_training(one, "nli")
 
-    one = command("evaluate", "Score a fine-tuned checkpoint on labelled pairs.")
+    one = command("evaluate", "Score a checkpoint on a whole split: labelled pairs, or text.")
     _add_model(one)
-    one.add_argument(
+    on = one.add_mutually_exclusive_group(required=True)
+    on.add_argument(
         "--data",
-        required=True,
         metavar="NAME:SPLIT|FILE",
         help="snli:test, crane-world:validation ... or a TSV, CSV or JSON lines file with the "
         "columns premise, hypothesis, label",
+    )
+    on.add_argument(
+        "--text",
+        metavar="NAME:SPLIT",
+        help="For a pretrained checkpoint: wikitext-2:validation, crane-world:validation ...",
     )
     _add_device(one)
 

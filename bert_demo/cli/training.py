@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from argparse import Namespace
@@ -28,6 +29,8 @@ def train_command(flags: Namespace, task: str) -> int:
             other=other,
         )
     run = run_of(flags, task, base)
+    if distributed.world().size == 1:
+        _forewarn(run)
     report, reason, message = TrainingReport(flags.json), "", ""
     leads = distributed.world().leads  # under torchrun one process speaks for all
     with _Interrupt() as interrupt:
@@ -53,6 +56,30 @@ def train_command(flags: Namespace, task: str) -> int:
     if leads and not flags.json:
         say(f"The checkpoint is in {out}.")
     return 0
+
+
+def _forewarn(run: RunConfig) -> None:
+    """Say what will not go well; raise `UserError` for a run that this machine has no memory for.
+
+    Whoever has a shell can close other programs or wait for a step, so the rest is a warning.
+    """
+    from bert_demo.model.device import available_memory_bytes, memory_held
+    from bert_demo.training.cost import estimate, may_be_slow
+    from bert_demo.training.speed import kept_speed, measured_speed
+
+    try:
+        speed = kept_speed()
+        if speed is None and may_be_slow(run):
+            note("Measuring this machine first: one step may be longer than the budget.")
+            speed = measured_speed()
+        free = available_memory_bytes() + memory_held([os.getpid()])
+        expected = estimate(run, speed, free_bytes=free)
+    except (UserError, OSError):
+        return  # the run itself says what is wrong
+    if expected.refusal is not None and expected.memory_bytes > expected.machine_bytes:
+        raise UserError(expected.refusal)
+    if expected.refusal is not None:
+        note(expected.refusal)
 
 
 def run_of(flags: Namespace, task: str, base: RunConfig | None) -> RunConfig:

@@ -10,6 +10,7 @@ snli          SNLI, and people's own tables of pairs
 words         how typed text becomes words
 wordpiece     words in pieces, by way of `tokenizers`
 tokenizer     text to token ids and back
+interruption  whether long preparations may go on
 cache         arrays that are made once and kept on disk
 prepare       corpora as such arrays of token ids
 masking       which tokens a model has to guess

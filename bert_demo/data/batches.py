@@ -162,9 +162,12 @@ def _places(plan: Plan) -> Place:
 class PretrainingBatches(Batches):
     """Sentence pairs with next-sentence labels and fresh masks (D2L 15.9).
 
-    Half of the second sentences are true successors, half come from another paragraph. Pairs
-    longer than `max_length` are truncated, or left out by the rule "drop", which is the book's;
-    `truncated` and `dropped` count the true successors among them.
+    Half of the second sentences are true successors, half come from another paragraph of the same
+    corpus: one of another corpus would be told by its style alone. Pairs longer than `max_length`
+    are truncated, or left out by the rule "drop", which is the book's; `truncated` and `dropped`
+    count the true successors among them.
+
+    corpora: (C + 1), in paragraphs, where the text is made of several.
     """
 
     def __init__(
@@ -176,6 +179,7 @@ class PretrainingBatches(Batches):
         max_length: int,
         truncation: str,
         seed: int,
+        corpora: IntArray | None = None,
     ) -> None:
         self.text, self.tokenizer, self.masks = text, tokenizer, True
         self.first_ids = self.second_ids = text.token_ids
@@ -187,7 +191,11 @@ class PretrainingBatches(Batches):
         last = np.zeros(len(self._paragraph), dtype=bool)
         last[paragraphs[1:] - 1] = True
         self._first = np.flatnonzero(~last)
-        if len(lengths) < 2 or not len(self._first):
+        bounds = np.array([0, len(lengths)]) if corpora is None else np.asarray(corpora)
+        self._corpus_begin, self._corpus_end = (
+            np.repeat(ends, np.diff(bounds)) for ends in (bounds[:-1], bounds[1:])
+        )  # (P,): of each paragraph's corpus
+        if np.diff(bounds).min() < 2 or not len(self._first):
             raise UserError(
                 "The text is too short: it needs two paragraphs of two sentences or more."
             )
@@ -198,8 +206,9 @@ class PretrainingBatches(Batches):
         self.truncated, self.dropped = int(too_long.sum()), 0
         self._drops = truncation == "drop"
         if self._drops:
-            self.truncation = "longest_first"  # for what is still too long after a few draws
-            self.truncated, self.dropped = 0, self.truncated
+            self.truncation = "longest_first"  # a plan wants a rule, but nothing is too long
+            too_long |= self._lengths[self._first] + self._shortest_elsewhere() > max_length - 3
+            self.truncated, self.dropped = 0, int(too_long.sum())
             self._first = self._first[~too_long]
             if not len(self._first):
                 raise UserError(
@@ -220,6 +229,8 @@ class PretrainingBatches(Batches):
             if not long.any():
                 break
             other = np.where(long, self._elsewhere(first, generator), other)
+        if self._drops:
+            self._find_shorter(first, other, ~is_next, generator)
         second = np.where(is_next, first + 1, other)
         a, b = (Side(self._offsets[one], self._lengths[one]) for one in (first, second))
         labels = is_next.astype(np.int64)
@@ -230,11 +241,44 @@ class PretrainingBatches(Batches):
     def _elsewhere(self, sentences: IntArray, generator: np.random.Generator) -> IntArray:
         """For each sentence a random one of another paragraph, chosen as the book does."""
         paragraphs = np.asarray(self.text.paragraph_offsets)
-        other = generator.integers(0, len(paragraphs) - 2, len(sentences))
-        other += other >= self._paragraph[sentences]  # skips the own paragraph
+        own = self._paragraph[sentences]
+        other = generator.integers(self._corpus_begin[own], self._corpus_end[own] - 1)
+        other += other >= own  # skips the own paragraph
         begin, end = paragraphs[other], paragraphs[other + 1]
         place = generator.random(len(sentences)) * (end - begin)
         return begin + place.astype(np.int64)
+
+    def _find_shorter(
+        self,
+        first: IntArray,
+        other: IntArray,
+        wanted: npt.NDArray[np.bool_],
+        generator: np.random.Generator,
+    ) -> None:
+        """Replace what is `wanted` of `other` and still too long after a few draws by one of those
+        that fit, with the same odds as by drawing on."""
+        room = self.max_length - 3 - self._lengths[first]
+        bounds = np.asarray(self.text.paragraph_offsets)
+        for i in np.flatnonzero(wanted & (self._lengths[other] > room)):
+            own = self._paragraph[first[i]]
+            begin, end = bounds[self._corpus_begin[own]], bounds[self._corpus_end[own]]
+            fit = begin + np.flatnonzero(self._lengths[begin:end] <= room[i])
+            fit = fit[self._paragraph[fit] != own]
+            odds = 1 / np.diff(bounds)[self._paragraph[fit]]
+            other[i] = generator.choice(fit, p=odds / odds.sum())
+
+    def _shortest_elsewhere(self) -> IntArray:
+        """For each first sentence the least length in its corpus outside its paragraph."""
+        bounds = np.asarray(self.text.paragraph_offsets)
+        least = np.minimum.reduceat(self._lengths, bounds[:-1])  # (P,)
+        elsewhere = np.empty_like(least)
+        for begin in np.unique(self._corpus_begin):
+            corpus = slice(begin, self._corpus_end[begin])
+            lowest, second = np.partition(least[corpus], 1)[:2]
+            alone = np.arange(len(least[corpus])) == least[corpus].argmin()
+            elsewhere[corpus] = np.where(alone, second, lowest)
+        found: IntArray = elsewhere[self._paragraph[self._first]]
+        return found
 
 
 class NliBatches(Batches):

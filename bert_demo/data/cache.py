@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bert_demo.data import interruption
 from bert_demo.data.files import cache_dir, part_folder, put_folder
 
 _FORMAT = 1
@@ -36,6 +37,7 @@ def cached(name: str, facts: list[Any], build: Callable[[], Entry]) -> Entry:
     gives its copy to the others. A damaged entry is built again. When nothing can be
     written (read-only or full disk) the arrays stay in memory.
     """
+    interruption.check()
     key = hashlib.sha256(json.dumps([_FORMAT, *facts]).encode()).hexdigest()
     folder = cache_dir() / "prepared" / f"{name}-{key[:24]}"
     found = _load(folder)
@@ -50,6 +52,7 @@ def cached(name: str, facts: list[Any], build: Callable[[], Entry]) -> Entry:
 
 def _built(folder: Path, build: Callable[[], Entry]) -> Entry:
     entry = build()
+    interruption.check()
     # Another process may have put its copy there first, so that this one's has no place.
     with contextlib.suppress(OSError):
         _store(folder, entry)

@@ -32,6 +32,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils.tqdm import tqdm
 
 from bert_demo.config import Text, UserError
+from bert_demo.data import interruption
 from bert_demo.data.download import reachable, remember_silent
 
 ANSWER_SECONDS = 4.0
@@ -115,6 +116,7 @@ class _Progress(tqdm):
     here: int | None = None  # counted here too, for a bar that is not shown counts nothing
 
     def update(self, n: float | None = 1) -> bool | None:
+        interruption.check()
         if n is not None and n < 0:  # the client takes back what a broken transfer had brought
             self.restarts += 1
             if self.restarts > _RESTARTS:

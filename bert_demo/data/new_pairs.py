@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bert_demo.data import interruption
 from bert_demo.data.snli import NliTexts
 
 IntArray = npt.NDArray[np.int64]
@@ -52,6 +53,7 @@ def pair_anew(texts: NliTexts, count: int, seed: int = 0) -> NliTexts:
 
     def fresh(first: IntArray, second: IntArray, wanted: int) -> IntArray:
         """(2, n): the first n pairs that have not been seen yet, n at most `wanted`."""
+        interruption.check()
         codes = first * most + second
         places = np.sort(np.unique(codes, return_index=True)[1])
         seen = np.isin(codes[places], np.concatenate(known))
@@ -101,6 +103,7 @@ def _neighbours(sentences: Any, count: int) -> IntArray:
     count = min(count, len(sentences) - 1)
     nearest = []
     for start in range(0, len(vectors), _ROWS):
+        interruption.check()
         alike = vectors[start : start + _ROWS] @ vectors.T
         here = torch.arange(len(alike))
         alike[here, start + here] = -2.0

@@ -28,6 +28,7 @@ _COUNTS = {
     "paragraphs": Text("{n:,} paragraphs"),
     "sentences": Text("{n:,} sentences"),
     "pairs": Text("{n:,} pairs"),
+    "new_pairs": Text("{n:,} of them recombined from its sentences"),
     "left_out": Text("{n:,} left out"),
     "tokens": Text("{n:,} tokens"),
     "unknown_tokens": Text("{n:,} unknown tokens"),
@@ -44,6 +45,8 @@ class TokenizedText:
     """(S + 1): sentence s is token_ids[sentence_offsets[s]:sentence_offsets[s + 1]]."""
     paragraph_offsets: npt.NDArray[np.int64]
     """(P + 1), in sentences."""
+    corpus_offsets: npt.NDArray[np.int64] | None = None
+    """(C + 1), in paragraphs, where it is made of C corpora; None where it is one."""
 
     def __len__(self) -> int:
         """Pairs of sentences that follow each other in a paragraph."""
@@ -221,7 +224,8 @@ def word_vocabulary(sentences: Any, min_frequency: int) -> list[str]:
 
 def _tokenized_text(paragraphs: Paragraphs, tokenizer: Tokenizer) -> Entry:
     ids, offsets = tokenizer.encode_batch(paragraphs.sentences, tokenized=True)
-    text = TokenizedText(_compact(ids, tokenizer), offsets, paragraphs.paragraph_offsets)
+    parts = paragraphs.paragraph_offsets, paragraphs.corpus_offsets
+    text = TokenizedText(_compact(ids, tokenizer), offsets, *parts)
     meta = {
         "paragraphs": len(paragraphs.paragraph_offsets) - 1,
         "sentences": len(offsets) - 1,
@@ -229,7 +233,8 @@ def _tokenized_text(paragraphs: Paragraphs, tokenizer: Tokenizer) -> Entry:
         "tokens": len(ids),
         "unknown_tokens": _count_unknown(tokenizer, ids),
     }
-    return Entry(dict(vars(text)), meta)
+    arrays = {name: value for name, value in vars(text).items() if value is not None}
+    return Entry(arrays, meta)
 
 
 def _compact(ids: npt.NDArray[np.int32], tokenizer: Tokenizer) -> npt.NDArray[Any]:
@@ -259,7 +264,7 @@ def _wikitext_and_snli(split: str) -> Source:
 
     origins = dict.fromkeys(part.origin.value for part in (wikitext, pairs_of))
     return Source(
-        [file_identity(wikitext.path), file_identity(pairs_of.path)],
+        [file_identity(wikitext.path), file_identity(pairs_of.path), "corpus_offsets"],
         functools.reduce(lambda a, b: Text("{a} and {b}", a=a, b=b), origins),
         f"WikiText-2 {wikitext.detail}; SNLI {pairs_of.detail}",
         read,

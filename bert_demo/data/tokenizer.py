@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bert_demo.config import Text, UserError
-from bert_demo.data import wordpiece
+from bert_demo.data import interruption, wordpiece
 from bert_demo.data.words import MASK, SPLIT_NOT, UNK, split_words
 
 __all__ = [
@@ -45,6 +45,7 @@ RULES = 1
 _MASK_TEXT = re.compile(r"(<mask>|\[mask\])", re.IGNORECASE)
 _INSIDE_MARK = re.compile(r"@([-.,])@")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_CHUNKS = 20_000  # a tenth of a second's work
 
 
 @dataclass(frozen=True)
@@ -257,10 +258,15 @@ class Tokenizer:
         array = _arrow_strings(texts)
         if not tokenized and self.kind == "word":
             array = pc.replace_substring_regex(array, pattern=SPLIT_NOT, replacement=r"\1\2")
+        interruption.check()
         chunks = pc.utf8_split_whitespace(array)
         coded = chunks.flatten().dictionary_encode()
         each = coded.dictionary.to_pylist()
-        table = self._tokenized_chunks(each) if tokenized else self._raw_chunks(each, True)
+        table = []
+        for start in range(0, len(each), _CHUNKS):
+            interruption.check()
+            some = each[start : start + _CHUNKS]
+            table += self._tokenized_chunks(some) if tokenized else self._raw_chunks(some, True)
         which = coded.indices.to_numpy(zero_copy_only=False)
         bounds = chunks.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
         bounds -= bounds[0]  # a slice of a longer array starts later

@@ -21,6 +21,8 @@ class Paragraphs:
     """pyarrow string array (S): lower case, tokens separated by spaces."""
     paragraph_offsets: npt.NDArray[np.int64]
     """(P + 1): paragraph p has the sentences paragraph_offsets[p] up to [p + 1]."""
+    corpus_offsets: npt.NDArray[np.int64] | None = None
+    """(C + 1), in paragraphs, where these are C corpora one after the other; None where one."""
 
 
 def read_wikitext(path: str | Path) -> Paragraphs:
@@ -46,13 +48,15 @@ def read_wikitext(path: str | Path) -> Paragraphs:
 
 
 def joined(first: Paragraphs, second: Paragraphs) -> Paragraphs:
-    """One text after the other."""
+    """One corpus after the other."""
     import pyarrow as pa
 
     offsets = second.paragraph_offsets[1:] + len(first.sentences)
+    paragraphs = [len(part.paragraph_offsets) - 1 for part in (first, second)]
     return Paragraphs(
         pa.concat_arrays([first.sentences, second.sentences]),
         np.concatenate((first.paragraph_offsets, offsets)),
+        np.cumsum([0, *paragraphs]),
     )
 
 

@@ -5,6 +5,7 @@ Letters: N pairs.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,8 +15,10 @@ import numpy.typing as npt
 import torch
 
 from bert_demo.config import LABELS, UserError
+from bert_demo.data import interruption
 from bert_demo.data.batches import NliBatches
 from bert_demo.data.tokenizer import Tokenizer
+from bert_demo.inference.calibration import calibration_error
 from bert_demo.inference.predict import by_length, check_classifier, evaluating
 from bert_demo.inference.report import Report
 from bert_demo.model.bert import BertModel
@@ -47,6 +50,12 @@ class Evaluation(Report):
     """Share of the verdicts that are right, from 0 to 1."""
     hypothesis_only_accuracy: float
     """The same with every premise left empty: what is guessed from the hypotheses' words."""
+    standard_error: float
+    """Of the accuracy, over samples of as many pairs."""
+    constant_accuracy: float
+    """That of who gives the most frequent label to every pair."""
+    ece: float
+    """Expected calibration error, from 0 to 1: `bert_demo.inference.calibration`."""
     n: int
     """Pairs with a label."""
     left_out: int
@@ -82,15 +91,19 @@ def evaluate(
     begin = time.perf_counter()
     batches = whole_pairs(model, tokenizer, data, truncation=truncation)
     count = len(data.labels)
-    said = nli_logits(model, batches).argmax(-1)
-    cell = np.asarray(data.labels, dtype=np.int64) * len(LABELS) + said
+    logits, labels = nli_logits(model, batches), np.asarray(data.labels, dtype=np.int64)
+    cell = labels * len(LABELS) + logits.argmax(-1)
     confusion = np.bincount(cell, minlength=len(LABELS) ** 2).reshape(len(LABELS), len(LABELS))
     seconds = time.perf_counter() - begin
     alone = whole_pairs(model, tokenizer, _without_premises(data), truncation=truncation)
     guessed = nli_logits(model, alone).argmax(-1)
+    accuracy = float(confusion.trace() / count)
     return Evaluation(
-        accuracy=float(confusion.trace() / count),
-        hypothesis_only_accuracy=float(np.mean(guessed == data.labels)),
+        accuracy=accuracy,
+        hypothesis_only_accuracy=float(np.mean(guessed == labels)),
+        standard_error=math.sqrt(accuracy * (1 - accuracy) / count),
+        constant_accuracy=float(confusion.sum(1).max() / count),
+        ece=calibration_error(logits, labels),
         n=count,
         left_out=data.left_out,
         truncated=batches.truncated,
@@ -131,10 +144,12 @@ def nli_logits(
     chosen = list(by_length(batches.lengths(np.arange(len(batches)))))
     device = model.device
     threads = ShardThreads(device, sum(p.numel() for p in model.parameters()))
+    check = interruption.checker()
 
     def work(thread: int) -> None:
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=low_precision):
             for places in chosen[thread :: threads.count]:  # by length: they end together
+                check()
                 pairs = np.asarray(places)
                 packed = batches.at(pairs, 0).to(device).packed
                 logits = model.nli_logits(model(packed, packed.cls_positions))

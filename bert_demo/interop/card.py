@@ -26,7 +26,7 @@ from bert_demo.data.corpora import CORPORA, CorpusSpec
 from bert_demo.interop.sharing import without_paths
 from bert_demo.model import checkpoint
 from bert_demo.model.about import About, read_about
-from bert_demo.model.metrics import METRICS
+from bert_demo.model.metrics import ACCURACY, METRICS
 from bert_demo.model.size import count_parameters
 from bert_demo.training.recorder import read_metrics
 
@@ -43,6 +43,12 @@ _TASKS = {
     "encoder": "It represents words by vectors that depend on their context, and has no head.",
 }
 _CURVE_POINTS = 12
+_MORE_SCORES = {
+    "hypothesis_only_accuracy": "accuracy, every premise empty",
+    "ece": "expected calibration error (ECE)",
+    "constant_accuracy": "for comparison: accuracy of always the same answer",
+}
+_BASELINE_SPLITS = {"unigram": "validation", "unigram_train": "train"}
 
 
 def model_card(folder: str | Path, *, notes: Sequence[str] = (), usage: str | None = None) -> str:
@@ -169,21 +175,28 @@ def _training(run: RunConfig | None, about: About) -> str:
 
 
 def _scores(about: About) -> str:
-    parts = []
+    parts: list[tuple[str, ...]] = []
     for split in ("validation", "test"):
-        count = _value(about.scores_on(split).get("n", ""))
-        for metric in METRICS.values():
-            value = about.score(metric.name, split)
+        scores = about.scores_on(split)
+        errors = scores.get("standard_errors", {ACCURACY.name: scores.get("standard_error")})
+        named = {name: metric.title for name, metric in METRICS.items()} | _MORE_SCORES
+        for name, title in named.items():
+            value = about.score(name, split)
             if value is not None:
-                parts.append((split, metric.title, f"{value:.4f}", count))
-        guessed = about.score("hypothesis_only_accuracy", split)
-        if guessed is not None:
-            parts.append((split, "accuracy, every premise empty", f"{guessed:.4f}", count))
+                error = errors.get(name) if isinstance(errors, Mapping) else None
+                row = (split, title, f"{value:.4f}", _value(scores.get("n", "")))
+                parts.append((*row, f"{error:.4f}" if isinstance(error, float) else ""))
     for name, value in about.baselines.items():
-        parts.append(("", f"for comparison: {name}", f"{value:.4f}", ""))
+        parts.append((_BASELINE_SPLITS.get(name, ""), f"for comparison: {name}", f"{value:.4f}"))
     if not about.scores or not parts:
         return ""
-    text = _table(("Split", "Measure", "Value", "Examples"), parts)
+    text = _table(("Split", "Measure", "Value", "Examples", "Standard error"), parts)
+    if (factor := about.score("calibration_factor")) is not None:
+        text += (
+            f"\n\nIts logits are multiplied by {factor:.4f}, which was fitted on the validation "
+            "split: a teacher's softened probabilities had made it less sure than it is right. No "
+            "verdict is changed by that."
+        )
     confusion = about.scores_on("test").get("confusion")
     if isinstance(confusion, list) and len(confusion) == len(LABELS):
         rows = [(label, *map(_value, row)) for label, row in zip(LABELS, confusion, strict=True)]
@@ -205,11 +218,12 @@ def _curve(events: Sequence[Mapping[str, Any]]) -> str:
         (
             f"{found[i]['step']:,}",
             f"{found[i]['seconds']:.0f}",
+            _value(found[i].get("n", "")),
             *(f"{found[i][name]:.4f}" if name in found[i] else "" for name in names),
         )
         for i in chosen
     ]
-    return _table(("Step", "Seconds", *(METRICS[name].title for name in names)), rows)
+    return _table(("Step", "Seconds", "Pairs", *(METRICS[name].title for name in names)), rows)
 
 
 def _section(title: str, text: str) -> str:
@@ -217,7 +231,8 @@ def _section(title: str, text: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
+    whole = ((*row, *[""] * (len(head) - len(row))) for row in rows)
+    lines = [head, ["---"] * len(head), *whole]
     return "\n".join(f"| {' | '.join(cell.replace('|', ' ') for cell in row)} |" for row in lines)
 
 

@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -217,3 +218,12 @@ def available_memory_bytes() -> int:
     """Memory that can be taken without swapping, in bytes, the container's limit considered."""
     left = (max(0, limit - used) for limit, used in containers.memory_limits())
     return min([int(psutil.virtual_memory().available), *left])
+
+
+def memory_held(processes: Iterable[int]) -> int:
+    """What these processes, by their ids, hold of this computer's memory, in bytes."""
+    total = 0
+    for pid in processes:
+        with contextlib.suppress(psutil.Error):  # it has ended
+            total += int(psutil.Process(pid).memory_info().rss)
+    return total

@@ -34,7 +34,8 @@ both losses."""
 
 BASELINES = {
     "uniform": "every guess as likely as another",
-    "unigram": "guessing by word frequency",
+    "unigram": "guessing by word frequency on held-out text",
+    "unigram_train": "guessing by word frequency on the training text",
     "coin": "tossing a coin for the next sentence",
     "chance": "the share that guessing gets right",
 }

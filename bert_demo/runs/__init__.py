@@ -2,17 +2,19 @@
 
 The files in the order in which to read them:
 
-record    what a run's folder says, read and written in whole pieces
-facts     what a run's checkpoint says of it: its results, baselines, settings
-events    the events of runs that many people watch
-store     all runs under one folder, and who may do what with them
-guesses   how often somebody may guess at the teacher's word
-film      what a model under training says of a few fixed sentences
-warm      what every process that trains for the app does before its first run
-worker    the process that trains
-peers     the processes that train along where there are several GPUs
-watchdog  whether a worker hangs
-process   the worker as the queue sees it
-queue     who is next
-zerogpu   the queue where a GPU exists only inside an event
+record       what a run's folder says, read and written in whole pieces
+facts        what a run's checkpoint says of it: its results, baselines, settings
+events       the events of runs that many people watch
+store        all runs under one folder, and who may do what with them
+guesses      how often somebody may guess at the teacher's word
+film         what a model under training says of a few fixed sentences
+warm         what every process that trains for the app does before its first run
+preparation  what comes before a run's first event, and its end
+worker       the process that trains
+peers        the processes that train along where there are several GPUs
+watchdog     whether a worker hangs
+process      the worker as the queue sees it
+crowd        how much may wait where anybody can come
+queue        who is next
+zerogpu      the queue where a GPU exists only inside an event
 """

@@ -46,8 +46,9 @@ def settings_of(run: Run) -> dict[str, Any]:
     if run.config is not None:
         settings = run.config.to_dict()
         settings |= settings.pop("training")
-        if settings["start_from"] is not None:
-            settings["start_from"] = model_name(settings["start_from"])
+        for name in ("start_from", "teacher"):
+            if settings[name] is not None:
+                settings[name] = model_name(settings[name])
     facts = _about(run).facts
     return settings | {
         name: facts[name] for name in ("vocab_size", "parameters", "device") if name in facts

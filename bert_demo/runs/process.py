@@ -66,13 +66,17 @@ class WorkerProcess:
             if self.hung:
                 self.end()
 
-    def train(self, run_id: str) -> None:
-        """Hand it a run; if it is dead by now, its end is reported as ever."""
+    def train(self, run_id: str, most_seconds: float | None = None) -> None:
+        """Hand it a run, and how long preparing and training it may take together.
+
+        If it is dead by now, its end is reported as ever.
+        """
         self.run_id = run_id
         self._watchdog = Watchdog(self.pid)
+        order = {"run": run_id, "most_seconds": most_seconds}
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
-            self._process.stdin.write(json.dumps({"run": run_id}).encode() + b"\n")
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
             self._process.stdin.flush()
 
     def hang_up(self) -> None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from bert_demo.config import RunConfig, Text, UserError
+from bert_demo.model.device import memory_held
+from bert_demo.runs.crowd import Crowd
 from bert_demo.runs.process import WorkerProcess
 from bert_demo.runs.record import TRAINING, Run, held
 from bert_demo.runs.store import RunStore, owner_of, what_is_left
@@ -64,17 +66,21 @@ class RunQueue:
         workers: int = 1,
         max_run_seconds: float | None = None,
         max_queued_per_owner: int = 2,
+        crowd: Crowd | None = None,
         grace_seconds: float = 20.0,
     ) -> None:
         """A queue in which nothing happens until `start`.
 
-        max_run_seconds: the longest budget of training that a run may have here; None for any.
+        max_run_seconds: the longest budget that a run may have here, and the longest time for
+        preparing and training it; None for any.
+        crowd: what bounds all that waits; None where only people at home come.
         grace_seconds: how long a worker may take to save its run when the app ends.
         """
         if workers < 1:
             raise UserError("workers is {value}; it must be at least 1.", value=workers)
         self.store = store
         self.max_run_seconds, self.max_queued_per_owner = max_run_seconds, max_queued_per_owner
+        self._crowd = crowd
         self.problem: str = ""
         """Why no training process starts, in a sentence; empty while all is well."""
         self._grace_seconds = grace_seconds
@@ -124,45 +130,55 @@ class RunQueue:
         """Whether a warm worker is there, busy or not."""
         return any(worker is not None and worker.ready for worker in self._slots)
 
+    def held_bytes(self) -> int:
+        """What the workers hold of this computer's memory, and the next run can have."""
+        return memory_held(worker.pid for worker in list(self._slots) if worker is not None)
+
     def submit(
         self,
         config: RunConfig,
         token: str,
         title: str | None = None,
         estimate_seconds: float | None = None,
+        address: str = "",
     ) -> Run:
-        """Queue a new run for the owner of `token`.
+        """Queue a new run for the owner of `token`, who came from `address`.
 
-        Raises `UserError` where the run is longer than allowed here, or somebody has too many.
+        Raises `UserError` where the run is longer than allowed here, or too much waits already.
         """
-        limit, training = self.max_run_seconds, config.training
         if self.over_limit(config):
             raise UserError(
                 "budget_seconds is {seconds:g}; here a run may take at most {limit:g} seconds.",
-                seconds=training.budget_seconds,
-                limit=limit,
+                seconds=config.training.budget_seconds,
+                limit=self.max_run_seconds,
             )
-        if training.budget_seconds is None:
-            training = replace(training, budget_seconds=limit)
         with self._lock:
-            self._check_queued(token)
-            run = self.store.create(
-                replace(config, training=training), token, title, estimate_seconds
-            )
+            self._check_queued(token, address)
+            run = self.store.create(self.with_limit(config), token, title, estimate_seconds)
+            self._joined(run, address)
         self._inbox.put(lambda: None)
         return run
 
+    def with_limit(self, config: RunConfig) -> RunConfig:
+        """The same run, with all the seconds that it may have here if it names none."""
+        if config.training.budget_seconds is not None:
+            return config
+        training = replace(config.training, budget_seconds=self.max_run_seconds)
+        return replace(config, training=training)
+
     def over_limit(self, config: RunConfig) -> bool:
-        """Whether a run asks for more seconds than it may have here; with none it gets them all."""
+        """Whether a run asks for more seconds than it may have here."""
         limit = self.max_run_seconds
         return limit is not None and (config.training.budget_seconds or 0) > limit
 
-    def request(self, run_id: str, action: str, token: str | None) -> Run | None:
+    def request(self, run_id: str, action: str, token: str | None, address: str = "") -> Run | None:
         """`RunStore.request`, heeded at once."""
         with self._lock:
             if action == "resume" and self.store.may_control(self.store.get(run_id), token):
-                self._check_queued(str(token))
+                self._check_queued(str(token), address)
             run = self.store.request(run_id, action, token)
+            if action == "resume" and run is not None:
+                self._joined(run, address)
         self._inbox.put(lambda: None)
         return run
 
@@ -198,15 +214,23 @@ class RunQueue:
             heapq.heappush(free, (wait + seconds, chosen.id, chosen.owner or ""))
         return Place(0, 0.0)  # it was taken while we counted
 
-    def _check_queued(self, token: str) -> None:
-        owner = owner_of(token)
-        count = sum(run.owner == owner for run in self._waiting())
-        if count >= self.max_queued_per_owner and not self.store.is_admin(token):
+    def _check_queued(self, token: str, address: str) -> None:
+        owner, waiting = owner_of(token), self._waiting()
+        if self.store.is_admin(token):
+            return
+        count = sum(run.owner == owner for run in waiting)
+        if count >= self.max_queued_per_owner:
             raise UserError(
                 "You have {n} runs waiting already, as many as one person can have; wait for "
                 "one to begin, or take one out.",
                 n=count,
             )
+        if self._crowd is not None:
+            self._crowd.check(waiting, address)
+
+    def _joined(self, run: Run, address: str) -> None:
+        if self._crowd is not None:
+            self._crowd.joined(run, address)
 
     def _waiting(self) -> list[Run]:
         return [run for run in self.store.list() if run.status.state == "queued"]
@@ -266,7 +290,7 @@ class RunQueue:
                 self.problem = ""
                 if claimed:
                     self._legs.append(_Leg(run.owner, run.id, now))
-                    worker.train(run.id)
+                    worker.train(run.id, self.max_run_seconds)
 
     def _end_hanging(self) -> None:
         for worker in self._slots:

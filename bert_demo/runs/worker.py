@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import itertools
 import json
 import os
 import queue
@@ -26,9 +27,11 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.config import Text, UserError
+from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.model.folders import ERRORS, LOCK, RUN
 from bert_demo.model.process import prepare_process
 from bert_demo.runs.peers import Peers
+from bert_demo.runs.preparation import PREPARING_SECONDS, Preparation
 from bert_demo.runs.record import (
     Run,
     Status,
@@ -68,7 +71,8 @@ def main(arguments: list[str] | None = None) -> None:
     if commands.empty():
         _touch_local_corpora()
     while (command := commands.get()) is not None:
-        work(flags.root, command["run"], app_gone.is_set, answer, peers)
+        limit = command.get("most_seconds")
+        work(flags.root, command["run"], app_gone.is_set, answer, peers, limit)
 
 
 def work(
@@ -77,9 +81,11 @@ def work(
     app_gone: Callable[[], bool],
     answer: Answer,
     peers: Peers | None = None,
+    most_seconds: float | None = None,
 ) -> None:
     """Train one run to its end, whatever the end is; never raises.
 
+    `most_seconds` is a limit for preparing and training it together.
     Where the peers did not come through it with this process, this process ends too.
     """
     from bert_demo.model.device import release_memory
@@ -95,7 +101,7 @@ def work(
             elif not free:
                 message = Text("Another process is training this run.")
             else:
-                status = _train(run, app_gone, answer, peers)
+                status = _train(run, app_gone, answer, peers, most_seconds)
                 state, message = status.state, status.message
                 write_status(folder, replace(status, ended=time.time(), seconds_left=None))
     except Exception as error:
@@ -108,7 +114,13 @@ def work(
     answer({"run": run_id, "state": state, "message": message})
 
 
-def _train(run: Run, app_gone: Callable[[], bool], answer: Answer, peers: Peers | None) -> Status:
+def _train(
+    run: Run,
+    app_gone: Callable[[], bool],
+    answer: Answer,
+    peers: Peers | None,
+    most_seconds: float | None,
+) -> Status:
     """Train until the end, an order or a failure; returns the status that the run ends with."""
     status = replace(
         run.status,
@@ -122,7 +134,7 @@ def _train(run: Run, app_gone: Callable[[], bool], answer: Answer, peers: Peers 
     write_status(run.folder, status)
     answer({"run": run.id, "state": "running", "message": status.message})
     try:
-        for latest in _follow(run, status, app_gone, peers):
+        for latest in _follow(run, status, app_gone, peers, most_seconds):
             status = latest
     except Exception as error:
         _keep_details(run)
@@ -131,17 +143,37 @@ def _train(run: Run, app_gone: Callable[[], bool], answer: Answer, peers: Peers 
 
 
 def _follow(
-    run: Run, status: Status, app_gone: Callable[[], bool], peers: Peers | None
+    run: Run,
+    status: Status,
+    app_gone: Callable[[], bool],
+    peers: Peers | None,
+    most_seconds: float | None,
 ) -> Iterator[Status]:
     """Run the loop; yield the status after each event, the last of which is final."""
     import torch
 
     from bert_demo.model.device import peak_memory_bytes
+    from bert_demo.training.cost import check_memory
 
+    assert run.config is not None
     device = "cpu"
-    events = _events(run, peers)
+    preparation = Preparation(
+        run,
+        status,
+        most_seconds or PREPARING_SECONDS,
+        lambda: _cut_short(run, status, app_gone),
+        lambda last: _leave(run, last, end_at_once),
+    )
+    events = _events(run, peers, most_seconds)
     written = 0.0
-    for event in events:
+    try:
+        with preparation, interruptible(preparation.is_to_end):
+            check_memory(run.config)
+            first = next(events)
+    except Interrupted:
+        yield preparation.outcome()
+        return
+    for event in itertools.chain([first], events):
         if event["event"] == "start":
             device = event["device"]
             status = replace(status, message=event["source"], step=event["step"])
@@ -174,7 +206,9 @@ def _follow(
         yield status
 
 
-def _events(run: Run, peers: Peers | None) -> Generator[Event, None, None]:
+def _events(
+    run: Run, peers: Peers | None, most_seconds: float | None
+) -> Generator[Event, None, None]:
     """The events of training, together with the peers if they come, else alone."""
     from bert_demo.runs.film import film_frame
     from bert_demo.training.distributed import PeerLostError, World
@@ -188,6 +222,7 @@ def _events(run: Run, peers: Peers | None) -> Generator[Event, None, None]:
         resume=run.goes_on,
         overwrite=True,  # a run that was cut short before its first save begins again
         should_stop=lambda: wished(run.folder) == "stop",
+        most_seconds=most_seconds,
         probe=film_frame if run.config.task == "pretraining" else None,
     )
     if peers is not None:
@@ -207,9 +242,14 @@ def give_up(run: Run, end: Callable[[str], None] | None = None) -> None:
         latest = read_run(run.folder) or run
     message = Text("One of the processes of this run ended. {left}", left=what_is_left(latest))
     status = replace(latest.status, state="failed", message=message)
+    _leave(run, status, end or end_at_once)
+
+
+def _leave(run: Run, status: Status, end: Callable[[str], None]) -> None:
+    """End this process in the middle of a run, which gets this status."""
     with contextlib.suppress(OSError):
         write_status(run.folder, replace(status, ended=time.time(), seconds_left=None))
-    (end or end_at_once)(message)
+    end(status.message)
 
 
 def end_at_once(reason: str) -> None:
@@ -240,9 +280,11 @@ def _keep_details(run: Run) -> None:
 
 
 def _sentence(error: Exception) -> Text:
+    from bert_demo.training.failures import out_of_memory
+
     if isinstance(error, UserError):
         return error.text
-    if isinstance(error, MemoryError):
+    if out_of_memory(error):
         return Text("The memory was not enough to begin; take a smaller batch or a smaller model.")
     if isinstance(error, OSError):
         return Text(

@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.config import RunConfig, Text, UserError
+from bert_demo.data.interruption import Interrupted, interruptible
+from bert_demo.runs.crowd import Crowd
+from bert_demo.runs.preparation import PREPARING_SECONDS
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.record import TRAINING, read_run, write_status
 from bert_demo.runs.store import RunStore, what_is_left
@@ -41,9 +44,14 @@ class ZeroGpuQueue(RunQueue):
     """
 
     def __init__(
-        self, store: RunStore, gpu: GpuDecorator, *, max_run_seconds: float | None = None
+        self,
+        store: RunStore,
+        gpu: GpuDecorator,
+        *,
+        max_run_seconds: float | None = None,
+        crowd: Crowd | None = None,
     ) -> None:
-        super().__init__(store, max_run_seconds=max_run_seconds or LONGEST_RUN)
+        super().__init__(store, max_run_seconds=max_run_seconds or LONGEST_RUN, crowd=crowd)
         self._train = gpu(duration=_duration)(train_on_gpu)
         self._begun: set[str] = set()
 
@@ -65,15 +73,35 @@ class ZeroGpuQueue(RunQueue):
                 return
             self._begun.add(run.id)
         try:
-            _rehearse(run.config)
+            self._rehearse(run.id, run.config)
             left = (run.config.training.budget_seconds or 0.0) - run.status.seconds
             self._train(str(self.store.root), run.id, gpu_seconds(left))
+        except Interrupted:
+            late = UserError("Preparing the text took longer than a run may take here.")
+            self._lost(run.id, late)  # unless it was taken out of the queue
         except Exception as error:
             if not isinstance(error, UserError):
                 log.exception("The run %s got no GPU, or lost it", run.id)
             self._lost(run.id, error)
         finally:
             self._begun.discard(run.id)
+
+    def _rehearse(self, run_id: str, config: RunConfig) -> None:
+        """Fetch and prepare the text, and find what is wrong, before GPU time is spent on it.
+
+        Raises `Interrupted` where the run left the queue meanwhile, or that takes too long.
+        """
+        from bert_demo.training import distributed
+        from bert_demo.training.setup import prepare_run
+
+        until = time.monotonic() + PREPARING_SECONDS
+        training = replace(config.training, device="cpu", precision="fp32")
+
+        def stop_wished() -> bool:
+            return self.store.get(run_id).status.state != "queued" or time.monotonic() > until
+
+        with interruptible(stop_wished):
+            prepare_run(replace(config, training=training), distributed.world())
 
     def _lost(self, run_id: str, error: Exception) -> None:
         """The GPU did not come, or was taken away."""
@@ -135,15 +163,6 @@ def train_on_gpu(root: str, run_id: str, seconds: float) -> str:
         )
         write_status(run.folder, replace(run.status, message=message))
     return str(answers[-1]["state"])
-
-
-def _rehearse(config: RunConfig) -> None:
-    """Fetch and prepare the text, and find what is wrong, before GPU time is spent on it."""
-    from bert_demo.training import distributed
-    from bert_demo.training.setup import prepare_run
-
-    training = replace(config.training, device="cpu", precision="fp32")
-    prepare_run(replace(config, training=training), distributed.world())
 
 
 def _sentence(error: Exception) -> str:

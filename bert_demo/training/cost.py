@@ -11,13 +11,20 @@ import contextlib
 import dataclasses
 import functools
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from bert_demo.config import BertConfig, RunConfig, Text, UserError, from_dict
-from bert_demo.model.device import total_memory_bytes
+from bert_demo.config import MODEL_SIZES, BertConfig, RunConfig, Text, UserError, from_dict
+from bert_demo.model.device import (
+    available_memory_bytes,
+    memory_held,
+    pick_device,
+    total_memory_bytes,
+)
 from bert_demo.model.size import count_parameters, training_memory_bytes
 from bert_demo.training.schedule import budget_steps
 
@@ -28,6 +35,10 @@ _ATTENTION = 1.5
 repeats a part of the forward pass. From lengths of 256 and 512 on two cores."""
 _EXTRA = 1.08  # validations, probes and saves, which the loop keeps to a small share
 _MOST_OF_MEMORY = 0.95
+_STEPS_WORTH_WHILE = 10
+_LEAST_BATCH = 8
+_SLOWEST = 1e10  # operations a second
+_SHAPE = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 
 
 @dataclass(frozen=True)
@@ -187,9 +198,18 @@ def step_seconds(run: RunConfig, model: BertConfig, facts: TextFacts, speed: Spe
 
 
 def estimate(
-    run: RunConfig, speed: Speed | None, observations: Iterable[Observation] = ()
+    run: RunConfig,
+    speed: Speed | None,
+    observations: Iterable[Observation] = (),
+    *,
+    free_bytes: int | None = None,
+    compiled: bool = False,
 ) -> Estimate:
-    """What `run` would take here. Raises `UserError` for a run that can start nowhere."""
+    """What `run` would take here. Raises `UserError` for a run that can start nowhere.
+
+    free_bytes: memory of this computer that training could have now; left out, all of it.
+    compiled: where `speed` does not say so, whether there are compiled blocks.
+    """
     facts = text_facts(run)
     model = model_of(run, facts)
     training = run.training
@@ -206,23 +226,29 @@ def estimate(
         precision=precision,
         accumulation=training.gradient_accumulation_steps,
         device="cpu" if on_cpu or speed is None else speed.device,
-        compiled=speed is not None and speed.compiled,
+        compiled=compiled if speed is None else speed.compiled,
         muon=run.task == "pretraining" and training.recipe == "recommended",
     )
     machine = total_memory_bytes() if on_cpu or speed is None else speed.memory_bytes
     steps, seconds, rate = budget_steps(training, facts.pairs), training.budget_seconds, None
+    refusal: Text | None = None
     if speed is not None:
-        one = step_seconds(run, model, facts, speed) / _correction(observations, speed)
+        correction = _correction(observations, speed)
+        one = step_seconds(run, model, facts, speed) / correction
         rate = training.batch_size / one
         whole = math.inf if steps is None else steps * one * _EXTRA
         seconds = min(whole, training.budget_seconds or math.inf)
         steps = max(1, min(steps or 10**9, int(seconds / one / _EXTRA)))
+        if one > (training.budget_seconds or math.inf):
+            refusal = _too_slow(run, one, _advice(run, model, facts, speed, correction))
     elif steps is not None:
         seconds = None
     passes = None if steps is None else steps * training.batch_size / facts.pairs
-    refusal: Text | None = None
     if memory > machine * _MOST_OF_MEMORY:
-        refusal = _refusal(run, model, memory, machine)
+        refusal = _too_large(run, memory, Text("this machine has {n:.0f} GB", n=machine / 1e9))
+    elif on_cpu and free_bytes is not None and memory > free_bytes:
+        free = Text("of this machine's memory {n:.1f} GB are free now", n=free_bytes / 1e9)
+        refusal = _too_large(run, memory, free)
     parameters = count_parameters(model, run.task)
     return Estimate(parameters, memory, machine, seconds, steps, passes, rate, refusal)
 
@@ -238,20 +264,96 @@ def _correction(observations: Iterable[Observation], speed: Speed) -> float:
     return min(max(median(ratios), 0.1), 10.0) if ratios else 1.0
 
 
-def _refusal(run: RunConfig, model: BertConfig, memory: int, machine: int) -> Text:
-    training = run.training
-    split = training.gradient_accumulation_steps
+def may_be_slow(run: RunConfig) -> bool:
+    """Whether one step could be longer than the budget, on as slow a computer as there is."""
+    facts = text_facts(run)
+    amounts = work(run, model_of(run, facts), facts)
+    operations = amounts[1] + amounts[3] + amounts[6]
+    return operations / _SLOWEST > (run.training.budget_seconds or math.inf)
+
+
+def check_memory(run: RunConfig) -> None:
+    """Raise `UserError` if this process cannot get the memory that `run` needs.
+
+    On a GPU, whose memory ends without harm, this is left to be seen.
+    """
+    if pick_device(run.training.device).type != "cpu":
+        return
+    from bert_demo.model.compiled import library
+
+    free = available_memory_bytes() + memory_held([os.getpid()])
+    expected = estimate(run, None, free_bytes=free, compiled=library.load() is None)
+    if expected.refusal is not None:
+        raise UserError(expected.refusal)
+
+
+def _too_large(run: RunConfig, memory: int, there: Text) -> Text:
+    split = run.training.gradient_accumulation_steps
     return Text(
-        "{model} at length {length} and batch {batch}{parts} needs about {memory:.0f} GB; this "
-        "machine has {machine:.0f} GB. Take a smaller model or batch, or split the batch by "
-        "gradient accumulation.",
-        model=f"BERT-{run.size}" if run.start_from is None else Text("This model"),
-        length=training.max_length,
-        batch=training.batch_size,
+        "{model} at length {length} and batch {batch}{parts} needs about {memory:.1f} GB; {there}. "
+        "Take a smaller model or batch, or split the batch by gradient accumulation.",
+        model=_name(run),
+        length=run.training.max_length,
+        batch=run.training.batch_size,
         parts="" if split == 1 else Text(", in {n} parts,", n=split),
         memory=memory / 1e9,
-        machine=machine / 1e9,
+        there=there,
     )
+
+
+def _too_slow(run: RunConfig, one: float, advice: Text) -> Text:
+    return Text(
+        "One step of {model} at length {length} and batch {batch} takes about {step} seconds here, "
+        "and the budget is {budget:g} seconds. {advice}",
+        model=_name(run),
+        length=run.training.max_length,
+        batch=run.training.batch_size,
+        step=_short(one),
+        budget=run.training.budget_seconds,
+        advice=advice,
+    )
+
+
+def _advice(
+    run: RunConfig, model: BertConfig, facts: TextFacts, speed: Speed, correction: float
+) -> Text:
+    """What makes a step short enough for several in the budget: a batch, a model or time."""
+
+    def seconds(run: RunConfig, model: BertConfig) -> float:
+        return step_seconds(run, model, facts, speed) / correction
+
+    training = run.training
+    short = (training.budget_seconds or math.inf) / _STEPS_WORTH_WHILE
+    batch = training.batch_size // 2
+    while batch >= _LEAST_BATCH:
+        parts = min(training.gradient_accumulation_steps, batch)
+        part = dataclasses.replace(training, batch_size=batch, gradient_accumulation_steps=parts)
+        one = seconds(dataclasses.replace(run, training=part), model)
+        if one <= short:
+            return Text("At batch {n} it takes about {step} seconds.", n=batch, step=_short(one))
+        batch //= 2
+    if run.start_from is None:
+        sizes_own: dict[str, Any] = dict.fromkeys(_SHAPE)
+        for size in reversed(MODEL_SIZES[: MODEL_SIZES.index(run.size)]):
+            smaller = dataclasses.replace(run, size=size, **sizes_own)
+            one = seconds(smaller, smaller.model_config(facts.vocab_size))
+            if one <= short:
+                name, step = f"BERT-{size}", _short(one)
+                return Text("A step of {model} takes about {step} seconds.", model=name, step=step)
+    enough = _STEPS_WORTH_WHILE * seconds(run, model)
+    return Text(
+        "{n} steps would take about {seconds} seconds.",
+        n=_STEPS_WORTH_WHILE,
+        seconds=_short(enough),
+    )
+
+
+def _name(run: RunConfig) -> str:
+    return f"BERT-{run.size}" if run.start_from is None else Text("This model")
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1g}"
 
 
 def muon_operations(model: BertConfig) -> float:

@@ -77,6 +77,9 @@ def taught_pairs(
     labels = np.array(data.labels)
     unknown = labels < 0
     labels[unknown] = logits[unknown].argmax(-1)
+    if unknown.any():
+        new = {"pairs": len(data), "new_pairs": int(unknown.sum())}
+        report = dataclasses.replace(report, counts=new | report.counts)
     return dataclasses.replace(data, labels=labels, targets=targets), report
 
 

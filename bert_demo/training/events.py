@@ -34,8 +34,14 @@ class Scores(Losses, total=False):
 
     n: int
     """Pairs that were scored."""
+    standard_errors: dict[str, float]
+    """Of the losses and the accuracy, by their names, over samples of as many pairs."""
+    constant_accuracy: float
+    """The accuracy of who gives the same answer to every pair, the one that is right more often."""
+    calibration_factor: float
+    """By which a classifier's logits were multiplied at the end of a teacher's lessons."""
     test: dict[str, Any]
-    """A finished classifier's, by `bert_demo.inference.predict.evaluate`."""
+    """A finished classifier's, by `bert_demo.inference.evaluation.evaluate`."""
 
 
 class Origin(TypedDict, total=False):
@@ -45,6 +51,9 @@ class Origin(TypedDict, total=False):
     """Pairs without a label."""
     started_from: str
     """Folder of the checkpoint that it comes from."""
+    taught: bool
+    """Whether the losses of its steps are against a teacher's softened probabilities; on held-out
+    text they are against the labels."""
 
 
 class Facts(Origin):

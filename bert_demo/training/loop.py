@@ -8,10 +8,13 @@ exist).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, cast
+
+from torch import Tensor
 
 from bert_demo.config import RunConfig, Text, UserError, run_config
 from bert_demo.inference.evaluation import evaluate
@@ -37,11 +40,10 @@ from bert_demo.training.recorder import Recorder
 from bert_demo.training.schedule import Clock
 from bert_demo.training.setup import prepare_run
 from bert_demo.training.step import Gradients
-from bert_demo.training.validation import validate
+from bert_demo.training.validation import calibrate, validate
 
 _QUICK_PAIRS = 512
-# Two thousand sentence pairs hold 15,000 masked words: a standard error of 0.03 nats.
-_FINAL_PAIRS = {"pretraining": 2048, "nli": None}
+"""Of held-out text, during a run and where one is stopped; a finished one is scored on all."""
 
 Reason = Literal["completed", "stopped", "failed"]
 
@@ -55,6 +57,7 @@ def train(
     should_stop: Callable[[], bool] | None = None,
     probe: Probe | None = None,
     world: distributed.World | None = None,
+    most_seconds: float | None = None,
 ) -> Generator[Event, None, None]:
     """Train as `run` says and yield progress events; with `out`, keep a checkpoint there.
 
@@ -65,16 +68,20 @@ def train(
     said of the model at this moment), "saved" and "end" (reason "completed", "stopped" or
     "failed", a message, the scores). `should_stop` is asked before every step; a stopped run
     keeps a usable checkpoint and can be resumed, with exactly the numbers of an uninterrupted
-    run on a CPU when the budget is in steps or epochs.
+    run on a CPU when the budget is in steps or epochs. `most_seconds` is a limit for preparing and
+    training together: what the one takes is missing from the other's budget.
 
-    Raises `UserError` (one sentence) before the first event if the run cannot start, and
-    `PeerLostError` if the other processes do not come.
+    Raises `UserError` (one sentence) before the first event if the run cannot start, `Interrupted`
+    where its preparation is `interruptible` and no longer wanted, and `PeerLostError` if the other
+    processes do not come.
     """
+    began = time.perf_counter()
     world = world or distributed.world()
     if out is not None and world.leads:
         checkpoint.check_writable(out, overwrite=overwrite or resume)
     loop = _Loop(run, out, world, probe)
-    yield loop.start(resume)
+    left = None if most_seconds is None else most_seconds - (time.perf_counter() - began)
+    yield loop.start(resume, left)
     loop.clock.start()
     reason: Reason
     try:
@@ -108,17 +115,23 @@ class _Loop:
         width = self.setup.model.config.hidden_size
         numbers = recipe(training.recipe, run.task, width, training.learning_rate)
         self._optimizers = Optimizers(self.setup.model, numbers)
-        self.clock = Clock(training, self.setup.facts["steps"])
+        self.clock = Clock(training, self.setup.facts["steps"], self._final_pairs())
         self._recorder = Recorder(run, self.setup, self._optimizers, out if world.leads else None)
         self.gradients = Gradients(run, self.setup, world)
         on_cpu = self.setup.device.type == "cpu"
         self._readings = Readings(on_cpu, self.setup.task, training.batch_size)
         self._scores: Scores = {}
         """Of the last validation."""
+        self._learnt: dict[str, Tensor] = {}
+        """Tensors as the last step left them, where more was done to them since."""
 
-    def start(self, resume: bool) -> StartEvent:
-        """Meet the other processes and go back to where an unfinished run was."""
+    def start(self, resume: bool, seconds_left: float | None) -> StartEvent:
+        """Meet the other processes, which have no longer than the leader, and go back to where an
+        unfinished run was."""
         self.world.join(self.setup.device)
+        seconds_left = self.world.share(seconds_left)
+        if seconds_left is not None:
+            self.setup.facts["budget_seconds"] = self.clock.limit(seconds_left)
         if resume:
             self.clock.restore(self._recorder.restore(self.world))
         self._recorder.begin(self.clock.step)
@@ -174,21 +187,38 @@ class _Loop:
             self._recorder.note_all(events)
         return events
 
+    def _final_pairs(self) -> int:
+        """How many pairs `finish` scores, those counted twice that are scored twice."""
+        passes = 1 if self.run.teacher is None else 2
+        test = 0 if self.setup.test is None else 2 * len(self.setup.test)  # also without premises
+        return passes * len(self.setup.validation) + test
+
     def finish(self, *, completed: bool) -> Iterator[Event]:
         """Score the model, and save it: ready for use, or to go on with where it was stopped."""
         yield from self.steps_so_far()
+        pairs = None if completed else _QUICK_PAIRS
         if self.world.leads:
+            factor = None
+            if self.run.teacher is not None:
+                classifier = self.setup.model.classifier.state_dict(prefix="classifier.")
+                self._learnt = {name: tensor.clone() for name, tensor in classifier.items()}
+                factor = calibrate(self.setup, pairs)
             if self._probe is not None:
                 yield self._ask_probe()
-            yield self._validate(_FINAL_PAIRS[self.setup.task] if completed else _QUICK_PAIRS)
+            yield self._validate(pairs)
+            if factor is not None:
+                self._scores["calibration_factor"] = factor
             if self.setup.test is not None and completed:
                 model, tokenizer = self.setup.model, self.setup.tokenizer
                 self._scores["test"] = asdict(evaluate(model, tokenizer, self.setup.test))
-        self._recorder.save(self.clock.state(), self._scores, finished=completed)
+        self._save(self._scores, finished=completed)
 
     def save(self) -> None:
         """Write the unfinished run down, so that it can go on from here."""
-        self._recorder.save(self.clock.state(), {}, finished=False)
+        self._save({}, finished=False)
+
+    def _save(self, scores: Scores, *, finished: bool) -> None:
+        self._recorder.save(self.clock.state(), scores, finished=finished, learnt=self._learnt)
 
     def farewell(self, reason: Reason) -> Text:
         """What to say of a run that ended as it should."""
@@ -223,7 +253,8 @@ class _Loop:
 
     def _validate(self, limit: int | None) -> ValidationEvent:
         """Score the model on held-out text, on `limit` pairs or all."""
-        with self.clock.validating():
+        every = len(self.setup.validation)
+        with self.clock.validating(every if limit is None else min(limit, every)):
             self._scores = validate(self.setup, limit)
         seconds = round(self.clock.seconds, 4)
         event = {"event": "validation", "step": self.clock.step, "seconds": seconds}

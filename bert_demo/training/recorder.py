@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 from bert_demo.config import RunConfig, UserError
 from bert_demo.model import checkpoint
@@ -73,8 +74,18 @@ class Recorder:
         waited = time.monotonic() - self._saved
         return self.folder is not None and waited >= min(every_seconds, soon)
 
-    def save(self, state: dict[str, Any], scores: Scores, *, finished: bool) -> None:
-        """Write the weights, and what a resume needs unless the run is finished."""
+    def save(
+        self,
+        state: dict[str, Any],
+        scores: Scores,
+        *,
+        finished: bool,
+        learnt: Mapping[str, Tensor],
+    ) -> None:
+        """Write the weights, and what a resume needs unless the run is finished.
+
+        learnt: tensors that were changed after the last step, as a resume has to find them.
+        """
         if self.folder is None:
             return
         before = time.monotonic()
@@ -82,7 +93,8 @@ class Recorder:
         if finished:
             checkpoint.remove_resume(self.folder)
         else:
-            weights = {f"model.{k}": v for k, v in self.setup.model.state_dict().items()}
+            trained = self.setup.model.state_dict() | dict(learnt)
+            weights = {f"model.{k}": v for k, v in trained.items()}
             tensors = weights | self.optimizers.state_tensors()
             checkpoint.save_resume(self.folder, tensors, state)
         self._saved = time.monotonic()

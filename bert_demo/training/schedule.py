@@ -17,6 +17,9 @@ from bert_demo.training.events import Times
 _VALIDATIONS = 20
 _VALIDATION_SHARE = 0.1
 _PROBE_SHARE = 0.05
+_FORWARD_SHARE = 1 / 3
+"""Of a step's time, for a pair that is only scored; until scoring some has told."""
+_LEAST_SECONDS = 0.5
 
 
 def budget_steps(training: TrainingConfig, examples: int) -> int | None:
@@ -37,6 +40,7 @@ class Progress:
     seconds: float = 0.0
     """Spent so far, validations, probes and saves included."""
     validation_seconds: float = 0.0
+    validated_pairs: int = 0
     validated_at: float = 0.0
     """Part of the budget that was spent at the last validation."""
     probe_seconds: float = 0.0
@@ -47,12 +51,13 @@ class Progress:
 class Clock:
     """Tells a run's time: what part of its budget is spent, and what is due.
 
-    training: the budget in seconds, and how often to validate; steps: the budget in steps, if any.
+    training: the budget in seconds, and how often to validate; steps: the budget in steps, if any;
+    final_pairs: how many pairs are scored after the last step.
     """
 
-    def __init__(self, training: TrainingConfig, steps: int | None) -> None:
+    def __init__(self, training: TrainingConfig, steps: int | None, final_pairs: int = 0) -> None:
         self.progress = Progress()
-        self._training, self._steps = training, steps
+        self._training, self._steps, self._final_pairs = training, steps, final_pairs
         self._last = time.perf_counter()
         self._recent: deque[tuple[int, float]] = deque(maxlen=20)
 
@@ -69,6 +74,13 @@ class Clock:
     def start(self) -> None:
         """Count time from now on."""
         self._last = time.perf_counter()
+
+    def limit(self, seconds: float) -> float:
+        """Shorten the budget to `seconds` where it is longer; returns what it is now."""
+        own = self._training.budget_seconds
+        budget = max(_LEAST_SECONDS, seconds if own is None else min(own, seconds))
+        self._training = dataclasses.replace(self._training, budget_seconds=budget)
+        return budget
 
     def agree(self, seconds: float) -> None:
         """Take over the seconds that another process has counted."""
@@ -101,9 +113,19 @@ class Clock:
         left += [] if seconds is None else [seconds - self.seconds]
         return {
             "seconds": round(self.seconds, 4),
-            "seconds_left": round(max(0.0, min(left)), 2),
+            "seconds_left": round(max(0.0, min(left)) + self._final_seconds(rate), 2),
             "examples_per_second": round(rate * self._training.batch_size, 1),
         }
+
+    def _final_seconds(self, rate: float) -> float:
+        """What scoring takes after the last step, at a `rate` of steps a second."""
+        if self.progress.validated_pairs:
+            a_pair = self.progress.validation_seconds / self.progress.validated_pairs
+        elif len(self._recent) < 2:
+            return 0.0  # the first step does much that no other does
+        else:
+            a_pair = _FORWARD_SHARE / (rate * self._training.batch_size)
+        return self._final_pairs * a_pair
 
     def validation_due(self) -> bool:
         """By steps if asked so, else about twenty times, never for over a tenth of the time."""
@@ -123,11 +145,12 @@ class Clock:
         return self.step <= 2 or self.progress.probe_seconds <= _PROBE_SHARE * self.seconds
 
     @contextmanager
-    def validating(self) -> Iterator[None]:
-        """Around a validation, whose time is counted."""
+    def validating(self, pairs: int) -> Iterator[None]:
+        """Around a validation on so many pairs, whose time is counted."""
         before = self.tick()
         yield
         self.progress.validation_seconds += self.tick() - before
+        self.progress.validated_pairs += pairs
         self.progress.validated_at = self.spent()
 
     @contextmanager

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bert_demo.config import LABELS, BertConfig, RunConfig, UserError
+from bert_demo.config import LABELS, BertConfig, RunConfig, TrainingConfig, UserError
+from bert_demo.data import interruption
 from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
@@ -77,7 +78,8 @@ class Setup:
 
 
 def prepare_run(run: RunConfig, world: World) -> Setup:
-    """Gather everything; raises `UserError` if something is not right."""
+    """Gather everything; raises `UserError` where something is not right, or `Interrupted`."""
+    interruption.check()
     shards = world.size * run.training.gradient_accumulation_steps
     if run.training.batch_size < shards:
         raise UserError(
@@ -95,6 +97,7 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
     prepare = _prepare_pretraining if run.task == "pretraining" else _prepare_nli
     found = prepare(run)
     run.training.check_length(found.model.config)
+    interruption.check()
     found.model.to(device)
     facts: Facts = {
         "task": run.task,
@@ -128,10 +131,25 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
     )
 
 
-def unigram_loss(frequencies: npt.NDArray[np.float64], validation: TokenizedText) -> float:
-    """Masked-LM loss (nats) of guessing by word frequency: what a model has to beat to have
-    learnt anything from context. `frequencies` are the training text's `log_frequencies`."""
-    asked = np.bincount(validation.token_ids, minlength=len(frequencies))
+def pretraining_baselines(
+    frequencies: npt.NDArray[np.float64], text: TokenizedText, held_out: TokenizedText
+) -> dict[str, float]:
+    """Losses of who knows nothing of context, by the names in `metrics.BASELINES`.
+
+    frequencies: (V,), those of the training `text`, by `log_frequencies`.
+    """
+    return {
+        "uniform": math.log(len(frequencies)),
+        "unigram": unigram_loss(frequencies, held_out),
+        "unigram_train": unigram_loss(frequencies, text),
+        "coin": math.log(2),
+    }
+
+
+def unigram_loss(frequencies: npt.NDArray[np.float64], text: TokenizedText) -> float:
+    """Masked-LM loss (nats) on `text` of guessing by word frequency: what a model has to beat to
+    have learnt anything from context. `frequencies` are the training text's `log_frequencies`."""
+    asked = np.bincount(text.token_ids, minlength=len(frequencies))
     return float(-(asked * frequencies).sum() / asked.sum())
 
 
@@ -148,6 +166,7 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
     counts = np.bincount(text.token_ids, minlength=tokenizer.vocab_size)
     frequencies = log_frequencies(counts)
     primed = run.training.recipe == "recommended"
+    interruption.check()
     if given is None:
         model = pretraining_model(run.model_config(tokenizer.vocab_size), primed, counts)
     elif given.model.task == "pretraining":
@@ -164,13 +183,11 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
     began = _beginning_of(run.start_from)
     if began is None:
         began = Beginning(run.training.seed, primed), counts if primed else None
-    baselines = {
-        "uniform": math.log(tokenizer.vocab_size),
-        "unigram": unigram_loss(frequencies, held_out),
-        "coin": math.log(2),
-    }
-    batches = PretrainingBatches(text, tokenizer, **_batch_settings(run))
-    validation = PretrainingBatches(held_out, tokenizer, **_validation_settings(run))
+    baselines = pretraining_baselines(frequencies, text, held_out)
+    batches = PretrainingBatches(
+        text, tokenizer, corpora=text.corpus_offsets, **_batch_settings(run.training)
+    )
+    validation = held_out_batches(held_out, tokenizer, run.training)
     return _Material(
         model,
         tokenizer,
@@ -201,9 +218,13 @@ def _prepare_nli(run: RunConfig) -> _Material:
     held_out, _ = prepare_nli(run.corpus, "validation", tokenizer)
     test, _ = prepare_nli(run.corpus, "test", tokenizer)
     baselines = {"uniform": math.log(len(LABELS)), "chance": 1 / len(LABELS)}
-    origin: Origin = {"left_out": data.left_out, "started_from": run.start_from}
-    batches = NliBatches(data, tokenizer, **_batch_settings(run))
-    validation = NliBatches(held_out, tokenizer, **_validation_settings(run))
+    origin: Origin = {
+        "left_out": data.left_out,
+        "started_from": run.start_from,
+        "taught": run.teacher is not None,
+    }
+    batches = NliBatches(data, tokenizer, **_batch_settings(run.training))
+    validation = NliBatches(held_out, tokenizer, **_validation_settings(run.training))
     source = report.sentence()
     return _Material(
         model, tokenizer, batches, validation, source, baselines, test, origin, beginning
@@ -226,8 +247,15 @@ def _fine_tuning_config(run: RunConfig, config: BertConfig) -> BertConfig:
     return replace(config, hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
 
 
-def _batch_settings(run: RunConfig) -> dict[str, Any]:
-    training = run.training
+def held_out_batches(
+    text: TokenizedText, tokenizer: Tokenizer, training: TrainingConfig
+) -> PretrainingBatches:
+    """Text that a model is not trained on, in the batches that `validate` asks for."""
+    settings = _validation_settings(training)
+    return PretrainingBatches(text, tokenizer, corpora=text.corpus_offsets, **settings)
+
+
+def _batch_settings(training: TrainingConfig) -> dict[str, Any]:
     return {
         "batch_size": training.batch_size,
         "max_length": training.max_length,
@@ -236,5 +264,5 @@ def _batch_settings(run: RunConfig) -> dict[str, Any]:
     }
 
 
-def _validation_settings(run: RunConfig) -> dict[str, Any]:
-    return _batch_settings(run) | {"batch_size": _VALIDATION_BATCH, "seed": _VALIDATION_SEED}
+def _validation_settings(training: TrainingConfig) -> dict[str, Any]:
+    return _batch_settings(training) | {"batch_size": _VALIDATION_BATCH, "seed": _VALIDATION_SEED}

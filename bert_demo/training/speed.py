@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from bert_demo.config import RunConfig, TrainingConfig, UserError, model_config
@@ -42,21 +43,32 @@ _SETTINGS = (
 """What is measured: every kind of work is a good part of a step in one of these at least."""
 
 
+def kept_speed() -> Speed | None:
+    """This computer's speed as it was measured before; None where that is too long ago."""
+    try:
+        kept = json.loads(_path().read_text(encoding="utf-8"))
+        if 0 <= time.time() - kept.pop("when") < _KEPT_SECONDS:
+            return _speed(kept)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        pass
+    return None
+
+
+def _path() -> Path:
+    from bert_demo.data.files import cache_dir
+
+    facts = f"{_METHOD}-{metadata.version('torch')}-{usable_cores()}-cores"
+    return cache_dir() / f"speed-{facts}.json"
+
+
 def measured_speed() -> Speed:
     """This computer's speed: kept from an earlier time, or measured now in some seconds.
 
     Raises `UserError` if it cannot be measured.
     """
-    from bert_demo.data.files import cache_dir
-
-    facts = f"{_METHOD}-{metadata.version('torch')}-{usable_cores()}-cores"
-    path = cache_dir() / f"speed-{facts}.json"
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if 0 <= time.time() - kept.pop("when") < _KEPT_SECONDS:
-            return _speed(kept)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        pass
+    kept = kept_speed()
+    if kept is not None:
+        return kept
     try:
         # A process of its own: nothing of it stays in the page's memory or on its GPU.
         done = subprocess.run(
@@ -70,9 +82,10 @@ def measured_speed() -> Speed:
     except (OSError, subprocess.SubprocessError, ValueError, TypeError, LookupError) as error:
         raise UserError("The speed of this machine could not be measured.") from error
     try:
+        path = _path()
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = dataclasses.asdict(speed) | {"when": time.time()}
-        path.write_text(json.dumps(kept), encoding="utf-8")
+        found = dataclasses.asdict(speed) | {"when": time.time()}
+        path.write_text(json.dumps(found), encoding="utf-8")
     except OSError:
         pass  # it is measured again next time
     return speed

@@ -17,10 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 from gradio.events import api as endpoint
 
 from bert_demo.config import (
     TASKS,
+    VISITOR_SETTINGS,
     RunConfig,
     Text,
     TrainingConfig,
@@ -53,6 +55,8 @@ MOST_EVENTS = 5_000
 _MOST_TOP = 100
 _LONGEST_NAME = 200
 _DIGITS = 6
+_ARGUMENTS = ("task", "corpus", "start_from", "training", "budget_seconds")
+"""Of `start_run`, or not for it at all."""
 
 Answer = dict[str, Any]
 
@@ -72,6 +76,7 @@ class Api:
         settings: dict[str, Any] | None = None,
         title: str = "",
         token: str = "",
+        request: gr.Request | None = None,
     ) -> Answer:
         """Queue a run. task: "pretraining" or "nli"; start_from: a model's id, which "nli" needs;
         settings: any other setting by name, such as {"size": "small", "steps": 100}; token: your
@@ -82,13 +87,10 @@ class Api:
                 "from the page here."
             )
         config = self._run_config(task, corpus, budget_seconds, start_from, settings)
-        expected = self._context.estimate(config)
-        if expected.refusal is not None:
-            raise UserError(expected.refusal)
+        expected = self._context.accept(config)
         token = _text("token", token, _LONGEST_NAME) or secrets.token_urlsafe(16)
-        run = self._context.queue.submit(
-            config, token, _text("title", title, _LONGEST_NAME) or None, expected.seconds
-        )
+        title, address = _text("title", title, _LONGEST_NAME), self._context.address_of(request)
+        run = self._context.queue.submit(config, token, title or None, expected.seconds, address)
         return {"run": run.id, "model": model_id(RUN, run.id), "token": token}
 
     def run_status(self, run: str) -> Answer:
@@ -239,17 +241,27 @@ class Api:
             settings = {}
         if not isinstance(settings, dict):
             raise UserError("settings must be an object: the names of settings and their values.")
-        run_names = {item.name for item in settings_of(RunConfig)}
+        known = {
+            item.name for config in (RunConfig, TrainingConfig) for item in settings_of(config)
+        }
         training_names = {item.name for item in settings_of(TrainingConfig)}
         values: Answer = {"task": task, "corpus": corpus}
         training: Answer = {"budget_seconds": budget_seconds}
+        visitors = VISITOR_SETTINGS["nli" if task == "nli" else "pretraining"]
+        may = [name for name in visitors if name not in _ARGUMENTS]
         for name, value in settings.items():
-            if name in ("task", "corpus", "start_from", "training", "budget_seconds"):
+            if name in _ARGUMENTS:
                 raise UserError(
                     "Give {name!r} as an argument of its own, not in settings.", name=str(name)
                 )
-            if name not in run_names | training_names:
+            if name not in known:
                 raise UserError("There is no setting {name!r}.", name=str(name)[:80])
+            if name not in may:
+                raise UserError(
+                    "{name} cannot be set here; what can be set is: {choices}.",
+                    name=name,
+                    choices=", ".join(may),
+                )
             (training if name in training_names else values)[name] = value
         if start_from:
             values["start_from"] = str(self._context.shelf.folder(start_from))
@@ -275,7 +287,7 @@ def status_of(context: AppContext, run: Run) -> Answer:
     place = context.queue.place(run.id)
     config = None if run.config is None else run.config.to_dict()
     if config is not None:
-        config["start_from"] = origin(context, config["start_from"])
+        config |= {name: origin(context, config[name]) for name in ("start_from", "teacher")}
     return {
         "run": run.id,
         "model": model_id(RUN, run.id) if run.has_model else None,

@@ -24,15 +24,17 @@ from bert_demo.config import RunConfig, UserError
 from bert_demo.data.files import cache_dir
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.importer import Importer
+from bert_demo.model.device import available_memory_bytes
 from bert_demo.runs.guesses import Asker
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import RunStore
-from bert_demo.training.cost import Estimate, Observation, Speed, estimate
-from bert_demo.training.speed import measured_speed
+from bert_demo.training.cost import Estimate, Observation, Speed, estimate, may_be_slow
+from bert_demo.training.speed import kept_speed, measured_speed
 from bert_demo.ui.parts import language
-from bert_demo.ui.serving.hosting import make_queue, on_zerogpu, serves_others
+from bert_demo.ui.serving.hosting import behind_proxy, make_queue, on_zerogpu, serves_others
 from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.serving.share import ShareLink
+from bert_demo.ui.serving.visitors import address_of
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,9 @@ class AppContext:
         self.admin_token = settings.admin_token or secrets.token_urlsafe(12)
         folder = settings.data_dir / "runs"
         self.store = RunStore(folder, admin_token=self.admin_token, asker=self._asker)
-        self.queue = make_queue(self.store, max_run_seconds=settings.max_run_seconds)
+        self.queue = make_queue(
+            self.store, max_run_seconds=settings.max_run_seconds, public=self.is_public
+        )
         self.imports = Importer(settings.data_dir / "models")
         self.shelf = ModelShelf(settings.checkpoints_dir, self.store.root, self.imports.folder)
         self.share = ShareLink()
@@ -97,7 +101,14 @@ class AppContext:
     @property
     def is_public(self) -> bool:
         """Whether others than the owner of this computer can open the page."""
-        return serves_others(self.settings.host, self.settings.share, self.settings.root_path)
+        settings = self.settings
+        return settings.public or serves_others(settings.host, settings.share, settings.root_path)
+
+    def address_of(self, request: gr.Request | None) -> str:
+        """Which network a visitor comes from."""
+        settings = self.settings
+        proxied = settings.public or behind_proxy(settings.share, settings.root_path)
+        return address_of(request, proxied)
 
     def may_fetch(self, browser: Any) -> bool:
         """Whether this browser may fetch and delete models: anybody at home, else the teacher."""
@@ -106,16 +117,26 @@ class AppContext:
     def _asker(self) -> Asker:
         request = LocalContext.request.get(None)
         session = getattr(request, "session_hash", None)
-        return Asker(self._address(request), str(session or ""))
-
-    def _address(self, request: Any) -> str:
-        headers = getattr(request, "headers", None) or {}
-        client = getattr(getattr(request, "client", None), "host", "")
-        return str(headers.get("x-forwarded-for", "")).rpartition(",")[2].strip() or str(client)
+        return Asker(self.address_of(request), str(session or ""))
 
     def estimate(self, run: RunConfig) -> Estimate:
         """What `run` would take here; raises `UserError` for a run that can start nowhere."""
-        return estimate(run, self.speed, self.observations())
+        free = available_memory_bytes() + self.queue.held_bytes()
+        run = self.queue.with_limit(run)
+        return estimate(run, self.speed, self.observations(), free_bytes=free)
+
+    def accept(self, run: RunConfig) -> Estimate:
+        """The same for a run that is to start; raises `UserError` for one that cannot be done."""
+        expected = self.estimate(run)
+        if expected.refusal is not None:
+            raise UserError(expected.refusal)
+        if self.speed is None and self.measuring and may_be_slow(self.queue.with_limit(run)):
+            raise UserError(
+                "How fast this machine is has not been measured yet, and one step of this run may "
+                "take longer than its budget; try again in a minute, or take a smaller model or "
+                "batch."
+            )
+        return expected
 
     def observations(self) -> list[Observation]:
         """How fast the latest runs here were."""
@@ -131,15 +152,20 @@ class AppContext:
         return Observation(run.config, median(speeds)) if speeds else None
 
     def _measure(self) -> None:
+        self.speed = kept_speed()
         # Not while anything else computes: both would only slow each other down.
-        while not self.queue.ready or any(r.status.state in _BUSY for r in self.store.list()):
+        while self.speed is None and not self._idle():
             if self._stopped.wait(1):
                 return
         try:
-            self.speed = measured_speed()
+            self.speed = self.speed or measured_speed()
         except UserError as error:
             log.warning("%s", error)
         self.measuring = False
+
+    def _idle(self) -> bool:
+        busy = any(run.status.state in _BUSY for run in self.store.list())
+        return self.queue.ready and not busy
 
 
 def _places(settings: AppSettings) -> list[Path]:

@@ -23,8 +23,9 @@ from bert_demo.cli import commands, output, parser
 from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA, BertConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model.bert import BertModel
-from bert_demo.model.checkpoint import save
+from bert_demo.model.checkpoint import read_config, save
 from bert_demo.training import loop
+from bert_demo.training.cost import Speed
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = "a crane is flying driver came he just left man sleeping nobody outside . ,"
@@ -228,6 +229,24 @@ def test_pretrain_in_words(run: Run, trained: Path) -> None:
     assert str(trained) in text
 
 
+def test_a_run_that_will_not_go_well_is_told_beforehand(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = (2e-4, 1e-6, 2e-9, 2e-11, 1e-9, 3e-9, 1e-11, 2e-8)  # a very slow machine's
+    slow = Speed("cpu", 16 * 10**9, "fp32", False, prices)
+    monkeypatch.setattr("bert_demo.training.speed.kept_speed", lambda: slow)
+    words = ["pretrain", "--budget-seconds", "1", "--steps", "1", "--batch-size", "8"]
+    code, _, errors = run(*words, "--out", str(tmp_path / "slow"))
+    assert code == 0 and re.search(r"One step of BERT-tiny .* takes about \d+ seconds here", errors)
+    monkeypatch.setattr("bert_demo.model.device.available_memory_bytes", lambda: 0)
+    monkeypatch.setattr("bert_demo.model.device.memory_held", lambda processes: 0)
+    code, _, errors = run(*words, "--out", str(tmp_path / "small"))
+    assert code == 0 and "memory 0.0 GB are free now" in errors
+    huge = ["pretrain", "--model", "large", "--batch-size", "65536", "--max-length", "512"]
+    refused(run(*huge, "--steps", "1", "--out", str(tmp_path / "huge")), "this machine has")
+    assert not (tmp_path / "huge").exists()
+
+
 def test_finetune_evaluate_and_classify(run: Run, trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "judge"
     flags = ["--from", trained, "--corpus", "crane-world", *HOW, "--steps", 1]
@@ -244,6 +263,61 @@ def test_finetune_evaluate_and_classify(run: Run, trained: Path, tmp_path: Path)
     code, text, _ = run("evaluate", "--model", out, "--data", "crane-world", "--device", "cpu")
     assert code == 0
     assert f"A{words} " in text
+    for name in ("standard_error", "constant_accuracy", "ece"):
+        assert f"{result[name]:.4f}" in text, name
+    assert "Expected calibration error (ECE)" in text and "Standard error" in told
+
+
+def test_evaluate_scores_a_pretrained_model_on_a_whole_split(run: Run, trained: Path) -> None:
+    asked = ("evaluate", "--model", trained, "--text")
+    code, text, err = run(*asked, "crane-world:validation", "--json")
+    assert (code, err) == (0, "")
+    found, kept = json.loads(text), read_config(trained)["about"]
+    # The same pairs and masks as at the end of its run, which may have been in bf16.
+    assert found["n"] == kept["scores"]["n"] == kept["facts"]["validation_examples"]
+    assert found["mlm_loss"] == pytest.approx(kept["scores"]["mlm_loss"], abs=0.02)
+    assert found["baselines"] == kept["facts"]["baselines"]
+    code, text, _ = run(*asked, "crane-world")
+    assert f"masked-LM loss {found['mlm_loss']:.3f} ± " in text
+    assert f"always the same answer {found['constant_accuracy']:.3f}" in text
+    assert "guessing by word frequency on held-out text" in text
+    assert run(*asked, "crane-world:test", "--json")[1] != json.dumps(found)
+    refused(run(*asked, "snli"), "corpus is 'snli'")
+    refused(run(*asked[:-1], "--data", "crane-world", "--text", "crane-world"), "not allowed")
+
+
+def test_evaluate_scores_a_model_that_came_without_a_run(run: Run, pretrained: Path) -> None:
+    code, text, _ = run("evaluate", "--model", pretrained, "--text", "crane-world", "--json")
+    assert code == 0 and json.loads(text)["n"] == 1554
+
+
+def test_evaluate_asks_a_classifier_no_blanks(run: Run, classifier: Path) -> None:
+    asked = ("evaluate", "--model", classifier, "--text", "crane-world")
+    refused(run(*asked), "guesses no masked words")
+
+
+def test_a_students_losses_are_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "120")
+    report = output.TrainingReport(as_json=False)
+    facts = {"source": "", "parameters": 1, "vocab_size": 1, "train_examples": 1, "truncated": 0}
+    facts |= {
+        "dropped": 7,
+        "validation_examples": 1,
+        "processes": 1,
+        "device": "cpu",
+        "precision": "fp32",
+    }
+    step = {"step": 1, "seconds": 1.0, "loss": 0.5, "examples_per_second": 1.0}
+    report.show({"event": "start", **facts, "baselines": {}, "taught": True})
+    report.show({"event": "step", "seconds_left": 1.0, **step})
+    report.clear()
+    told, drawn = capsys.readouterr()
+    assert "against the teacher's softened probabilities" in told
+    assert "7 pairs are too long and are left out." in told
+    assert "loss against the teacher 0.500" in drawn
 
 
 def test_resume_goes_on_with_the_saved_settings(

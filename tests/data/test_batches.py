@@ -121,6 +121,67 @@ def test_dropping_is_the_books_way(tokenizer: Tokenizer) -> None:
             assert label in (0, 1)
 
 
+@pytest.mark.parametrize("room", [10, 12])
+def test_dropping_never_cuts_a_pair(room: int, tokenizer: Tokenizer) -> None:
+    # Of a hundred sentences one or none fits beside the first, so a few draws hardly find it.
+    text = a_text([[6, 1], [9] * 50, [8] * 49 + [room - 9], [9] * 2])
+    batches = pretraining(text, tokenizer, max_length=room, truncation="drop", batch_size=64)
+    for step in range(20):
+        plan = batches.plan(step)
+        whole = {*np.diff(text.sentence_offsets).tolist()}
+        assert {*plan.first.lengths, *plan.second.lengths} <= whole
+        assert plan.lengths.max() <= room
+        ends = dict(zip(text.sentence_offsets, text.sentence_offsets[1:], strict=False))
+        for side in (plan.first, plan.second):
+            assert all(ends[s] - s == n for s, n in zip(side.starts, side.lengths, strict=True))
+
+
+def test_a_pair_that_nothing_else_fits_is_dropped(tokenizer: Tokenizer) -> None:
+    text = a_text([[20, 2], [5, 10], [6, 9]])
+    batches = pretraining(text, tokenizer, max_length=25, truncation="drop", batch_size=8)
+    assert (len(batches), batches.dropped) == (2, 1)  # 20 and 2 fit, 20 and 5 do not
+    assert all(20 not in batches.plan(step).first.lengths for step in range(20))
+
+
+def test_what_does_not_follow_is_of_the_same_corpus(tokenizer: Tokenizer) -> None:
+    text = a_text([[1, 1], [2, 2, 2], [1, 2], *[[3, 3]] * 2, *[[4, 5, 4]] * 4])
+    corpora = np.array([0, 3, 5, 9])
+    batches = pretraining(text, tokenizer, batch_size=64, corpora=corpora)
+    seen = set()
+    for step in range(20):
+        plan = batches.plan(step)
+        paragraph = [
+            np.searchsorted(text.sentence_offsets[text.paragraph_offsets], side.starts, "right")
+            for side in (plan.first, plan.second)
+        ]
+        assert ((paragraph[0] == paragraph[1]) == (plan.labels == 1)).all()
+        of = [np.searchsorted(corpora, np.array(side) - 1, "right") for side in paragraph]
+        assert (of[0] == of[1]).all()
+        seen |= {*zip(paragraph[0][plan.labels == 0], paragraph[1][plan.labels == 0], strict=True)}
+    assert len(seen) == 3 * 2 + 2 * 1 + 4 * 3, "every other paragraph of the corpus"
+
+
+def test_one_corpus_is_drawn_from_as_before_there_were_several(tokenizer: Tokenizer) -> None:
+    text = a_text([[3, 4, 5], [2, 6], [7, 3, 4, 2]])
+    batches = pretraining(text, tokenizer, batch_size=6)
+    given = pretraining(text, tokenizer, batch_size=6, corpora=np.array([0, 3]))
+    for step in range(5):
+        generator = np.random.Generator(np.random.SFC64([0, step, 2]))
+        is_next, other = generator.random(6) < 0.5, generator.integers(0, 2, 6)
+        plan, same = batches.plan(step), given.plan(step)
+        assert (plan.labels == is_next[plan.order]).all()
+        own = np.searchsorted(text.sentence_offsets[[3, 5]], plan.first.starts, "right")
+        drawn = other[plan.order] + (other[plan.order] >= own)
+        found = np.searchsorted(text.sentence_offsets[[3, 5]], plan.second.starts, "right")
+        assert (found == np.where(plan.labels == 1, own, drawn)).all()
+        assert (plan.second.starts == same.second.starts).all()
+
+
+def test_each_corpus_needs_two_paragraphs(tokenizer: Tokenizer) -> None:
+    with pytest.raises(UserError, match="two paragraphs"):
+        pretraining(a_text([[3, 3]] * 3), tokenizer, corpora=np.array([0, 2, 3]))
+
+
 def test_shards_make_up_the_whole(tokenizer: Tokenizer) -> None:
     text = a_text([[3, 4, 5], [2, 6], [7, 3, 4, 2]])
     batches = pretraining(text, tokenizer, batch_size=7)

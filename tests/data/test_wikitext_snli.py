@@ -40,6 +40,9 @@ def test_the_parts_are_whole(real_data: Path) -> None:
     begin, end = together.sentence_offsets[first : first + 2]
     premise = read_snli(corpus_file("snli", "validation").path).premises[0].as_py()
     assert together.token_ids[begin:end].tolist() == tokenizer.encode(premise)
+    paragraphs = [len(text.paragraph_offsets) - 1 for text in (wikitext, together)]
+    assert together.corpus_offsets is not None and wikitext.corpus_offsets is None
+    assert together.corpus_offsets.tolist() == [0, *paragraphs]
     assert "local mirror" in report.sentence()
     place = whereabouts("wikitext-2-snli")
     assert str(place) == "the local mirror" and place.here

@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import pytest
 import torch
 
 from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.inference import evaluation, predict
+from bert_demo.inference.calibration import calibration_error, calibration_factor
 from bert_demo.inference.contexts import compare
 from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.senses import sense_separation
 from bert_demo.model import checkpoint
-from bert_demo.model.about import Beginning
+from bert_demo.model.about import Beginning, read_about
 from bert_demo.training.recorder import read_metrics
 
 FOLDER = Path(__file__).resolve().parents[2] / "checkpoints"
@@ -75,6 +77,27 @@ def test_the_accuracy_on_the_card_is_the_accuracy(shelf: ModelShelf, real_data: 
     assert found.accuracy == pytest.approx(accuracy, abs=2e-3)
     guessed = entry.about.score("hypothesis_only_accuracy", "test")
     assert found.hypothesis_only_accuracy == pytest.approx(guessed, abs=2e-3)
+
+
+def test_the_judge_is_as_sure_as_it_is_right(shelf: ModelShelf, real_data: Path) -> None:
+    model, tokenizer, _ = shelf.load("bundled/bert-small-snli")
+    data, _ = prepare_nli("snli", "validation", tokenizer)
+    logits = evaluation.nli_logits(model, evaluation.whole_pairs(model, tokenizer, data))
+    labels = np.asarray(data.labels, dtype=np.int64)
+    assert calibration_error(logits, labels) < 0.03
+    assert calibration_factor(logits, labels) == pytest.approx(1, abs=0.02)  # it has one already
+    card = (FOLDER / "bert-small-snli" / "README.md").read_text(encoding="utf-8")
+    assert "expected calibration error (ECE)" in card and "logits are multiplied by 1.4" in card
+    assert "AllNLI" in card and "200,000 of them recombined" in card
+
+
+@pytest.mark.parametrize("name", ["bert-crane-world", "bert-small"])
+def test_scores_on_a_card_are_of_the_whole_split(name: str) -> None:
+    about = read_about(checkpoint.read_config(FOLDER / name))
+    assert about.scores["n"] == about.facts["validation_examples"]
+    assert about.scores["standard_errors"].keys() == {"mlm_loss", "nsp_loss", "nsp_accuracy"}
+    card = (FOLDER / name / "README.md").read_text(encoding="utf-8")
+    assert f"accuracy of always the same answer | {about.scores['constant_accuracy']:.4f}" in card
 
 
 def test_the_senses_of_crane_are_apart_and_those_of_other_words_as_the_readme_says(

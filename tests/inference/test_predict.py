@@ -15,6 +15,7 @@ from bert_demo.data.prepare import tokenize_nli
 from bert_demo.data.snli import pairs as nli_pairs
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.inference import contexts, evaluation, predict, words
+from bert_demo.inference.calibration import calibration_error
 from bert_demo.model.bert import BertModel
 
 TEXT = """
@@ -365,6 +366,12 @@ def test_evaluate_counts_what_classify_says(
         found["colour"]
     assert (found["n"], found["left_out"], found["truncated"]) == (50, 7, 1)
     assert found["accuracy"] == pytest.approx((wanted[0][0] + wanted[1][1]) / 50)
+    share = found["accuracy"]
+    assert found["standard_error"] == pytest.approx((share * (1 - share) / 50) ** 0.5)
+    assert found["constant_accuracy"] == max(map(sum, wanted)) / 50
+    logits = np.log([list(verdict.probabilities.values()) for verdict in verdicts])
+    labels = np.array([true for *_, true in rows])
+    assert found["ece"] == pytest.approx(calibration_error(logits, labels), abs=1e-3)
     assert found["examples_per_second"] == pytest.approx(50 / found["seconds"])
     alone = predict.classify_all(*classifier, [(None, hypothesis) for _, hypothesis, _ in rows])
     right = [v.label == LABELS[true] for v, (*_, true) in zip(alone, rows, strict=True)]

@@ -36,6 +36,12 @@ def test_a_card_has_data_settings_curve_and_scores(judge: Path) -> None:
     guessed = scores["test"]["hypothesis_only_accuracy"]
     assert f"| test | accuracy, every premise empty | {guessed:.4f} | 2,000 |" in body
     assert "for comparison: chance | 0.3333" in body
+    found = scores["test"]
+    row = f"accuracy | {found['accuracy']:.4f} | 2,000 | {found['standard_error']:.4f} |"
+    assert row in body
+    assert f"| test | expected calibration error (ECE) | {found['ece']:.4f} |" in body
+    assert f"always the same answer | {found['constant_accuracy']:.4f} | 2,000 |" in body
+    assert "logits are multiplied" not in body
     for label, row in zip(("entailment", "neutral"), scores["test"]["confusion"], strict=False):
         assert f"| {label} | {' | '.join(map(str, row))} |" in body
     assert "| batch size | 8 |" in body and "| wordpieces |" not in body
@@ -57,7 +63,12 @@ def test_a_card_names_no_folder_of_this_computer(judge: Path) -> None:
 def test_a_card_of_a_pretrained_model_names_what_it_learnt_from(judge: Path) -> None:
     text = model_card(judge.parent / "words")
     assert "pipeline_tag: fill-mask" in text and "pretrained on Crane World" in text
-    assert "masked-LM loss" in text and "for comparison: unigram" in text
+    assert "masked-LM loss" in text and "| validation | for comparison: unigram |" in text
+    assert "| train | for comparison: unigram_train |" in text
+    scores = checkpoint.read_config(judge.parent / "words")["about"]["scores"]
+    error = scores["standard_errors"]["mlm_loss"]
+    assert f"loss | {scores['mlm_loss']:.4f} | 1,554 | {error:.4f} |" in text
+    assert f"always the same answer | {scores['constant_accuracy']:.4f} | 1,554 |" in text
     assert "whole words" in text and "python -m bert_demo pretrain" in text
 
 
@@ -65,6 +76,8 @@ def test_a_card_takes_any_facts(judge: Path, tmp_path: Path) -> None:
     model, tokenizer, _ = checkpoint.load(judge)
     odd = [{}, {"run": 3, "facts": [], "scores": {"test": "good"}}, {"run": {"colour": "red"}}]
     odd += [{"scores": {"accuracy": "high", "test": {"confusion": [1]}}}, {"source": "x|y"}]
+    odd += [{"scores": {"accuracy": 0.5, "standard_errors": 3, "n": "few"}}]
+    odd += [{"scores": {"accuracy": 0.5, "standard_errors": {"accuracy": []}}}]
     for about in odd:
         checkpoint.save(tmp_path / "out", model, tokenizer, about)
         assert "## Shape" in model_card(tmp_path / "out", notes=["One thing."])

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,9 +18,11 @@ import torch
 
 import bert_demo
 from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.runs import worker
 from bert_demo.runs.queue import Place, RunQueue
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import NotAllowed, RunStore
+from bert_demo.training import cost
 from bert_demo.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +125,76 @@ def test_pausing_changes_no_number_and_frees_the_worker(shared: RunQueue) -> Non
     assert losses(events) == losses(list(train(config)))
 
 
+def a_long_preparation() -> RunConfig:
+    """A run whose teacher judges a million pairs before its first step."""
+    return RunConfig(
+        task="nli",
+        start_from=str(ROOT / "checkpoints" / "bert-small"),
+        teacher=str(ROOT / "checkpoints" / "bert-small-snli"),
+        new_pairs=1_000_000,
+        training=TrainingConfig(budget_seconds=5),
+    )
+
+
+@pytest.mark.parametrize(("action", "state"), [("stop", "stopped"), ("pause", "paused")])
+def test_a_preparation_heeds_its_owner(shared: RunQueue, action: str, state: str) -> None:
+    run = shared.submit(a_long_preparation(), "anna")
+    until(shared, run, lambda run: "Preparing" in run.status.message)
+    time.sleep(2)
+    asked = time.monotonic()
+    shared.request(run.id, action, "anna")
+    ended = until(shared, run, is_over)
+    assert time.monotonic() - asked < 5  # a second or two, where nothing else computes
+    assert ended.status.state == state and ended.status.step == 0
+    after = until(shared, shared.submit(a_config(2), "ben"), is_over)
+    assert after.status.state == "completed", after.status
+
+
+def test_a_preparation_counts_against_the_limit(tmp_path: Path) -> None:
+    with a_queue(tmp_path, max_run_seconds=6) as queue:
+        run = until(queue, queue.submit(a_long_preparation(), "anna"), is_over)
+        assert run.status.state == "failed" and run.status.step == 0
+        assert "took longer than 6 seconds" in run.status.message
+        took = run.status.ended - run.status.started
+        assert 5 < took < 10
+
+
+def test_a_run_whose_memory_was_taken_while_it_waited_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RunStore(tmp_path)
+    run = store.create(a_config(2), "anna")
+    monkeypatch.setattr(cost, "available_memory_bytes", lambda: 0)
+    monkeypatch.setattr(cost, "memory_held", lambda processes: 0)
+    store.claim(run.id)
+    worker.work(tmp_path, run.id, lambda: False, lambda answer: None)
+    status = store.get(run.id).status
+    assert status.state == "failed" and "memory 0.0 GB are free now" in status.message
+
+
+def test_a_preparation_that_heeds_nobody_ends_with_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RunStore(tmp_path)
+    run = store.create(a_config(2), "anna")
+    over = threading.Event()
+
+    def busy(*_: Any, **__: Any) -> Iterator[Any]:
+        store.request(run.id, "stop", "anna")
+        assert over.wait(20)
+        raise SystemExit  # as if the process were gone
+        yield
+
+    monkeypatch.setattr("bert_demo.training.loop.train", busy)
+    monkeypatch.setattr(worker, "end_at_once", lambda reason: over.set())
+    store.claim(run.id)
+    began = time.monotonic()
+    with pytest.raises(SystemExit):
+        worker.work(tmp_path, run.id, lambda: False, lambda answer: None)
+    assert time.monotonic() - began < 5
+    assert store.get(run.id).status.state == "stopped"
+
+
 def test_only_the_owner_stops_a_run_and_its_model_stays(shared: RunQueue) -> None:
     run = until(shared, shared.submit(a_config(LONG), "anna"), at_step(2))
     for action in ("stop", "pause", "resume", "delete"):
@@ -221,6 +294,7 @@ def test_a_killed_worker_costs_one_run_and_not_its_model(tmp_path: Path) -> None
 APP = """
 import sys, time
 from pathlib import Path
+from bert_demo.runs import worker
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.store import RunStore
 

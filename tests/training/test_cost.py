@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bert_demo.config import BertConfig, RunConfig, TrainingConfig
+from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
 from bert_demo.model.size import count_parameters
-from bert_demo.training import speed
+from bert_demo.training import cost, speed
 from bert_demo.training.cost import Speed, TextFacts, model_of, orthogonalising, step_seconds, work
 
 PRICES = (2e-4, 1e-11, 2e-9, 2e-11, 1e-9, 3e-9, 1e-11, 2e-8)
@@ -117,3 +119,71 @@ def test_a_computer_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     kept.unlink()
     with pytest.raises(ValueError, match="could not be measured"):
         speed.measured_speed()
+
+
+LARGE = RunConfig(
+    size="large", training=TrainingConfig(batch_size=512, max_length=512, budget_seconds=30)
+)
+
+
+@pytest.fixture
+def _a_large_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "total_memory_bytes", lambda: 10**12)
+
+
+@pytest.mark.usefixtures("_a_large_machine")
+def test_a_step_that_is_longer_than_the_budget_is_refused_with_what_fits() -> None:
+    facts = cost.text_facts(LARGE)
+    one = step_seconds(LARGE, model_of(LARGE, facts), facts, SPEED)
+    assert one > 30
+    refusal = str(cost.estimate(LARGE, SPEED).refusal)
+    words = f"One step of BERT-large at length 512 and batch 512 takes about {one:.0f} seconds here"
+    assert refusal.startswith(f"{words}, and the budget is 30 seconds. ")
+    size = re.search(r"A step of BERT-(\w+) takes", refusal)
+    batch = re.search(r"At batch (\d+) it takes", refusal)
+    assert size or batch
+    fits = replace(LARGE, size=size[1]) if size else LARGE
+    if batch:
+        fits = replace(fits, training=replace(fits.training, batch_size=int(batch[1])))
+    expected = cost.estimate(fits, SPEED)
+    assert expected.refusal is None
+    assert expected.steps is not None and expected.steps >= 9
+    patient = replace(LARGE, training=replace(LARGE.training, budget_seconds=one * 1.01))
+    assert cost.estimate(patient, SPEED).refusal is None
+    by_steps = replace(LARGE, training=replace(LARGE.training, budget_seconds=None, steps=1))
+    assert cost.estimate(by_steps, SPEED).refusal is None
+
+
+@pytest.mark.usefixtures("_a_large_machine")
+def test_where_neither_a_batch_nor_a_model_fits_more_time_does() -> None:
+    tiny = RunConfig(training=TrainingConfig(batch_size=8, budget_seconds=0.5))
+    slow = replace(SPEED, prices=tuple(1000 * price for price in PRICES))
+    refusal = str(cost.estimate(tiny, slow).refusal)
+    assert re.search(r"10 steps would take about \d+ seconds\.$", refusal)
+
+
+def test_memory_that_others_have_is_not_there() -> None:
+    run = RunConfig(training=TrainingConfig(steps=5))
+    needed = cost.estimate(run, SPEED).memory_bytes
+    assert cost.estimate(run, SPEED, free_bytes=needed + 1).refusal is None
+    refusal = str(cost.estimate(run, SPEED, free_bytes=needed - 1).refusal)
+    assert re.search(r"needs about 0\.\d GB; of this machine's memory 0\.\d GB are", refusal)
+    on_card = replace(SPEED, device="cuda", memory_bytes=10**10)
+    assert cost.estimate(run, on_card, free_bytes=0).refusal is None
+
+
+def test_a_process_asks_for_its_memory_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunConfig(training=TrainingConfig(steps=5, device="cpu"))
+    cost.check_memory(run)
+    monkeypatch.setattr(cost, "available_memory_bytes", lambda: 0)
+    monkeypatch.setattr(cost, "memory_held", lambda pids: 10**8)
+    with pytest.raises(UserError, match=r"memory 0\.1 GB are free now"):
+        cost.check_memory(run)
+
+
+def test_what_may_be_slow_is_large_for_its_budget() -> None:
+    assert cost.may_be_slow(LARGE)
+    assert not cost.may_be_slow(replace(LARGE, training=TrainingConfig(steps=5)))
+    half_a_minute = TrainingConfig(budget_seconds=30)
+    for size in ("tiny", "small"):
+        assert not cost.may_be_slow(RunConfig(size=size, training=half_a_minute))

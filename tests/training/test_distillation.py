@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +18,7 @@ from bert_demo.data.new_pairs import pair_anew
 from bert_demo.data.prepare import nli_source, prepare_nli
 from bert_demo.data.snli import NliTexts
 from bert_demo.inference import predict
+from bert_demo.inference.evaluation import nli_logits, whole_pairs
 from bert_demo.model import checkpoint
 from bert_demo.model.bert import BertModel
 from bert_demo.training.distillation import taught_pairs
@@ -70,6 +74,8 @@ def test_the_targets_are_the_teachers_softened_probabilities(teacher: Path) -> N
     labelled, _ = prepare_nli("crane-world", "train", tokenizer)
     known = len(labelled)
     assert known + 290 < len(data) <= known + 300 and report.counts["pairs"] == len(data)
+    new = f"{len(data):,} pairs, {len(data) - known} of them recombined from its sentences, "
+    assert new in report.sentence()
     assert (data.labels[:known] == labelled.labels).all()
     assert data.targets is not None
     texts = nli_source("crane-world", "train").read()
@@ -112,8 +118,81 @@ def test_a_student_comes_to_agree_with_its_teacher(teacher: Path) -> None:
     )
     events = list(train(run))
     start = next(event for event in events if event["event"] == "start")
-    assert start["train_examples"] > 1000
+    assert start["train_examples"] > 1000 and start["taught"] is True
     assert events[-1]["reason"] == "completed"
+
+
+def a_student(teacher: Path, **changes: Any) -> RunConfig:
+    training = {"steps": 6, "batch_size": 32, "device": "cpu", "precision": "fp32"} | changes
+    return RunConfig(
+        task="nli",
+        corpus="crane-world",
+        start_from=str(teacher),
+        teacher=str(teacher),
+        training=TrainingConfig(**training),
+    )
+
+
+def test_a_student_is_made_as_sure_as_it_is_right(teacher: Path, tmp_path: Path) -> None:
+    events = list(train(a_student(teacher), tmp_path / "student"))
+    scores = checkpoint.read_config(tmp_path / "student")["about"]["scores"]
+    assert events[-1]["scores"] == scores
+    factor = scores["calibration_factor"]
+    model, tokenizer, _ = checkpoint.load(tmp_path / "student")
+    held_out, _ = prepare_nli("crane-world", "validation", tokenizer)
+    batches = whole_pairs(model, tokenizer, held_out)
+    logits = torch.from_numpy(nli_logits(model, batches))
+    labels = torch.from_numpy(held_out.labels.astype(np.int64))
+
+    def loss(more: float) -> float:
+        return float(F.cross_entropy(logits * more, labels))
+
+    # No other factor from 0.05 to 20 would do better; the last validation is of what is kept.
+    others = [more for more in (0.9, 1.1) if 0.05 < factor * more < 20]
+    assert others and all(loss(1) < loss(more) for more in others) and factor != 1
+    final = [event for event in events if event["event"] == "validation"][-1]
+    assert final["loss"] == pytest.approx(loss(1), abs=1e-4)
+    # The verdicts are those of the last step's weights.
+    scale = {n: p / factor for n, p in model.state_dict().items() if n.startswith("classifier")}
+    model.load_state_dict(scale, strict=False)
+    before = nli_logits(model, batches)
+    assert (before.argmax(-1) == logits.numpy().argmax(-1)).mean() > 0.999
+    assert np.allclose(before * factor, logits.numpy(), atol=1e-4)
+
+
+def test_a_student_that_was_stopped_goes_on_from_what_it_learnt(
+    teacher: Path, tmp_path: Path
+) -> None:
+    def losses(events: Iterable[Any]) -> list[float]:
+        return [event["loss"] for event in events if event["event"] == "step"]
+
+    run = a_student(teacher)
+    whole = losses(train(run))
+    asked = iter([False] * 3)
+    first = train(run, tmp_path / "halves", should_stop=lambda: next(asked, True))
+    halves = losses(first)
+    assert checkpoint.read_config(tmp_path / "halves")["about"]["scores"]["calibration_factor"] > 0
+    assert halves + losses(train(run, tmp_path / "halves", resume=True)) == whole
+
+
+def test_a_student_that_was_left_while_it_was_scored_is_scored_again(
+    teacher: Path, tmp_path: Path
+) -> None:
+    run = a_student(teacher)
+    whole = list(train(run))[-1]["scores"]
+    events = train(run, tmp_path / "left")
+    for event in events:
+        if event["event"] == "validation" and event["step"] == 6:
+            events.close()
+    again = list(train(run, tmp_path / "left", resume=True))[-1]["scores"]
+    assert again["calibration_factor"] == whole["calibration_factor"]
+    assert again["test"]["confusion"] == whole["test"]["confusion"]
+
+
+def test_who_learns_from_labels_is_left_as_it_is(teacher: Path) -> None:
+    run = replace(a_student(teacher), teacher=None)
+    start, *_, end = train(run)
+    assert start["taught"] is False and "calibration_factor" not in end["scores"]
 
 
 @pytest.mark.parametrize(

@@ -10,19 +10,23 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import bert_demo
 from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.inference.evaluation import evaluate
+from bert_demo.model.beginning import log_frequencies
 from bert_demo.model.checkpoint import read_config
 from bert_demo.model.compiled import library
-from bert_demo.training import losses, readings, recorder, setup, step
+from bert_demo.training import losses, readings, recorder, schedule, setup, step
 from bert_demo.training.distributed import World
 from bert_demo.training.loop import resumable, train
-from bert_demo.training.optimizers import recipe, schedule
+from bert_demo.training.optimizers import recipe
+from bert_demo.training.optimizers import schedule as share_of_rate
 from bert_demo.training.recorder import read_metrics
 from bert_demo.training.validation import validate
 
@@ -40,6 +44,21 @@ def a_run(task: str = "pretraining", start_from: Path | None = None, **changes: 
     return RunConfig(
         task=task, start_from=start, **SMALL, training=TrainingConfig(**(settings | changes))
     )
+
+
+def test_preparing_and_training_together_have_a_limit() -> None:
+    events = list(train(a_run(steps=None, budget_seconds=600), most_seconds=4))
+    assert events[0]["budget_seconds"] < 4 and events[-1]["reason"] == "completed"
+    steps = [event for event in events if event["event"] == "step"]
+    assert steps[0]["seconds_left"] < 4
+    assert steps[-1]["learning_rate"] < steps[len(steps) // 2]["learning_rate"]
+    assert list(train(a_run(steps=2), most_seconds=100))[-1]["step"] == 2
+
+
+def test_a_preparation_can_be_interrupted() -> None:
+    with interruptible(lambda: True), pytest.raises(Interrupted):
+        next(train(a_run()))
+    assert next(train(a_run()))["event"] == "start"
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +263,86 @@ def test_a_budget_in_seconds_is_kept() -> None:
     assert steps[0]["seconds_left"] < 1.5
 
 
+def test_time_left_counts_what_is_scored_after_the_last_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(schedule, "time", SimpleNamespace(perf_counter=lambda: now))
+    training = TrainingConfig(steps=10, batch_size=8)
+    clock = schedule.Clock(training, 10, final_pairs=240)
+    clock.start()
+    left = []
+    for _ in range(10):
+        now += 2.0
+        left.append(clock.advance()["seconds_left"])
+        if clock.step == 5:
+            with clock.validating(20):
+                now += 1.0
+    # Before anything is scored, a pair costs a third of what it costs to learn from it.
+    assert left[1:5] == [16 + 20, 14 + 20, 12 + 20, 10 + 20]
+    assert left[-1] == 240 / 20 and left[0] == 18
+
+
+@pytest.mark.parametrize("task", ["pretraining", "nli"])
+def test_standard_errors_are_those_of_samples(task: str, pretrained: Path) -> None:
+    start = pretrained if task == "nli" else None
+    ready = setup.prepare_run(a_run(task, start), World())
+    scores = validate(ready, 600)
+    with torch.no_grad():
+        batches = list(ready.validation.all_in_order(600))
+        sums = torch.cat([losses.sums_of_pairs(ready.model, batch) for batch in batches]).double()
+        whole = sum(losses.batch_losses(ready.model, batch).double() for batch in batches)
+    assert torch.testing.assert_close(sums.sum(0), whole, rtol=1e-4, atol=1e-3) is None
+    drawn = sums[torch.randint(600, (3000, 600), generator=torch.Generator().manual_seed(0))]
+    masked, pair, right, masks = drawn.sum(1).T
+    spread = {"nsp_loss": pair / 600, "nsp_accuracy": right / 600, "mlm_loss": masked / masks}
+    if task == "nli":
+        spread = {"loss": pair / 600, "accuracy": right / 600}
+    errors = scores["standard_errors"]
+    assert errors.keys() == spread.keys()
+    for name, values in spread.items():
+        assert scores[name] == pytest.approx(float(values.mean()), abs=4 * errors[name] / 50)
+        assert errors[name] == pytest.approx(float(values.std()), rel=0.08)
+    share = scores["nsp_accuracy" if task == "pretraining" else "accuracy"]
+    of_right = errors["nsp_accuracy" if task == "pretraining" else "accuracy"]
+    assert of_right == pytest.approx((share * (1 - share) / 600) ** 0.5)
+    labels = torch.cat([batch.labels for batch in batches])
+    assert scores["constant_accuracy"] == max(labels.bincount().tolist()) / 600
+
+
+def test_a_pair_without_masks_has_no_masked_loss() -> None:
+    ready = setup.prepare_run(a_run(), World())
+    plan = ready.validation.plan_of(np.arange(600), 0)
+    parts = [ready.validation.lay_out(plan.shard(i, 600)) for i in range(600)]
+    without = [part for part in parts if not part.count_masks()]
+    assert without
+    for part in without:
+        found = losses.sums_of_pairs(ready.model, part)
+        assert found[0, 0] == found[0, 3] == 0 < found[0, 1]
+
+
+def test_final_scores_are_of_the_whole_split(real_data: Path) -> None:
+    run = replace(a_run(steps=1, max_length=16), corpus="wikitext-2")
+    events = list(train(run))
+    assert events[0]["validation_examples"] > 4000
+    assert events[-1]["scores"]["n"] == events[0]["validation_examples"]
+    baselines = events[0]["baselines"]
+    # Held-out text has fewer rare words than the training text, for all of them are <unk> there.
+    assert baselines["unigram"] == pytest.approx(6.672, abs=0.001)
+    assert baselines["unigram_train"] == pytest.approx(6.870, abs=0.001)
+
+
+def test_word_frequency_has_a_loss_on_each_text() -> None:
+    text = SimpleNamespace(token_ids=np.repeat([0, 1, 2], [4997, 2499, 2498]))
+    held_out = SimpleNamespace(token_ids=np.array([1, 1, 2, 0]))
+    frequencies = log_frequencies(np.bincount(text.token_ids, minlength=6))
+    found = setup.pretraining_baselines(frequencies, text, held_out)
+    # One half, two quarters: 1.5 bits; on held-out text one half and three quarters of two bits.
+    assert found["unigram_train"] == pytest.approx(1.5 * math.log(2), abs=0.01)
+    assert found["unigram"] == pytest.approx(1.75 * math.log(2), abs=0.01)
+    assert found["uniform"] == pytest.approx(math.log(6))
+
+
 def test_probe_is_asked_along_the_way() -> None:
     events = list(train(a_run(steps=8), probe=lambda model, tokenizer: {"n": model.training}))
     probes = [event for event in events if event["event"] == "probe"]
@@ -281,7 +380,7 @@ def test_metrics_survive_a_half_written_line(tmp_path: Path) -> None:
 
 
 def test_schedule_rises_then_falls() -> None:
-    factors = [schedule(0.1, i / 100) for i in range(101)]
+    factors = [share_of_rate(0.1, i / 100) for i in range(101)]
     assert max(factors) == pytest.approx(1.0, abs=0.02) and factors.index(max(factors)) == 10
     assert factors[0] > 0 and factors[-1] <= 0.01
-    assert schedule(None, 0.7) == 1.0
+    assert share_of_rate(None, 0.7) == 1.0

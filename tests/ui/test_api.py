@@ -15,11 +15,18 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 import bert_demo
-from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.config import (
+    VISITOR_SETTINGS,
+    RunConfig,
+    TrainingConfig,
+    UserError,
+    settings_of,
+)
 from bert_demo.runs.zerogpu import ZeroGpuQueue
 from bert_demo.training.loop import train
 from bert_demo.ui.api import MOST_CHARACTERS, MOST_TEXTS, NAMES, Api
 from bert_demo.ui.context import AppContext
+from bert_demo.ui.parts import forms
 from bert_demo.ui.serving.settings import AppSettings
 
 SMALL = {
@@ -221,6 +228,19 @@ def test_answers_equal_those_of_the_library(call: Call, folder: Path) -> None:
         ("start_run", {"task": "nothing"}, "task is 'nothing'"),
         ("start_run", {"task": "nli"}, "needs a checkpoint"),
         ("start_run", {"settings": {"nothing": 1}}, "no setting 'nothing'"),
+        ("start_run", {"settings": {"teacher": "/etc"}}, "teacher cannot be set here"),
+        ("start_run", {"settings": {"teacher": "/none"}}, "teacher cannot be set here"),
+        ("start_run", {"settings": {"new_pairs": 10**7}}, "new_pairs cannot be set here"),
+        (
+            "start_run",
+            {"task": "nli", "start_from": "bundled/words", "settings": {"teacher": "/etc"}},
+            "teacher cannot be set here",
+        ),
+        (
+            "start_run",
+            {"task": "nli", "start_from": "bundled/words", "settings": {"hidden_size": 8}},
+            "hidden_size cannot be set here",
+        ),
         ("start_run", {"settings": {"start_from": "/etc"}}, "argument of its own"),
         ("start_run", {"settings": [1]}, "settings must be an object"),
         ("start_run", {"settings": {"batch_size": 10**9}}, "batch_size"),
@@ -237,6 +257,15 @@ def test_what_is_wrong_is_said_in_a_sentence(
     message = str(raised.value)
     assert words in message
     assert "Traceback" not in message and message.endswith(".")
+
+
+def test_what_a_visitor_may_set_is_what_the_forms_ask_for() -> None:
+    every = {item.name for config in (RunConfig, TrainingConfig) for item in settings_of(config)}
+    for task, visitors in VISITOR_SETTINGS.items():
+        asked = {*forms.names(task), *forms.BUDGETS} - {forms.BUDGET, forms.BUDGET_KIND}
+        assert asked == set(visitors)
+    offered = {name for visitors in VISITOR_SETTINGS.values() for name in visitors}
+    assert every - offered == {"task", "teacher", "new_pairs"}
 
 
 def test_on_zerogpu_runs_start_from_the_page_alone(folder: Path, tmp_path: Path) -> None:

@@ -61,6 +61,38 @@ def test_plotly_is_served_compressed_and_kept(address: str) -> None:
         opener.open(place.replace("plotly.min.js", "..%2Fpage.py"), timeout=30)
 
 
+def test_lines_and_curves_are_named_by_what_they_are_of(
+    visit: Callable[..., Visitor], address: str
+) -> None:
+    page = visit().open(address)
+    wait_for(page, "window.bertDemo && window.bertDemo.curves")
+
+    def figure(task: str, **start: Any) -> tuple[dict[float, str], list[str]]:
+        columns = {"step": [1, 2], "loss": [1, 1], "mlm_loss": [9, 8], "nsp_loss": [0.7, 0.7]}
+        columns["accuracy"] = [0.3, 0.4]
+        data = {"columns": columns, "validations": [], "start": {"vocab_size": 9, **start}}
+        drawn = page.evaluate(
+            "([data, task]) => bertDemo.curves.figure(data, task, false, 'a', 900).layout",
+            [data, task],
+        )
+        dashes = {shape["y0"]: shape["line"]["dash"] for shape in drawn["shapes"]}
+        return dashes, [note["text"].replace("<br>", " ") for note in drawn["annotations"]]
+
+    known = {"uniform": 9.92, "unigram": 6.67, "coin": 0.69}
+    dashes, texts = figure("pretraining", baselines=known | {"unigram_train": 6.89})
+    assert (dashes[6.89], dashes[6.67]) == ("dash", "dot")
+    assert "word frequency, training 6.89 held out = 6.67" in texts
+    # A run of an earlier version knows one of the two.
+    dashes, texts = figure("pretraining", baselines=known)
+    assert dashes.keys() == {9.92, 6.67, 0.69}
+    assert "word frequency, held out = 6.67" in texts
+    known = {"uniform": 1.1, "chance": 0.33}
+    assert "<b>Loss</b>" in figure("nli", baselines=known, taught=False)[1]
+    titles = figure("nli", baselines=known, taught=True)[1]
+    assert "<b>Loss against the teacher; held out: against labels</b>" in titles
+    assert "<b>Accuracy; on new pairs: agreement with the teacher</b>" in titles
+
+
 @pytest.mark.timeout(280)
 def test_a_run_is_watched_left_found_and_stopped(
     visit: Callable[..., Visitor], address: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shlex
 from collections.abc import Iterator
@@ -155,6 +156,53 @@ def test_what_cannot_fit_is_refused_in_words(context: AppContext) -> None:
     with pytest.raises(UserError, match="this machine has"):
         training.start_run(context, "pretraining", huge, TOKEN)
     assert context.store.list() == []
+
+
+@pytest.mark.parametrize("task", ["pretraining", "nli"])
+@pytest.mark.parametrize(
+    "value", [[], {}, ["x"], {"a": 1}, True, "x", -1, float("inf"), "9" * 9000]
+)
+def test_whatever_a_field_is_sent_gets_a_sentence(
+    context: AppContext, task: str, value: Any
+) -> None:
+    for name in forms.names(task):
+        with contextlib.suppress(UserError):
+            shown, _ = training.foretell(context, task, filled(task, **{name: value}))
+            assert shown["refusal"] == "" or shown["refusal"].endswith(".")
+            training.start_run(context, task, filled(task, **{name: value}), {"token": name})
+
+
+def test_what_takes_longer_than_its_budget_is_refused_in_words(
+    context: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "total_memory_bytes", lambda: 10**12)
+    monkeypatch.setattr("bert_demo.ui.context.available_memory_bytes", lambda: 10**12)
+    large = filled(size="large", max_length=512, batch_size=512)
+    with pytest.raises(UserError, match="has not been measured yet"):
+        training.start_run(context, "pretraining", large, TOKEN)
+    context.speed = SPEED
+    shown, _ = training.foretell(context, "pretraining", large)
+    assert "One step of BERT-large at length 512 and batch 512 takes about" in shown["refusal"]
+    with pytest.raises(UserError, match="the budget is 30 seconds"):
+        training.start_run(context, "pretraining", large, TOKEN)
+    # Without a time of its own a run gets all that there is here.
+    by_steps = filled(size="large", batch_size=512, budget=10**6, budget_kind="steps")
+    assert training.foretell(context, "pretraining", by_steps)[0]["refusal"] == ""
+    context.queue.max_run_seconds = 20
+    assert (
+        "the budget is 20 seconds"
+        in (training.foretell(context, "pretraining", by_steps)[0]["refusal"])
+    )
+    assert context.store.list() == []
+
+
+def test_what_others_hold_of_the_memory_is_not_there(
+    context: AppContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bert_demo.ui.context.available_memory_bytes", lambda: 10**8)
+    context.speed = SPEED
+    with pytest.raises(UserError, match=r"memory 0\.1 GB are free now"):
+        training.start_run(context, "pretraining", filled(), TOKEN)
 
 
 def test_past_runs_correct_the_estimate() -> None:

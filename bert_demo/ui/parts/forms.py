@@ -9,10 +9,9 @@ from typing import Any
 import gradio as gr
 
 from bert_demo.config import (
-    NEW_MODEL_SETTINGS,
     NLI_CORPORA,
     PRETRAINING_CORPORA,
-    TEACHING_SETTINGS,
+    VISITOR_SETTINGS,
     RunConfig,
     Setting,
     Text,
@@ -36,11 +35,6 @@ _TRAINING = {item.name: item for item in settings_of(TrainingConfig)}
 _FIRST = {
     "pretraining": ("corpus", "size", "recipe"),
     "nli": ("start_from", "corpus", "recipe"),
-}
-_NOT_ASKED = {
-    "pretraining": {"task", "start_from", *TEACHING_SETTINGS},
-    # A teacher is named by its folder, which no visitor may do.
-    "nli": {"task", *NEW_MODEL_SETTINGS, *TEACHING_SETTINGS},
 }
 _WORDS = {
     "size": {
@@ -136,10 +130,9 @@ PRESETS: dict[str, dict[str, Values]] = {
 
 def names(task: str) -> list[str]:
     """The fields of a task's form, in order: the few first, then the budget, then the rest."""
-    first = _FIRST[task]
-    budget = [BUDGET, BUDGET_KIND]
-    skipped = {*first, *_NOT_ASKED[task], *BUDGETS}
-    return [*first, *budget, *(n for n in (*_RUN, *_TRAINING) if n not in skipped)]
+    first, may = _FIRST[task], VISITOR_SETTINGS[task]
+    rest = (n for n in (*_RUN, *_TRAINING) if n in may and n not in (*first, *BUDGETS))
+    return [*first, BUDGET, BUDGET_KIND, *rest]
 
 
 def first_names(task: str) -> list[str]:
@@ -167,7 +160,7 @@ def read(task: str, values: Mapping[str, Any]) -> RunConfig:
     """The run that the form's fields describe; raises `UserError` with a sentence."""
     given = {name: _plain(values.get(name)) for name in names(task)}
     kind, budget = given.pop(BUDGET_KIND), given.pop(BUDGET)
-    if kind not in BUDGETS:
+    if kind not in tuple(BUDGETS):
         raise UserError("Choose what ends the run: seconds, steps or passes.")
     if budget is None:
         raise UserError("Say after how many {units} the run ends.", units=Text(BUDGETS[kind]))

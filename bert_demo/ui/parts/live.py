@@ -112,6 +112,8 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
     rewind = bool(events) and events[0]["event"] == "rewind"
     frames = [_spoken(frame) for frame in _thin(_of(events, "probe"), _MOST_FRAMES)]
     start = next(iter(reversed(_of(events, "start"))), None)
+    if start is not None:  # no visitor is told of this computer's folders
+        start = {name: value for name, value in start.items() if name != "started_from"}
     steps = _thin(_of(events, "step"), _MOST_POINTS)
     return {
         "after": cursor,

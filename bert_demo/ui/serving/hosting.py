@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bert_demo.runs.crowd import Crowd
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.store import RunStore
 from bert_demo.runs.zerogpu import ZeroGpuQueue
@@ -20,6 +21,8 @@ from bert_demo.ui.parts.language import say
 if TYPE_CHECKING:
     import gradio as gr
 
+PUBLIC_RUN_SECONDS = 300.0
+"""The longest run on a public page whose owner has not said how long one may be."""
 _TRUE = ("1", "t", "true")
 
 
@@ -45,10 +48,18 @@ def serves_others(
     root_path: str | None,
     environ: Mapping[str, str] = os.environ,
 ) -> bool:
-    """Whether people on other computers can open the page."""
+    """Whether people on other computers can open the page, as far as it can be told from here."""
     host = host or environ.get("GRADIO_SERVER_NAME")
     at_home = host in (None, "localhost", "::1", "[::1]") or str(host).startswith("127.")
-    return on_space(environ) or share or root_path is not None or not at_home
+    return behind_proxy(share, root_path, environ) or not at_home
+
+
+def behind_proxy(
+    share: bool, root_path: str | None, environ: Mapping[str, str] = os.environ
+) -> bool:
+    """Whether visitors come by way of a server that says who they are: see `visitors.py`."""
+    proxied = root_path is not None or bool(environ.get("GRADIO_ROOT_PATH"))
+    return on_space(environ) or share or proxied
 
 
 def is_lasting(folder: Path) -> bool:
@@ -90,14 +101,18 @@ def make_queue(
     store: RunStore,
     *,
     max_run_seconds: float | None = None,
+    public: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> RunQueue:
-    """The queue for this place, not yet started."""
+    """The queue for this place, not yet started; `public`: anybody may come."""
+    crowd = Crowd() if public else None
     if not on_zerogpu(environ):
-        return RunQueue(store, max_run_seconds=max_run_seconds)
+        if public and max_run_seconds is None:
+            max_run_seconds = PUBLIC_RUN_SECONDS
+        return RunQueue(store, max_run_seconds=max_run_seconds, crowd=crowd)
     import spaces
 
-    return ZeroGpuQueue(store, spaces.GPU, max_run_seconds=max_run_seconds)
+    return ZeroGpuQueue(store, spaces.GPU, max_run_seconds=max_run_seconds, crowd=crowd)
 
 
 def train_after(queue: RunQueue, event: Any, run: gr.components.Component) -> None:

@@ -32,6 +32,11 @@ class AppSettings:
         None, "port to listen on; left out, 7860 or the next that is free", low=1, high=65535
     )
     share: bool = _flag(False, "make a public link through Gradio's server, for a class")
+    public: bool = _flag(
+        False,
+        "others can open the page, through a tunnel or a proxy on this machine: what bounds a "
+        "public page holds",
+    )
     auth_file: Path | None = _flag(  # noqa: RUF009
         None, "file with one name:password a line; others stay out"
     )
@@ -44,7 +49,9 @@ class AppSettings:
     checkpoints_dir: Path = _flag(  # noqa: RUF009
         _CHECKPOINTS, "folder of the models that come along"
     )
-    max_run_seconds: float | None = _flag(None, "longest run that anybody may start", low=1)
+    max_run_seconds: float | None = _flag(
+        None, "longest run that anybody may start; left out, 300 where the page is public", low=1
+    )
     language: str = _flag(language.SOURCE, "language of the page, such as zh")
     root_path: str | None = _flag(None, "path that a proxy serves the page under, such as /bert")
 

@@ -60,18 +60,25 @@
     const text = colour("--bd-text"), grid = colour("--bd-grid"), faint = colour("--bd-faint");
     const lines = (data.start && data.start.baselines) || {};
     const logarithm = `ln ${whole(data.start ? data.start.vocab_size : 0)}`;
-    // Each line's words for a wide figure and for a narrow one.
+    const taught = Boolean(data.start && data.start.taught);
+    const ofTraining = lines.unigram_train;  // of which runs of earlier versions knew nothing
+    const values = { n: ofTraining === undefined ? "" : ofTraining.toFixed(2) };
+    // Each line's words for a wide figure and for a narrow one, or none; dots for held-out text.
     const plots = task === "nli"
       ? [
-        { name: "loss", title: say("Loss"), colour: "--series-1",
+        { name: "loss", title: taught ? say("Loss against the teacher; held out: against labels") : say("Loss"), colour: "--series-1",
           lines: [[lines.uniform, say("guessing<br>ln 3 ="), say("guessing<br>ln 3 =")]] },
-        { name: "accuracy", title: say("Accuracy"), colour: "--series-3", share: true,
+        { name: "accuracy", title: taught ? say("Accuracy; on new pairs: agreement with the teacher") : say("Accuracy"), colour: "--series-3", share: true,
           lines: [[lines.chance, say("chance<br>="), say("chance<br>=")]] },
       ]
       : [
         { name: "mlm_loss", title: say("Masked words: loss"), colour: "--series-1",
           lines: [[lines.uniform, say("every word alike<br>{ln} =", { ln: logarithm }), `${logarithm}<br>=`],
-            [lines.unigram, say("word frequency<br>alone ="), say("frequency<br>=")]] },
+            ofTraining === undefined
+              ? [lines.unigram, say("word frequency,<br>held out ="), say("frequency,<br>held out ="), "dot"]
+              : [lines.unigram, say("word frequency,<br>training {n}<br>held out =", values),
+                say("frequency,<br>training {n}<br>held out =", values), "dot"],
+            [ofTraining]] },
         { name: "nsp_loss", title: say("Next sentence: loss"), colour: "--series-2",
           lines: [[lines.coin, say("tossing a coin<br>ln 2 ="), say("a coin<br>ln 2 =")]] },
       ];
@@ -94,13 +101,14 @@
           marker: { color: all ? hue : colour("--bd-paper"), size: all ? 10 : 8,
             symbol: all ? "diamond" : "circle", line: { color: hue, width: 2 } },
           hovertemplate: `%{y:${format}}<extra>${pairs}</extra>` })));
-      for (const [value, long, short] of plot.lines) {
+      for (const [value, long, short, dash] of plot.lines) {
         if (value === undefined || value === null) continue;
         shapes.push({ type: "line", xref: "x domain", yref: axis, x0: 0, x1: 1, y0: value, y1: value,
-          layer: "below", line: { color: faint, width: 1, dash: "dash" } });
+          layer: "below", line: { color: faint, width: 1, dash: dash || "dash" } });
         // The axis makes room for points, not for lines.
         traces.push({ ...shared, x: [end], y: [value], mode: "markers", hoverinfo: "skip",
           marker: { opacity: 0 }, showlegend: false });
+        if (!long) continue;
         const number = plot.share ? `${(value * 100).toFixed(0)}%` : value.toFixed(2);
         // In the margin, where no curve can ever cross the words.
         annotations.push({ xref: "x domain", yref: axis, x: 1, xshift: 6, xanchor: "left",
@@ -119,7 +127,7 @@
     const share = plots[1].share ? { tickformat: ".0%" } : {};
     const layout = {
       width: width || undefined, height: narrow ? 480 : 500,
-      margin: { l: narrow ? 40 : 48, r: narrow ? 74 : 108, t: narrow ? 52 : 34, b: 42 },
+      margin: { l: narrow ? 40 : 48, r: narrow ? 86 : 108, t: narrow ? 52 : 34, b: 42 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 12, color: text },
       hovermode: "x unified", hoverdistance: -1, uirevision: `${run} ${clock}`, annotations, shapes,

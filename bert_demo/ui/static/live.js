@@ -115,8 +115,7 @@
       const nli = status.task === "nli";
       const left = BUSY.includes(status.state) ? last("seconds_left") : null;
       const spent = last("seconds");
-      const share = left === null || spent === null ? (data.end ? 1 : 0)
-        : Math.max(spent / (spent + left), start && start.steps ? step / start.steps : 0);
+      const share = left === null || spent === null ? (data.end ? 1 : 0) : spent / (spent + left);
       parts.progress.style.width = `${Math.min(100, share * 100)}%`;
       const steps = start && start.steps ? say(" of {n}", { n: whole(start.steps) }) : "";
       const validation = data.validations[data.validations.length - 1];
@@ -124,7 +123,8 @@
         ? say("held out {n}", { n: validation[name].toFixed(2) }) : "");
       set("step", step === null ? null : whole(step), steps);
       if (nli) {
-        set("first", smoothLast("loss"), held("loss"), say("Loss"));
+        set("first", smoothLast("loss"), held("loss"),
+          start && start.taught ? say("Loss against the teacher") : say("Loss"));
         const accuracy = smoothLast("accuracy", 100);
         const share = validation && `${(validation.accuracy * 100).toFixed(1)}%`;
         const heldOut = validation ? say("held out {n}", { n: share }) : "";

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from bert_demo.config import RunConfig, UserError, command_line
+from bert_demo.interop.sharing import model_name
 from bert_demo.runs.record import RESUMABLE, TRAINING, Run
 from bert_demo.runs.store import default_title
 from bert_demo.ui.context import AppContext, answered, own_token, token_of
@@ -103,15 +104,18 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         "show_progress": "hidden",
         "concurrency_limit": None,
         "api_visibility": "private",
+        # What comes is checked here against `config.py`: Gradio's own words say less.
+        "preprocess": False,
     }
 
     def describe(*given: Any) -> tuple[Any, ...]:
         told = foretell(context, task, dict(zip(names, given, strict=True)))
         return *told, gr.Timer(active=context.measuring)
 
-    def begin(*given: Any) -> tuple[dict[str, Any], str]:
+    def begin(visitor: gr.Request, *given: Any) -> tuple[dict[str, Any], str]:
         *asked, browser = given
-        run = start_run(context, task, dict(zip(names, asked, strict=True)), browser)
+        values, address = dict(zip(names, asked, strict=True)), context.address_of(visitor)
+        run = start_run(context, task, values, browser, address)
         return {"run": run.id, "others": []}, run.id
 
     # One event for all: of two that run side by side, the older answer could come last and stay.
@@ -148,8 +152,10 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         event(answered(update), [live, context.browser], shown, trigger_mode="always_last", **quiet)
     for button, action in ((pause, "pause"), (resume, "resume"), (stop, "stop")):
 
-        def ask(shown: Any, browser: Any, action: str = action) -> tuple[Any, ...]:
-            run = request(context, shown, action, browser)
+        def ask(
+            visitor: gr.Request, shown: Any, browser: Any, action: str = action
+        ) -> tuple[Any, ...]:
+            run = request(context, shown, action, browser, context.address_of(visitor))
             return *controls(context, shown, browser), run
 
         asked = button.click(
@@ -224,7 +230,10 @@ def foretell(
         return {"refusal": translate(error)}, ""
     except OSError as error:
         return {"refusal": error.strerror or type(error).__name__}, ""
-    command = command_line(run, f"checkpoints{os.sep}my-{task}")
+    shown = run
+    if context.is_public and run.start_from is not None:  # no visitor is told of folders here
+        shown = replace(run, start_from=model_name(run.start_from))
+    command = command_line(shown, f"checkpoints{os.sep}my-{task}")
     refusal = translate(expected.refusal or "") or over_limit(context, run) or ""
     return {"facts": facts(expected), "refusal": refusal}, command
 
@@ -237,18 +246,19 @@ def over_limit(context: AppContext, run: RunConfig) -> str | None:
     return say("A run may take at most {seconds} seconds here.", seconds=limit)
 
 
-def start_run(context: AppContext, task: str, values: Mapping[str, Any], browser: Any) -> Run:
-    """Put a run into the queue for this browser; raises `UserError` with the reason if not."""
+def start_run(
+    context: AppContext, task: str, values: Mapping[str, Any], browser: Any, address: str = ""
+) -> Run:
+    """Put a run into the queue for this browser, which is at `address`; raises `UserError` with
+    the reason if not."""
     run = resolve(context, task, values)
-    expected = context.estimate(run)
-    if expected.refusal is not None:
-        raise UserError(expected.refusal)
+    expected = context.accept(run)
     # Its name from then on, in whatever language the page is opened.
     title = translate(default_title(run))
-    return context.queue.submit(run, own_token(browser), title, expected.seconds)
+    return context.queue.submit(run, own_token(browser), title, expected.seconds, address)
 
 
-def request(context: AppContext, shown: Any, action: str, browser: Any) -> str:
+def request(context: AppContext, shown: Any, action: str, browser: Any, address: str = "") -> str:
     """Ask the run that a panel shows to pause, go on or stop; returns its id.
 
     Raises `UserError` if that cannot be.
@@ -256,7 +266,7 @@ def request(context: AppContext, shown: Any, action: str, browser: Any) -> str:
     run_id = shown.get("run") if isinstance(shown, dict) else None
     if not run_id:
         raise UserError("No run is shown here.")
-    context.queue.request(run_id, action, token_of(browser))
+    context.queue.request(run_id, action, token_of(browser), address)
     return str(run_id)
 
 

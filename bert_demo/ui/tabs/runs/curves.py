@@ -31,7 +31,7 @@ class Curve:
 
 CURVES = {
     "pretraining": (
-        Curve(MLM_LOSS, later("Masked-LM loss (nats)"), later("word frequency")),
+        Curve(MLM_LOSS, later("Masked-LM loss (nats)"), later("word frequency, held out")),
         Curve(NSP_LOSS, later("Next-sentence loss (nats)"), later("a coin")),
     ),
     "nli": (
@@ -59,6 +59,8 @@ def overlay(
     held_out = say("held out")
     for place, run in zip(places, runs, strict=True):
         name = plain(f"{place + 1}. {run.title}", 32)
+        if curve.metric is LOSS and run.config is not None and run.config.teacher is not None:
+            name += f" ({say('against the teacher')})"
         colour = SERIES[place % len(SERIES)]
         told = [e for e in events[run.id] if {"step", by, measure} <= e.keys()]
         steps = [e for e in told if e["event"] == "step"]
