@@ -23,7 +23,7 @@ def main() -> int:
             from bert_demo.ui.serving.launch import launch
 
             launch(settings)
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

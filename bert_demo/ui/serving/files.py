@@ -37,15 +37,12 @@ _YOUNG_SECONDS = 60.0  # its process may not hold its lock yet
 def own_folder() -> Iterator[Path]:
     """The page's folder, while it is served; those of pages that were killed are removed.
 
-    To be entered before gradio is imported, which looks for its folder then. Raises `UserError`
+    To be entered before gradio is imported, which looks for its folder then. Raises `OSError`
     where no folder can be made.
     """
-    try:
-        home = Path(os.environ.get(_VARIABLE) or tempfile.gettempdir())
-        home.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home))
-    except OSError as error:
-        raise UserError("The page cannot be served: {error}", error=error) from error
+    home = Path(os.environ.get(_VARIABLE) or tempfile.gettempdir())
+    home.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home))
     for left in home.glob(f"{_PREFIX}*"):
         stamp = file_stamp(left)
         if stamp is not None and time.time() - stamp.changed_ns / 1e9 > _YOUNG_SECONDS:
