@@ -27,6 +27,7 @@ from bert_demo.ui.tabs.words import create_words_tab
 
 _BOOK = '<a href="https://d2l.ai">Dive into Deep Learning</a>'
 _COPY, _PRESENT = later("Copy link"), later("Present")
+_SKIP = later("To the curves")
 _ARRIVING = (
     "(browser, address, kept) => "
     "[browser, window.bertDemo?.asked ?? window.location.search, window.bertDemo?.kept() ?? '']"
@@ -120,7 +121,8 @@ def _header() -> str:
         for words in (_COPY, _PRESENT)
     )
     return (
-        f'<header class="bd-header"><h1>bert_demo</h1><p>{what} '
+        f'<header class="bd-header"><a class="bd-skip" href="#live-pretrain">{say(_SKIP)}</a>'
+        f"<h1>bert_demo</h1><p>{what} "
         f'<span class="bd-source">{source}</span></p><div>{buttons}</div></header>'
     )
 

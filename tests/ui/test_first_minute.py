@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from helpers.browser import (
@@ -24,6 +24,7 @@ from helpers.browser import (
 pytest.importorskip("gradio")
 
 from bert_demo.config import UserError
+from bert_demo.ui.address import pair_of, tab_of, values_of, words_of
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts import live
 from bert_demo.ui.serving.settings import AppSettings
@@ -176,3 +177,43 @@ def test_the_sense_that_parts_first(visit: Callable[..., Visitor], address: str)
     assert page.evaluate(first, frames)["step"] == 5
     assert page.evaluate(first, frames[:2]) is None, "one frame is no lasting difference"
     assert page.evaluate(first, []) is None
+
+
+@pytest.mark.timeout(120)
+def test_a_link_shows_the_same_elsewhere(visit: Callable[..., Visitor], address: str) -> None:
+    page = visit().page
+    pair = urlencode({"premise": "two dogs run", "hypothesis": "three dogs run"})
+    page.goto(f"{address}?tab=nli&model=bundled/bert-small-snli&{pair}")
+    page.locator("#nli-result td", has_text="three dogs run").first.wait_for()
+    assert page.title() == "Argue · bert_demo"
+    words = urlencode({"list": "bank", "layer": "1", "models": '["bundled/bert-crane-world"]'})
+    page.goto(f"{address}?tab=words&{words}")
+    page.locator("#words-result .bv-strong", has_text="'bank'").wait_for()
+    page.get_by_text("layer 1 of 2").first.wait_for()
+
+
+def test_what_a_link_names_and_is_not_there_gets_a_sentence(
+    visit: Callable[..., Visitor], address: str
+) -> None:
+    page = visit().page
+    page.goto(f"{address}?run=20200101-gone")
+    page.get_by_text("The run that the link names is not here").wait_for()
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        "",
+        "?",
+        "?tab=../x",
+        "?models=[[[",
+        "?models=7&layer=x",
+        "?contexts=[1]&list=none",
+        "?" * 9999,
+    ],
+)
+def test_a_strange_link_hurts_nothing(context: AppContext, search: str) -> None:
+    values = values_of(search)
+    assert tab_of(values) is None
+    assert len(words_of(context.shelf, values)) == 5
+    assert len(pair_of(context.shelf, values)) == 3

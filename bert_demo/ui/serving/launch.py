@@ -14,6 +14,7 @@ from bert_demo.ui.context import AppContext
 from bert_demo.ui.page import build_app
 from bert_demo.ui.parts import assets
 from bert_demo.ui.parts.theme import CalmTheme
+from bert_demo.ui.serving.compression import middleware
 from bert_demo.ui.serving.files import closed_routes
 from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.serving.share import announce
@@ -88,7 +89,10 @@ def launch_options(settings: AppSettings) -> dict[str, Any]:
         "theme": CalmTheme(),
         "css": assets.css(),
         "head": assets.head(),
-        "app_kwargs": {"routes": [*closed_routes(), *assets.routes()]},
+        "app_kwargs": {
+            "routes": [*closed_routes(), *assets.routes()],
+            "middleware": middleware(),
+        },
         "run_history": False,
         "state_session_capacity": _MOST_SESSIONS,
         "enable_monitoring": False,
