@@ -7,6 +7,7 @@ checked, as anybody can write a link. What is not here gets a sentence.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,6 +17,9 @@ from bert_demo.config import UserError
 from bert_demo.inference.models import ModelShelf
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.tabs.words_contexts import contexts_of, read_rows
+
+Tell = Callable[[str], object]
+"""Says a sentence to who has opened the link."""
 
 TABS = ("pretrain", "words", "finetune", "nli", "blank", "runs")
 _MOST_LETTERS, _MOST_MODELS = 2000, 3
@@ -33,8 +37,8 @@ def tab_of(values: dict[str, str]) -> str | None:
     return values["tab"] if values.get("tab") in TABS else None
 
 
-def models_of(shelf: ModelShelf, values: dict[str, str], name: str) -> list[str]:
-    """Ids of models that an address names; of those that are not here it is said so."""
+def models_of(shelf: ModelShelf, values: dict[str, str], name: str, tell: Tell) -> list[str]:
+    """Ids of models that an address names; of those that are not here it is told."""
     given: Any = values.get(name, "")
     if name == "models":
         given = _json(given)
@@ -43,16 +47,16 @@ def models_of(shelf: ModelShelf, values: dict[str, str], name: str) -> list[str]
     here = {entry.id for entry in shelf.entries()}
     for one in asked:
         if one not in here:
-            gr.Warning(say("A model that the link names is not here, so another one is shown."))
+            tell(say("A model that the link names is not here, so another one is shown."))
             break
     return [one for one in asked if isinstance(one, str) and one in here]
 
 
-def words_of(shelf: ModelShelf, values: dict[str, str]) -> list[Any]:
+def words_of(shelf: ModelShelf, values: dict[str, str], tell: Tell) -> list[Any]:
     """Values for the models, the layer, the word, its list and its contexts; skips what is not
     named."""
     found: list[Any] = [gr.skip()] * 5
-    models = models_of(shelf, values, "models")
+    models = models_of(shelf, values, "models", tell)
     if models:
         found[0] = models
     if values.get("layer", "").isdecimal() and len(values["layer"]) < 4:
@@ -68,15 +72,15 @@ def words_of(shelf: ModelShelf, values: dict[str, str]) -> list[Any]:
                 {name: str(row.get(name, "")) for name in ("text", "sense")} for row in rows
             ]
     except UserError as error:
-        gr.Warning(say("What the link asks of these words cannot be shown: {why}", why=error))
+        tell(say("What the link asks of these words cannot be shown: {why}", why=error))
     if "word" in values:
         found[2] = values["word"][:60]
     return found
 
 
-def pair_of(shelf: ModelShelf, values: dict[str, str]) -> list[Any]:
+def pair_of(shelf: ModelShelf, values: dict[str, str], tell: Tell) -> list[Any]:
     """Values for the model, the premise and the hypothesis; skips what is not named."""
-    model = models_of(shelf, values, "model") if tab_of(values) == "nli" else []
+    model = models_of(shelf, values, "model", tell) if tab_of(values) == "nli" else []
     texts = [values.get(name, "")[:_MOST_LETTERS] for name in ("premise", "hypothesis")]
     return [model[0] if model else gr.skip(), *(text or gr.skip() for text in texts)]
 

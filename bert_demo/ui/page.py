@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import secrets
 from typing import Any
@@ -69,7 +70,7 @@ def build_app(context: AppContext) -> gr.Blocks:
             values = values_of(search)
             stored, run = arrive(context, stored, search)
             if values.get("run") and run is None:
-                gr.Warning(say("The run that the link names is not here; perhaps it was deleted."))
+                _tell(say("The run that the link names is not here; perhaps it was deleted."))
             others = others_training(context)
             forms_kept = restore(kept, stored["token"])
             shown: list[dict[str, Any]] = [{"run": None, "others": others} for _ in range(2)]
@@ -81,7 +82,8 @@ def build_app(context: AppContext) -> gr.Blocks:
             if tab_of(values) is not None:
                 chosen = gr.Tabs(selected=tab_of(values))
             start_from = starting_points(context, None)
-            asked = [*words_of(context.shelf, values), *pair_of(context.shelf, values)]
+            asked = [*words_of(context.shelf, values, _tell)]
+            asked += pair_of(context.shelf, values, _tell)
             return stored, chosen, *shown, *forms_kept, start_from, *asked
 
         assert finetune.start_from is not None
@@ -109,6 +111,11 @@ def build_app(context: AppContext) -> gr.Blocks:
     # On ZeroGPU gradio lets only one event wait unless it is told how many may.
     page.queue(max_size=_MOST_WAITING)
     return page
+
+
+def _tell(words: str) -> None:
+    """A message on the page, letter for letter."""
+    gr.Warning(html.escape(words, quote=False))
 
 
 def _header() -> str:

@@ -123,13 +123,14 @@ def test_the_senses_of_crane_are_apart_and_those_of_other_words_as_the_readme_sa
 
 
 def test_they_say_what_they_began_with(shelf: ModelShelf) -> None:
-    # The first masked-LM losses in their metrics are those of words guessed all alike: these two
-    # were trained before the recipe told new models how frequent words are.
-    for name in ("bert-crane-world", "bert-small"):
+    # The first masked-LM loss in its metrics is that of words guessed all alike: bert-small was
+    # trained before the recipe told new models how frequent words are.
+    for name, primed in (("bert-crane-world", True), ("bert-small", False)):
         entry = shelf.entry(f"bundled/{name}")
         first = next(e for e in read_metrics(FOLDER / name) if e["event"] == "step")
-        assert first["mlm_loss"] == pytest.approx(entry.about.baselines["uniform"], abs=0.1)
-        assert entry.about.beginning == Beginning(0, False)
+        known = entry.about.baselines["unigram" if primed else "uniform"]
+        assert first["mlm_loss"] == pytest.approx(known, abs=0.15)
+        assert entry.about.beginning == Beginning(0, primed)
     judge = shelf.twin("bundled/bert-small-snli").model.state_dict()
     began = shelf.twin("bundled/bert-small").model.state_dict()
     assert shelf.entry("bundled/bert-small-snli").about.beginning == Beginning(0, False, 0)
