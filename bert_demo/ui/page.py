@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import secrets
 from typing import Any
@@ -13,7 +12,7 @@ from bert_demo.config import UserError
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.ui.address import pair_of, tab_of, values_of, words_of
 from bert_demo.ui.api import add_api
-from bert_demo.ui.context import AppContext, own_token
+from bert_demo.ui.context import AppContext, letters, own_token
 from bert_demo.ui.parts import assets, forms
 from bert_demo.ui.parts.language import SOURCE, current, later, say
 from bert_demo.ui.serving.files import KEPT_SECONDS
@@ -114,8 +113,8 @@ def build_app(context: AppContext) -> gr.Blocks:
 
 
 def _tell(words: str) -> None:
-    """A message on the page, letter for letter."""
-    gr.Warning(html.escape(words, quote=False))
+    """A message on the page."""
+    gr.Warning(letters(words))
 
 
 def _header() -> str:
