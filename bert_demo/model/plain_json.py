@@ -18,6 +18,7 @@ from typing import Any, TypeGuard
 
 _MOST_BYTES = 4_000_000
 _DEEPEST = 20
+_TOO_DEEP = "nested too deep"
 _LARGEST = 2**53  # what JavaScript counts to
 _LONGEST_WHOLE = 17  # digits and a sign of such a number
 
@@ -45,7 +46,7 @@ def parse_json(text: str) -> Any:
     try:
         return _plain(json.loads(text, parse_int=_whole), _DEEPEST)
     except RecursionError as error:
-        raise ValueError("nested too deep") from error
+        raise json.JSONDecodeError(_TOO_DEEP, "", 0) from error
 
 
 def is_number(value: Any, low: float = -_LARGEST, high: float = _LARGEST) -> TypeGuard[float]:
@@ -86,7 +87,7 @@ def _plain(value: Any, deepest: int) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value if math.isfinite(value) and abs(value) <= _LARGEST else None
     if isinstance(value, dict | list) and not deepest:
-        raise ValueError("nested too deep")
+        raise json.JSONDecodeError(_TOO_DEEP, "", 0)
     if isinstance(value, dict):
         return {_plain(k, deepest): _plain(v, deepest - 1) for k, v in value.items()}
     if isinstance(value, list):

@@ -177,10 +177,10 @@ def read_run(folder: Path) -> Run | None:
     try:
         facts = read_value(folder / RUN)
         if not isinstance(facts, dict):
-            raise ValueError("run.json holds no JSON object")
+            raise TypeError("run.json holds no JSON object")
     except (FileNotFoundError, NotADirectoryError):
         return _plain(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise UnreadableRun(
             "The run {name!r} cannot be read: {reason}.", name=folder.name, reason=reason
@@ -270,7 +270,7 @@ def _restored(value: Any) -> Any:
         for _, name, layout, _ in string.Formatter().parse(value["template"]):
             # Anything more could look into objects, or ask for a text of a billion characters.
             if name is not None and not (name.isidentifier() and _LAYOUT.fullmatch(layout or "")):
-                raise ValueError(value["template"])
+                raise TypeError(value["template"])
         values = {name: _restored(part) for name, part in value["values"].items()}
         return Text(value["template"], **values)
     return value

@@ -288,7 +288,7 @@ def test_the_same_text_everywhere(
             digest.update(f"{premise}\t{hypothesis}\t{label}\n".encode())
     assert digest.hexdigest() == "54976215dde730dee8d4803a1e219e0fdaf2975550170fdcecf76e154cdca64e"
     digest = hashlib.sha256(json.dumps([PROBES, SENSES]).encode())
-    assert digest.hexdigest() == "0b4dda02d7ccd8a11fab88321462221cab75e46d796d7202a6f95b41569efcf8"
+    assert digest.hexdigest() == "be40b811c01e619a07552a02ed5b505826514b629879b050dbd93def0d583156"
     assert generate_paragraphs("test") == corpus["test"]
     assert generate_nli("test") == pairs["test"]
 
