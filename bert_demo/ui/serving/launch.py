@@ -9,6 +9,8 @@ import threading
 import time
 from typing import Any
 
+from starlette.middleware import Middleware
+
 from bert_demo.config import UserError
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.page import build_app
@@ -17,6 +19,7 @@ from bert_demo.ui.parts.theme import CalmTheme
 from bert_demo.ui.serving.files import closed_routes
 from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.serving.share import announce
+from bert_demo.ui.serving.strangers import Strangers
 
 _MOST_SESSIONS = 500  # of 0.35 MB each
 _MOST_FILES = 65_536
@@ -88,7 +91,10 @@ def launch_options(settings: AppSettings) -> dict[str, Any]:
         "theme": CalmTheme(),
         "css": assets.css(),
         "head": assets.head(),
-        "app_kwargs": {"routes": [*closed_routes(), *assets.routes()]},
+        "app_kwargs": {
+            "routes": [*closed_routes(), *assets.routes()],
+            "middleware": [Middleware(Strangers)],
+        },
         "run_history": False,
         "state_session_capacity": _MOST_SESSIONS,
         "enable_monitoring": False,
