@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio_client.utils import is_file_obj_with_meta, traverse
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,7 +42,8 @@ class Page(gr.Blocks):
     ) -> list[Any]:
         """As Gradio's; raises `gr.Error` where it raises anything."""
         try:
-            traverse(inputs, _refuse_file, is_file_obj_with_meta)
+            if _names_file(inputs):
+                raise ValueError("This page takes no files.")
             found: list[Any] = await super().preprocess_data(block_fn, inputs, *rest, **more)
             for block, value in zip(block_fn.inputs, found, strict=True):
                 _check(block, value)
@@ -125,5 +125,12 @@ def _check(block: Any, value: Any) -> None:
         raise ValueError(f"{value!r} for a {block.get_block_name()}")
 
 
-def _refuse_file(_: Any) -> None:
-    raise ValueError("This page takes no files.")
+def _names_file(value: Any) -> bool:
+    """Whether Gradio would read a file's address anywhere in it."""
+    if isinstance(value, list):
+        return any(map(_names_file, value))
+    if not isinstance(value, dict):
+        return False
+    about = value.get("meta")
+    file = isinstance(about, dict) and about.get("_type") == "gradio.FileData"
+    return file or any(map(_names_file, value.values()))
