@@ -1,1 +1,13 @@
-"""Comparisons and measurements that anyone can run again; RESULTS.md says what they found."""
+"""Comparisons and measurements that anyone can run again; RESULTS.md says what they found.
+
+compare               training beside the book's own code and `transformers`
+peers, scaling, limit speed against other implementations, sizes, and what the processor could do
+inference             answers and starts
+preparation           preparing pairs, and drawing batches
+quality               what the models learn
+page                  how quickly the page comes up, and what watchers cost
+load                  a class on one page
+faults                kills, a full disk, a deleted folder
+hostile               calls that no honest visitor makes
+host                  how many steps a second Python allows on the way of a GPU
+"""

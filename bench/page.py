@@ -13,16 +13,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,30 +25,7 @@ from typing import Any
 import httpx
 from gradio_client import Client
 
-ROOT = Path(__file__).resolve().parents[1]
-_PANEL = "live-pretrain"
-
-
-@contextlib.contextmanager
-def app(port: int, folder: Path) -> Iterator[tuple[str, float]]:
-    """The app on this port: (its address, seconds until its page answered)."""
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "app.py", "--port", str(port), "--data-dir", str(folder)]
-    begin = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        for _ in range(1200):
-            try:
-                httpx.get(url, timeout=5).raise_for_status()
-                break
-            except httpx.HTTPError:
-                time.sleep(0.05)
-        yield url, time.perf_counter() - begin
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+from bench.served import app, panel_id
 
 
 def appearances(metrics: Path, steps: dict[int, float], over: threading.Event) -> None:
@@ -106,8 +78,7 @@ def one_run(url: str, folder: Path, seconds: float, watchers: int) -> dict[str, 
         time.sleep(0.05)
     behind: list[float] = []
     if watchers:
-        components = httpx.get(f"{url}/config").json()["components"]
-        panel = next(c["id"] for c in components if c["props"].get("elem_id") == _PANEL)
+        panel = panel_id(url)
         until = time.perf_counter() + seconds - 2
 
         async def all_of_them() -> list[list[float]]:
@@ -135,20 +106,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--watchers", type=int, default=50)
-    parser.add_argument("--port", type=int, default=7866)
     flags = parser.parse_args()
     os.environ["BERT_DEMO_CACHE"] = tempfile.mkdtemp()
     starts = []
-    for number in range(flags.rounds):
-        with tempfile.TemporaryDirectory() as folder, app(flags.port + number, Path(folder)) as up:
-            starts.append(up[1])
+    for _ in range(flags.rounds):
+        with tempfile.TemporaryDirectory() as home, app(Path(home)) as up:
+            starts.append(up.seconds)
     print(f"start to answer: median {median(starts):.1f} s, worst {max(starts):.1f} s", flush=True)
-    with tempfile.TemporaryDirectory() as folder, app(flags.port, Path(folder)) as (url, _):
-        one_run(url, Path(folder), 5, 0)  # the worker is warm from here on
+    with tempfile.TemporaryDirectory() as home, app(Path(home)) as up:
+        one_run(up.url, up.folder, 5, 0)  # the worker is warm from here on
         ratios, behind = [], []
         for number in range(flags.rounds):
             order = (0, flags.watchers) if number % 2 == 0 else (flags.watchers, 0)
-            found = {n: one_run(url, Path(folder), flags.seconds, n) for n in order}
+            found = {n: one_run(up.url, up.folder, flags.seconds, n) for n in order}
             watched = found[flags.watchers]
             ratios.append(watched["steps_per_second"] / found[0]["steps_per_second"])
             behind += watched["behind"]

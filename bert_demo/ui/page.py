@@ -18,6 +18,7 @@ from bert_demo.ui.parts.language import SOURCE, current, later, say
 from bert_demo.ui.serving.files import KEPT_SECONDS
 from bert_demo.ui.serving.hosting import notices
 from bert_demo.ui.serving.share import create_share_banner
+from bert_demo.ui.serving.strangers import Page
 from bert_demo.ui.tabs.blank import create_blank_tab
 from bert_demo.ui.tabs.nli import create_nli_tab
 from bert_demo.ui.tabs.runs.tab import create_runs_tab
@@ -38,7 +39,7 @@ _MOST_WAITING = 500
 
 def build_app(context: AppContext) -> gr.Blocks:
     """The page over `context`, not yet served."""
-    page = gr.Blocks(
+    page = Page(
         title="bert_demo",
         analytics_enabled=False,
         fill_width=True,
@@ -108,7 +109,8 @@ def build_app(context: AppContext) -> gr.Blocks:
         )
         add_api(context)
     # On ZeroGPU gradio lets only one event wait unless it is told how many may.
-    page.queue(max_size=_MOST_WAITING)
+    # What does not join the queue would wait nowhere, and be bounded by nothing.
+    page.queue(max_size=_MOST_WAITING, api_open=False)
     return page
 
 

@@ -9,6 +9,8 @@ import threading
 import time
 from typing import Any
 
+from starlette.middleware import Middleware
+
 from bert_demo.config import UserError
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.page import build_app
@@ -18,6 +20,7 @@ from bert_demo.ui.serving.compression import middleware
 from bert_demo.ui.serving.files import closed_routes
 from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.serving.share import announce
+from bert_demo.ui.serving.strangers import Strangers
 
 _MOST_SESSIONS = 500  # of 0.35 MB each
 _MOST_FILES = 65_536
@@ -91,7 +94,7 @@ def launch_options(settings: AppSettings) -> dict[str, Any]:
         "head": assets.head(),
         "app_kwargs": {
             "routes": [*closed_routes(), *assets.routes()],
-            "middleware": middleware(),
+            "middleware": [Middleware(Strangers), *middleware()],
         },
         "run_history": False,
         "state_session_capacity": _MOST_SESSIONS,

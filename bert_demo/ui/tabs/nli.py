@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -41,7 +42,10 @@ def create_nli_tab(context: AppContext) -> list[Any]:
         return in_words(judged)(), kept
 
     def pick(history: History, event: gr.EventData) -> tuple[str, str]:
-        return picked(history, getattr(event, "row", None))
+        row = None
+        with contextlib.suppress(AttributeError, TypeError):  # not what the page's script sends
+            row = event.row
+        return picked(history, row)
 
     tab = gr.Tab(say("4 Argue"), id="nli")
     with tab:

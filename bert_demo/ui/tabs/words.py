@@ -27,8 +27,11 @@ def create_words_tab(context: AppContext) -> list[Any]:
     def show(models: Any, layer: Any, word: Any, rows: Any, *rest: Any) -> View:
         return show_contexts(shelf, models, word, rows, layer, *rest)
 
-    def fitted(deepest: int, models: list[str] | None, layer: float, *rest: Any) -> tuple[Any, ...]:
+    def fitted(
+        deepest: int | None, models: list[str] | None, layer: float, *rest: Any
+    ) -> tuple[Any, ...]:
         """The slider for these models, how far it goes, and the answer."""
+        deepest = deepest or 0  # no page leaves it out
         found = [e.config.num_hidden_layers for e in shelf.entries() if e.id in (models or [])]
         most = max(found, default=deepest)
         layer = most if layer >= deepest else min(layer, most)
