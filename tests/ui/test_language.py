@@ -234,7 +234,7 @@ def test_the_page_is_chinese_throughout(visit: Callable[..., Visitor], address: 
         wait_for(page, f"document.querySelector('{result} .bv-spoken')?.textContent")
         assert english() == []
     labels = page.locator("#nli-result .bv-bars").first.locator(".bv-label")
-    assert labels.all_text_contents() == ["蕴涵", "中性", "矛盾"]
+    assert labels.all_text_contents() == ["能推出", "无法确定", "相矛盾"]
 
     page.get_by_role("tab", name="2 它的词").click()
     wait_for(page, "document.querySelector('#words-result .bv-spoken')?.textContent")
