@@ -119,7 +119,7 @@ def _answer(error: Exception, request: str) -> tuple[int, str]:
 def _check(block: Any, value: Any) -> None:
     """Raise `ValueError` for values that Gradio lets through, and no page sends."""
     # A number may be left empty, but a slider stands somewhere, and a click says on which example.
-    fits = {
+    fits: dict[Any, bool] = {
         gr.Slider: is_number(value),
         gr.Number: value in (None, "") or is_number(value),
         gr.Dataset: value is not None,
