@@ -178,6 +178,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home, machine.own_cache():
         flags_of_app = ("--public", "--max-run-seconds", "2")
         with app(Path(home), *flags_of_app) as up:
+            time.sleep(10)  # the models are loaded behind the page
             before, begin = up.usage(), time.perf_counter()
             numbers = range(flags.calls) if flags.only is None else flags.only
             found = asyncio.run(attack_all(up, flags.seed, numbers, flags.seconds))

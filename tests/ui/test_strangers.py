@@ -44,7 +44,9 @@ def calm(root: Path) -> Iterator[None]:
 
 def _event(page: httpx.Client, wish: dict[str, Any]) -> dict[str, Any]:
     """What the queue says at the end of an event."""
-    page.post(f"{_API}/queue/join", json=wish).raise_for_status()
+    body = json.dumps(wish)  # NaN and all
+    headers = {"content-type": "application/json"}
+    page.post(f"{_API}/queue/join", content=body, headers=headers).raise_for_status()
     address, params = f"{_API}/queue/data", {"session_hash": wish["session_hash"]}
     with page.stream("GET", address, params=params) as stream:
         for line in stream.iter_lines():
@@ -120,6 +122,20 @@ def test_events_of_the_page_refuse_what_is_no_example_and_no_row(page: httpx.Cli
         wish = {"data": [None], "fn_index": _of(page, "pick"), "session_hash": "pick"}
         told = _event(page, wish | {"event_data": data})["output"]["error"]
         assert "no longer there" in told
+
+
+def test_a_number_may_be_empty_and_nothing_else(page: httpx.Client) -> None:
+    config = page.get("/config").json()
+    parts = {c["id"]: c for c in config["components"]}
+    event = next(d for d in config["dependencies"] if d["api_name"] == "describe")
+    for value in (None, "", "seven", [7], float("nan"), True):
+        data = [
+            value if parts[name]["type"] == "number" else parts[name]["props"].get("value")
+            for name in event["inputs"]
+        ]
+        wish = {"data": data, "fn_index": event["id"], "session_hash": f"number{value}"}
+        said = json.dumps(_event(page, wish)["output"])
+        assert ("does not fit" in said) == (value not in (None, "")), (value, said)
 
 
 def test_a_session_that_is_not_known_is_told_so(page: httpx.Client) -> None:

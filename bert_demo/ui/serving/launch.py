@@ -94,7 +94,7 @@ def launch_options(settings: AppSettings) -> dict[str, Any]:
         "head": assets.head(),
         "app_kwargs": {
             "routes": [*closed_routes(), *assets.routes()],
-            "middleware": [Middleware(Strangers), *middleware()],
+            "middleware": [*middleware(), Middleware(Strangers)],
         },
         "run_history": False,
         "state_session_capacity": _MOST_SESSIONS,

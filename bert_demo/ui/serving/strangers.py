@@ -118,10 +118,13 @@ def _answer(error: Exception, request: str) -> tuple[int, str]:
 
 def _check(block: Any, value: Any) -> None:
     """Raise `TypeError` for values that Gradio lets through, and no page sends."""
-    # A slider always stands somewhere, and a click on an example says which.
-    missing = value is None and isinstance(block, gr.Slider | gr.Dataset)
-    numeric = value is not None and isinstance(block, gr.Slider | gr.Number)
-    if missing or (numeric and not is_number(value)):
+    # A number may be left empty, but a slider stands somewhere, and a click says on which example.
+    fits: dict[Any, bool] = {
+        gr.Slider: is_number(value),
+        gr.Number: value in (None, "") or is_number(value),
+        gr.Dataset: value is not None,
+    }
+    if not fits.get(type(block), True):
         raise TypeError(f"{value!r} for a {block.get_block_name()}")
 
 
