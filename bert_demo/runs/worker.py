@@ -107,7 +107,8 @@ def work(
                 write_status(folder, replace(status, ended=time.time(), seconds_left=None))
     except Exception as error:
         state, message = "failed", _sentence(error)
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the log may lie on the disk that is full
+            traceback.print_exc()
     if peers is not None and not peers.part():
         # What is left of their group can hang; the app, which gets no answer, starts us anew.
         end_at_once("a process that trained along was lost")
@@ -263,7 +264,8 @@ def _leave(run: Run, status: Status, end: Callable[[str], None]) -> None:
 
 def end_at_once(reason: str) -> None:
     """End this process without waiting for what other processes owe it."""
-    print(reason, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        print(reason, file=sys.stderr, flush=True)
     os._exit(1)
 
 

@@ -77,6 +77,7 @@ def test_whatever_a_full_disk_refuses_the_run_is_said_to_be_over(
     ):
         monkeypatch.setattr(home, name, counted(getattr(home, name)))
     answers: list[dict[str, Any]] = []
+    monkeypatch.setattr(worker.traceback, "print_exc", full)  # the worker's log is on it too
     worker.work(tmp_path, run.id, lambda: False, answers.append)
     assert writes >= fails_from, "this write was never made: try fewer"
     assert answers[-1]["state"] == "failed", answers
