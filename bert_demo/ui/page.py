@@ -58,7 +58,7 @@ def build_app(context: AppContext) -> gr.Blocks:
             gr.Markdown(notice, elem_classes="bd-notice")
         create_share_banner(page, context.share)
         # In two rows on a phone: Gradio's own menu of tabs that do not fit hides most of them.
-        with gr.Tabs(overflow_behavior="wrap") as tabs:
+        with gr.Tabs(overflow_behavior="wrap", elem_id="bd-tabs") as tabs:
             pretrain = create_pretrain_tab(context)
             words = create_words_tab(context)
             finetune = create_finetune_tab(context)
@@ -129,7 +129,7 @@ def _header() -> str:
         for words in (_COPY, _PRESENT)
     )
     return (
-        f'<header class="bd-header"><a class="bd-skip" href="#live-pretrain">{say(_SKIP)}</a>'
+        f'<header class="bd-header"><a class="bd-skip" href="#bd-tabs">{say(_SKIP)}</a>'
         f"<h1>bert_demo</h1><p>{what} "
         f'<span class="bd-source">{source}</span></p><div>{buttons}</div></header>'
     )

@@ -18,7 +18,7 @@
     const others = make("div", { class: "bd-blanks" });
     const matrix = make("div", { class: "bd-matrix" });
     const verdict = make("p", { class: "bd-note" });
-    const mapTitle = make("h4", { class: "bd-h" });
+    const mapTitle = make("h3", { class: "bd-h" });
     const mapHost = make("div", {});
     const map = window.bertDemo.senses(mapHost);
     hosts.guesses.append(blanks);
