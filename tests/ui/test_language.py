@@ -211,6 +211,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.mark.timeout(280)
 def test_the_page_is_chinese_throughout(visit: Callable[..., Visitor], address: str) -> None:
     page = visit(viewport={"width": 1440, "height": 1000}).open(address)
+    page.set_default_timeout(120_000)  # a whole run comes first
     assert page.evaluate("document.documentElement.lang") == "zh"
     tabs = page.get_by_role("tab").all_inner_texts()
     assert tabs == ["1 预训练", "2 它的词", "3 微调", "4 辩论", "填空", "训练记录"]
