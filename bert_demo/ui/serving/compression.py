@@ -31,9 +31,18 @@ class KeepNamedByDigest:
         await self.app(scope, receive, marked)
 
 
+class Compressed(GZipMiddleware):
+    """Compresses all but downloads, whose length a browser is told and which are packed already."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        download = scope["type"] == "http" and "/file=" in scope["path"]
+        await (self.app if download else super().__call__)(scope, receive, send)
+
+
 def middleware() -> list[Middleware]:
     """To hand to the web server; streams of events and what is small already stay as they are."""
     return [
         Middleware(KeepNamedByDigest),
-        Middleware(GZipMiddleware, minimum_size=_LEAST_BYTES, compresslevel=6),
+        Middleware(Compressed, minimum_size=_LEAST_BYTES, compresslevel=6),
     ]
