@@ -151,9 +151,6 @@ def test_blanks_are_filled(visit: Callable[..., Visitor], address: str) -> None:
     assert page.locator("#blank-result .bv-bar").count() == 8
 
 
-@pytest.mark.xfail(
-    reason="the browser cancels a prepared download; why is not known yet", strict=False
-)
 def test_runs_are_compared_taken_home_and_deleted(
     visit: Callable[..., Visitor], address: str, tmp_path: Path
 ) -> None:

@@ -180,6 +180,7 @@ def test_prepared_downloads_are_bounded(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(files, "_MOST_BYTES", 1000)
     with files.room_for(5000) as folder:  # larger than all that is kept, but the only one
         (folder / "a").write_bytes(bytes(900))
+        assert not folder.is_relative_to(tmp_path / "files"), "Gradio copies nothing of its own"
     assert not folder.exists()
     (tmp_path / "files" / "kept").write_bytes(bytes(900))
     with pytest.raises(UserError, match="no room for more downloads"), files.room_for(60):

@@ -40,32 +40,49 @@ def own_folder() -> Iterator[Path]:
     To be entered before gradio is imported, which looks for its folder then. Raises `OSError`
     where no folder can be made.
     """
-    home = Path(os.environ.get(_VARIABLE) or tempfile.gettempdir())
+    scratch = Path(tempfile.gettempdir())
+    before = os.environ.get(_VARIABLE)
+    home = Path(before or scratch)
     home.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home))
-    for left in home.glob(f"{_PREFIX}*"):
+    for parent in {home, scratch}:
+        _remove_left(parent)
+    with _locked_folder(home) as folder:
+        os.environ[_VARIABLE] = str(folder)
+        try:
+            yield folder
+        finally:
+            os.environ.pop(_VARIABLE)
+            if before is not None:
+                os.environ[_VARIABLE] = before
+
+
+@contextlib.contextmanager
+def _locked_folder(parent: Path) -> Iterator[Path]:
+    """A new folder that is known to be in use, and gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    try:
+        with held(folder / LOCK):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_left(parent: Path) -> None:
+    """Delete the folders of pages that were killed."""
+    for left in parent.glob(f"{_PREFIX}*"):
         stamp = file_stamp(left)
         if stamp is not None and time.time() - stamp.changed_ns / 1e9 > _YOUNG_SECONDS:
             with held(left / LOCK) as free:
                 if free:
                     shutil.rmtree(left, ignore_errors=True)
-    before = os.environ.get(_VARIABLE)
-    os.environ[_VARIABLE] = str(folder)
-    try:
-        with held(folder / LOCK):
-            yield folder
-    finally:
-        os.environ.pop(_VARIABLE)
-        if before is not None:
-            os.environ[_VARIABLE] = before
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def room_for(size: int) -> Iterator[Path]:
     """A folder for files of `size` bytes that are handed to Gradio, which copies them.
 
-    Raises `UserError` where too much lies there already.
+    It lies outside of the page's own, whose files Gradio serves without a copy. Raises `UserError`
+    where too much lies there already.
     """
     from gradio.utils import get_upload_folder
 
@@ -81,11 +98,8 @@ def room_for(size: int) -> Iterator[Path]:
             "{n} minutes.",
             n=KEPT_SECONDS // 60,
         )
-    folder = Path(tempfile.mkdtemp(dir=home))
-    try:
+    with _locked_folder(Path(tempfile.gettempdir())) as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def closed_routes() -> list[Route]:
