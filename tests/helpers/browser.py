@@ -18,6 +18,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN = "teacher's secret"
+BUNDLED = ("--checkpoints-dir", str(ROOT / "checkpoints"))
+"""Flags for the page with the models that come along."""
 # The browser itself would ask its maker for updates.
 QUIET = [
     "--no-sandbox",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from helpers.browser import ROOT, Visitor, chromium, served, visit, wait_for
+from helpers.browser import BUNDLED, Visitor, chromium, served, visit, wait_for
 
 pytest.importorskip("gradio")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
@@ -19,8 +19,7 @@ STILL = "!document.querySelector('.pending, .generating, .translucent')"
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    flags = ["--checkpoints-dir", str(ROOT / "checkpoints")]
-    with served(tmp_path_factory.mktemp("everybody"), *flags) as url:
+    with served(tmp_path_factory.mktemp("everybody"), *BUNDLED) as url:
         yield url
 
 

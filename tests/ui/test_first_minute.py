@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from helpers.browser import (
     ADMIN,
-    ROOT,
+    BUNDLED,
     Visitor,
     chromium,
     press,
@@ -41,8 +41,7 @@ IN_SIGHT = """selector => [...document.querySelectorAll(selector)].some(node => 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page as one gets it, with no runs yet."""
-    flags = ["--checkpoints-dir", str(ROOT / "checkpoints")]
-    with served(tmp_path_factory.mktemp("first"), *flags) as url:
+    with served(tmp_path_factory.mktemp("first"), *BUNDLED) as url:
         yield url
 
 
@@ -101,6 +100,19 @@ def test_a_loss_is_said_in_words(visit: Callable[..., Visitor], address: str) ->
     assert among == pytest.approx(math.exp(loss), rel=0.05)
     page.get_by_text("What do the lines mean?").first.click()
     page.get_by_text("never looks at the sentence").wait_for()
+
+
+def test_a_guess_is_answered_whenever_it_is_made(
+    visit: Callable[..., Visitor], address: str
+) -> None:
+    page = visit(reduced_motion="reduce").open(address)
+    asked = page.locator("#live-pretrain .bd-question")
+    asked.get_by_text("parted first, at step").wait_for()
+    asked.get_by_role("button", name="surname").click()
+    told = asked.locator("p").inner_text()
+    assert "parted first, at step" in told and (
+        "You said “surname”" in told or "You said so" in told
+    )
 
 
 @pytest.mark.timeout(240)

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 from helpers import said
-from helpers.browser import ROOT, Visitor, chromium, served, visit, wait_for
+from helpers.browser import BUNDLED, ROOT, Visitor, chromium, served, visit, wait_for
 
 pytest.importorskip("gradio")
 
 from bert_demo.config import LABELS, RunConfig, Text, TrainingConfig, UserError, run_config
 from bert_demo.data.prepare import SourceReport
 from bert_demo.inference.models import ModelShelf
-from bert_demo.interop.importer import repo_id
+from bert_demo.interop.addresses import repo_id
 from bert_demo.interop.known import KNOWN_MODELS
 from bert_demo.runs.record import Run, Status
 from bert_demo.runs.store import RunStore, default_title, what_is_left
@@ -203,8 +203,7 @@ ALLOWED = (
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page in Chinese, over the models that come along."""
-    flags = ["--language", "zh", "--checkpoints-dir", str(ROOT / "checkpoints")]
-    with served(tmp_path_factory.mktemp("zh"), *flags) as url:
+    with served(tmp_path_factory.mktemp("zh"), "--language", "zh", *BUNDLED) as url:
         yield url
 
 

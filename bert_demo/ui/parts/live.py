@@ -25,7 +25,7 @@ from bert_demo.data.corpora import CORPORA
 from bert_demo.inference.models import BUNDLED, RUN, model_id
 from bert_demo.model.folders import METRICS as METRICS_FILE
 from bert_demo.model.metrics import METRICS
-from bert_demo.runs.events import Events, Tail
+from bert_demo.runs.events import COLLAPSED, Events, Tail
 from bert_demo.runs.queue import Place
 from bert_demo.runs.record import TRAINING, Run, Status
 from bert_demo.ui.context import AppContext
@@ -71,8 +71,9 @@ def live_panel(context: AppContext, text: str, task: str, way_on: WayOn, elem_id
     do where there is none of these either.
     It fires `state` whenever the run has come to another state.
     """
-    options = json.dumps({"task": task, "next": say(way_on.label), "tab": way_on.tab})
-
+    options = json.dumps(
+        {"task": task, "next": say(way_on.label), "tab": way_on.tab, "collapsed": COLLAPSED}
+    )
     first = FirstAnswers(context)
 
     def poll(request: Any) -> Any:
@@ -161,7 +162,6 @@ def recorded(context: AppContext, task: Any) -> dict[str, Any]:
         start, end = next(iter(_of(events, "start")), None), _end(events)
         if start is None or end is None or (task == "pretraining" and not _of(events, "probe")):
             continue
-        device = start["device"].partition(":")[0].upper()
         return {
             "after": 0,
             "rewind": False,
@@ -180,7 +180,6 @@ def recorded(context: AppContext, task: Any) -> dict[str, Any]:
                 "memory": None,
                 "seconds": end["seconds"],
                 "corpus": _described(start["corpus"]),
-                "where": f"{device}, {start['precision']}",
             },
         }
     raise UserError("No model that came along has kept its run.")

@@ -41,6 +41,14 @@
     return node;
   }
 
+  // The same for a part of a picture.
+  function draw(tag, attributes, text) {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    if (text !== undefined) node.textContent = text;
+    return node;
+  }
+
   function colour(name) {
     return getComputedStyle(document.body).getPropertyValue(name).trim();
   }
@@ -76,5 +84,5 @@
   }
 
   Object.assign(window.bertDemo,
-    { say, locale, plotly, make, colour, onThemeChange, whole, fixed, separators: point + group, duration, bytes });
+    { say, locale, plotly, make, draw, colour, onThemeChange, whole, fixed, separators: point + group, duration, bytes });
 })();

@@ -25,7 +25,7 @@
       wanted: () => { const step = run ? wanted : null; wanted = null; return step; },
       show: (there) => { parts.film.hidden = parts.bar.hidden = parts.more.hidden = !there; },
     });
-    const asking = question(parts.question, { label: options.next, go: () => window.bertDemo.open(options.tab, shownModel()) });
+    const asking = question(parts.question, { label: options.next, go: () => window.bertDemo.open(options.tab, data.model) }, options.collapsed);
     let run = null, data = fresh(), status = null, state = null, timer = null, misses = 0;
     let byTime = false, drawing = false, again = false, asked = 0, drawn = 0, playing = null;
 
@@ -71,10 +71,6 @@
       };
       parts.again.onclick = again;
       again();
-    }
-
-    function shownModel() {
-      return playing ? data.model : run && `run/${run}`;
     }
 
     function showOthers(others) {

@@ -1,16 +1,8 @@
 // The map of one word's senses: a dot for each text, near to those that the model finds alike.
 (function () {
   "use strict";
-  const { say } = window.bertDemo;
-  const SPACE = "http://www.w3.org/2000/svg";
+  const { say, draw } = window.bertDemo;
   const WIDTH = 380, HEIGHT = 172, EDGE = 24;
-
-  function draw(tag, attributes, text) {
-    const node = document.createElementNS(SPACE, tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    if (text !== undefined) node.textContent = text;
-    return node;
-  }
 
   // Places in the plane whose distances are nearest to those of vectors with these cosines:
   // classical scaling (Torgerson, 1952), by power iteration.

@@ -1,15 +1,8 @@
 // A figure of curves.js as a plain picture: drawn at once, where Plotly is still on its way.
 (function () {
   "use strict";
-  const SPACE = "http://www.w3.org/2000/svg";
+  const { draw } = window.bertDemo;
   const TICKS = 4;
-
-  function draw(tag, attributes, text) {
-    const node = document.createElementNS(SPACE, tag);
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    if (text !== undefined) node.textContent = text;
-    return node;
-  }
 
   function steps(low, high) {
     const rough = (high - low) / TICKS || 1, power = 10 ** Math.floor(Math.log10(rough));

@@ -2,7 +2,6 @@
 (function () {
   "use strict";
   const { say, make, whole, fixed } = window.bertDemo;
-  const COLLAPSED = 0.98;  // as in runs/events.py
 
   function build(host) {
     const tiles = {};
@@ -75,57 +74,55 @@
         make("dt", { text: name }), make("dd", { text })])));
   }
 
-  // Something to guess before one looks; the numbers answer it later.
-  function question(host, next) {
-    let asked = null, said = null;
+  // Something to guess before one looks; the end of the run answers it. From `collapsed` on, the
+  // mean cosine of a model's vectors says that it tells no words apart.
+  function question(host, next, collapsed) {
+    let asked = "", said = null, frames = [], over = false;
     const words = make("p", {}), choices = make("div", { class: "bd-choices" });
-    const way = make("div", { class: "bd-way" });
-    host.append(words, choices, way);
     const go = make("button", { type: "button", class: "bd-next", text: next.label, hidden: "" });
     go.addEventListener("click", next.go);
-    way.append(go);
+    host.append(words, choices, make("div", { class: "bd-way" }, go));
 
-    function ask(options) {
-      const key = options.join("\n");
-      if (asked === key) return;
-      asked = key;
-      said = null;
-      words.textContent = say("Guess first: which sense will part from the others first?");
-      choices.replaceChildren(...options.map((name) => {
-        const button = make("button", { type: "button", class: "bd-choice", text: name, "aria-pressed": "false" });
-        button.addEventListener("click", () => {
-          said = name;
-          words.textContent = say("You say “{sense}”. The end of the run tells.", { sense: said });
-          for (const other of choices.children) other.setAttribute("aria-pressed", String(other === button));
-        });
-        return button;
-      }));
+    function choice(name) {
+      const button = make("button", { type: "button", class: "bd-choice", text: name, "aria-pressed": "false" });
+      button.addEventListener("click", () => {
+        said = name;
+        for (const other of choices.children) other.setAttribute("aria-pressed", String(other === button));
+        tell();
+      });
+      return button;
+    }
+
+    function tell() {
+      const latest = frames[frames.length - 1], found = latest && latest.similarities;
+      const alike = over && latest && latest.alike >= collapsed;
+      let senses = found && !alike ? [...new Set(found.senses)] : [];
+      if (senses.length < 2) senses = [];
+      if (asked !== senses.join("\n")) {
+        asked = senses.join("\n");
+        choices.replaceChildren(...senses.map(choice));
+      }
+      words.textContent = alike ? say("All its vectors are alike (mean cosine {n}): it tells no word from another, and fine-tuning it stays at chance. That is what steps too large leave of a BERT; start the first card to see one that learns.", { n: fixed(latest.alike, 2) })
+        : !senses.length ? ""
+          : over ? answered()
+            : said ? say("You say “{sense}”. The end of the run tells.", { sense: said })
+              : say("Guess first: which sense will part from the others first?");
+    }
+
+    function answered() {
+      const answer = window.bertDemo.partedFirst(frames);
+      const truth = answer
+        ? say("“{sense}” parted first, at step {n}.", { sense: answer.sense, n: whole(answer.step) })
+        : say("No sense has parted from the others for good.");
+      const yours = !said ? "" : answer && said === answer.sense
+        ? say("You said so.") : say("You said “{sense}”.", { sense: said });
+      return `${truth} ${yours}`;
     }
 
     return {
-      update(frames, over) {
-        const latest = frames[frames.length - 1], found = latest && latest.similarities;
-        if (over && latest && latest.alike >= COLLAPSED) {
-          choices.replaceChildren();
-          words.textContent = say("All its vectors are alike (mean cosine {n}): it tells no word from another, and fine-tuning it stays at chance. That is what steps too large leave of a BERT; start the first card to see one that learns.", { n: fixed(latest.alike, 2) });
-          return;
-        }
-        const senses = found ? [...new Set(found.senses)] : [];
-        host.hidden = false;
-        if (senses.length < 2) { choices.replaceChildren(); words.textContent = ""; asked = null; }
-        else ask(senses);
-        if (senses.length >= 2 && over) {
-          const answer = window.bertDemo.partedFirst(frames);
-          const truth = answer
-            ? say("“{sense}” parted first, at step {n}.", { sense: answer.sense, n: whole(answer.step) })
-            : say("No sense has parted from the others for good.");
-          const yours = !said ? "" : answer && said === answer.sense
-            ? say("You said so.") : say("You said “{sense}”.", { sense: said });
-          words.textContent = `${truth} ${yours}`;
-        }
-      },
+      update(seen, ended) { frames = seen; over = ended; tell(); },
       way(open) { go.hidden = !open; },
-      reset() { asked = said = null; words.textContent = ""; choices.replaceChildren(); },
+      reset() { said = null; frames = []; over = false; tell(); },
     };
   }
 

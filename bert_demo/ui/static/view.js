@@ -112,7 +112,7 @@
       if (variable.test(colour)) fill.style.background = colour;
       track.append(fill);
       const percent = share * 100;
-      const number = percent > 0 && percent < 0.1 ? "< 0.1" : percent.toFixed(1);
+      const number = percent > 0 && percent < 0.1 ? "< 0.1" : window.bertDemo.fixed(percent, 1);
       item.append(element("span", "bv-label", label), track, element("span", "bv-share", `${number}%`));
       list.append(item);
     }
