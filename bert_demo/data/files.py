@@ -172,6 +172,12 @@ def is_empty(folder: Path) -> bool:
     return all(path.name.startswith(_PART) for path in folder.iterdir())
 
 
+def folder_bytes(folder: Path) -> int:
+    """What the files in a folder take, as far as it can be told while others write there."""
+    files = (Path(at, name) for at, _, names in os.walk(folder) for name in names)
+    return sum(stamp.size for path in files if (stamp := file_stamp(path)))
+
+
 class FileStamp(NamedTuple):
     """Another one after each change of a file: as much as can be told without reading it."""
 

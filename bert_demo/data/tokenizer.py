@@ -39,7 +39,7 @@ __all__ = [
 
 PAD, CLS, SEP = "<pad>", "<cls>", "<sep>"
 SPECIAL_TOKENS = (UNK, PAD, MASK, CLS, SEP)
-HUGGING_FACE_SPECIAL_TOKENS = ("[UNK]", "[PAD]", "[MASK]", "[CLS]", "[SEP]")
+HUGGING_FACE_SPECIAL_TOKENS = wordpiece.ROLES
 
 # Part of every fingerprint: raise it when the rules here or in words.py change any ids.
 RULES = 1

@@ -16,8 +16,6 @@ from bert_demo.model.folders import is_name
 if TYPE_CHECKING:
     from bert_demo.interop.model_files import Progress
 
-__all__ = ["Importer", "repo_id"]
-
 
 class Importer:
     """Fetches models and keeps them as checkpoints in `folder`, each under a name of its own."""

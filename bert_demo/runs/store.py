@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import hmac
 import logging
-import os
 import secrets
 import shutil
 import threading
@@ -18,7 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.config import RunConfig, Text, UserError, listed
-from bert_demo.data.files import file_stamp, part_folder, remove_folder, remove_left_parts
+from bert_demo.data.files import (
+    file_stamp,
+    folder_bytes,
+    part_folder,
+    remove_folder,
+    remove_left_parts,
+)
 from bert_demo.model.folders import (
     CONFIG,
     CONTROL,
@@ -377,8 +382,7 @@ class RunStore:
                     "one of them first.",
                     n=kept,
                 )
-        files = (Path(at, name) for at, _, names in os.walk(self.root) for name in names)
-        used = sum(stamp.size for path in files if (stamp := file_stamp(path)))
+        used = folder_bytes(self.root)
         if used >= self.max_total_bytes:
             raise UserError(
                 "The runs here take {used}, and no more than {limit} is allowed; delete some "

@@ -292,9 +292,7 @@ def _too_large(run: RunConfig, memory: int, there: Text) -> Text:
     return Text(
         "{model} at length {length} and batch {batch}{parts} needs about {memory:.1f} GB; {there}. "
         "Take a smaller model or batch, or split the batch by gradient accumulation.",
-        model=_name(run),
-        length=run.training.max_length,
-        batch=run.training.batch_size,
+        **_setting(run),
         parts="" if split == 1 else Text(", in {n} parts,", n=split),
         memory=memory / 1e9,
         there=there,
@@ -305,9 +303,7 @@ def _too_slow(run: RunConfig, one: float, advice: Text) -> Text:
     return Text(
         "One step of {model} at length {length} and batch {batch} takes about {step} seconds here, "
         "and the budget is {budget:g} seconds. {advice}",
-        model=_name(run),
-        length=run.training.max_length,
-        batch=run.training.batch_size,
+        **_setting(run),
         step=_short(one),
         budget=run.training.budget_seconds,
         advice=advice,
@@ -346,6 +342,12 @@ def _advice(
         n=_STEPS_WORTH_WHILE,
         seconds=_short(enough),
     )
+
+
+def _setting(run: RunConfig) -> dict[str, Any]:
+    """What a step's memory and time go by, for a sentence."""
+    training = run.training
+    return {"model": _name(run), "length": training.max_length, "batch": training.batch_size}
 
 
 def _name(run: RunConfig) -> str:

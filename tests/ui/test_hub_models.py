@@ -15,7 +15,8 @@ from helpers.hub_server import COMMIT, hub_server
 
 from bert_demo.cli import parser
 from bert_demo.config import UserError
-from bert_demo.interop.importer import Importer, repo_id
+from bert_demo.interop.addresses import repo_id
+from bert_demo.interop.importer import Importer
 from bert_demo.interop.known import KNOWN_MODELS
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts.model_menu import offer

@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from bert_demo.config import UserError
-from bert_demo.data.files import file_stamp
+from bert_demo.data.files import file_stamp, folder_bytes
 from bert_demo.model.folders import LOCK
 from bert_demo.runs.record import held
 
@@ -88,8 +88,7 @@ def room_for(size: int) -> Iterator[Path]:
 
     home = Path(get_upload_folder())
     home.mkdir(parents=True, exist_ok=True)
-    files = (Path(at, name) for at, _, names in os.walk(home) for name in names)
-    kept = sum(stamp.size for path in files if (stamp := file_stamp(path)))
+    kept = folder_bytes(home)
     # Twice: these files, and the copies.
     full = shutil.disk_usage(home).free < 2 * size + _FREE_BYTES
     if full or (kept and kept + 2 * size > _MOST_BYTES):
