@@ -12,7 +12,7 @@ import os
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,6 +34,7 @@ from bert_demo.ui.parts import language
 from bert_demo.ui.serving.hosting import behind_proxy, make_queue, on_zerogpu, serves_others
 from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.serving.share import ShareLink
+from bert_demo.ui.serving.strangers import FAULT
 from bert_demo.ui.serving.visitors import address_of
 
 log = logging.getLogger(__name__)
@@ -119,11 +120,16 @@ class AppContext:
         session = getattr(request, "session_hash", None)
         return Asker(self.address_of(request), str(session or ""))
 
-    def estimate(self, run: RunConfig) -> Estimate:
-        """What `run` would take here; raises `UserError` for a run that can start nowhere."""
+    def estimate(self, run: RunConfig, observed: Sequence[Observation] | None = None) -> Estimate:
+        """What `run` would take here; raises `UserError` for a run that can start nowhere.
+
+        observed: `observations`, where they are at hand.
+        """
+        if observed is None:
+            observed = self.observations()
         free = available_memory_bytes() + self.queue.held_bytes()
         run = self.queue.with_limit(run)
-        return estimate(run, self.speed, self.observations(), free_bytes=free)
+        return estimate(run, self.speed, observed, free_bytes=free)
 
     def accept(self, run: RunConfig) -> Estimate:
         """The same for a run that is to start; raises `UserError` for one that cannot be done."""
@@ -217,11 +223,6 @@ def answered(handler: Callable[..., Any], *, as_html: bool = True) -> Callable[.
             raise
         except Exception as error:
             log.exception("A handler of the page failed")
-            raise gr.Error(
-                language.say(
-                    "Something went wrong here, and it was written to the log; try again."
-                ),
-                print_exception=False,
-            ) from error
+            raise gr.Error(language.say(FAULT), print_exception=False) from error
 
     return safe

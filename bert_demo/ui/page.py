@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from bert_demo.config import UserError
+from bert_demo.model.plain_json import one_line
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.ui.address import pair_of, tab_of, values_of, words_of
 from bert_demo.ui.api import add_api
@@ -23,7 +24,7 @@ from bert_demo.ui.tabs.blank import create_blank_tab
 from bert_demo.ui.tabs.nli import create_nli_tab
 from bert_demo.ui.tabs.runs.tab import create_runs_tab
 from bert_demo.ui.tabs.training import create_finetune_tab, create_pretrain_tab
-from bert_demo.ui.tabs.training_handlers import starting_points
+from bert_demo.ui.tabs.training_handlers import LONGEST_NAME, starting_points
 from bert_demo.ui.tabs.words import create_words_tab
 
 _BOOK = '<a href="https://d2l.ai">Dive into Deep Learning</a>'
@@ -166,7 +167,7 @@ def restore(kept: Any, token: str) -> list[Any]:
     try:
         told = json.loads(kept)
         tasks = {task: json.loads(told[task] or "{}") for task in ("pretraining", "nli")}
-        name = forms.name_of(told["name"])
+        name = one_line(told["name"], LONGEST_NAME)
     except (ValueError, TypeError, KeyError, RecursionError):
         tasks, name = {"pretraining": {}, "nli": {}}, ""
     found: list[Any] = []

@@ -309,13 +309,8 @@ def short_facts(run: RunConfig, expected: Estimate) -> str:
     return say("{steps} steps, {corpus}, {time}", steps=steps, corpus=corpus, time=time)
 
 
-def name_of(given: Any) -> str:
-    """What a person calls a run, in one line."""
-    return re.sub(r"\s+", " ", given).strip()[:40] if isinstance(given, str) else ""
-
-
 def _bytes(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count < 1e10 else f"{count / 1e9:,.0f} GB"
+    return f"{number(count / 1e9, '.1f' if count < 1e10 else ',.0f')} GB"
 
 
 def _duration(seconds: float) -> str:

@@ -87,9 +87,9 @@ def listed(items: Iterable[Any]) -> str:
     return say(", ").join(map(str, items))
 
 
-def number(value: int) -> str:
-    """A whole number with its thousands apart: "1,000"."""
-    return _FORMATTER.format("{n:,}", n=value)
+def number(value: float, layout: str = ",") -> str:
+    """A number as the page's language writes it; without a layout with its thousands apart."""
+    return _FORMATTER.format_field(value, layout)
 
 
 def translate(said: str | UserError) -> str:

@@ -28,7 +28,7 @@ MOST_BYTES = 10_000_000
 _PACKAGE = str(Path(__file__).resolve().parents[2])
 _UNFIT = later("What was sent does not fit this page; reload it and try again.")
 _LONG = later("What was sent is longer than this page reads.")
-_FAULT = later("Something went wrong here, and it was written to the log; try again.")
+FAULT = later("Something went wrong here, and it was written to the log; try again.")
 
 
 class Page(gr.Blocks):
@@ -60,7 +60,7 @@ class Page(gr.Blocks):
             raise
         except Exception as error:
             log.exception("An event of the page failed")
-            raise gr.Error(say(_FAULT), duration=12, print_exception=False) from error
+            raise gr.Error(say(FAULT), duration=12, print_exception=False) from error
         return found
 
 
@@ -111,7 +111,7 @@ def _answer(error: Exception, request: str) -> tuple[int, str]:
     files = {frame.filename for frame in frames} - {__file__}
     if any(name.startswith(_PACKAGE) for name in files):
         log.error("%s failed", request, exc_info=error)
-        return 500, _FAULT
+        return 500, FAULT
     log.info("%s is nothing that can be answered: %s.", request, type(error).__name__)
     return 400, _UNFIT
 

@@ -123,7 +123,7 @@ def judgement_view(found: Judgement, history: Sequence[Sequence[str]]) -> View:
 
 def remember(found: Judgement, history: Sequence[Sequence[str]]) -> list[list[str]]:
     """The history with this judgement on top."""
-    sure = f"{found.verdict.probabilities[found.verdict.label]:.1%}"
+    sure = number(found.verdict.probabilities[found.verdict.label], ".1%")
     row = [
         found.premise,
         found.hypothesis,

@@ -14,6 +14,7 @@ from bert_demo.ui.parts.language import later, say
 from bert_demo.ui.parts.live import WayOn, live_panel
 from bert_demo.ui.serving.hosting import train_after
 from bert_demo.ui.tabs.training_handlers import (
+    LONGEST_NAME,
     card,
     controls,
     foretell,
@@ -46,7 +47,6 @@ _EMPTY = {
 class TrainingTab:
     """What the page needs of a tab to attach a run to it."""
 
-    tab: gr.Tab
     live: gr.HTML
     start_from: gr.Dropdown | None
     name: gr.Textbox
@@ -78,7 +78,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
                 presets += [(name, gr.Button(card(name, ""))) for name in other_presets]
             *first, budget, kind = forms.first_names(task)
             run_name = gr.Textbox(
-                "", label=say("Name"), max_lines=1, max_length=40, elem_classes="bd-name"
+                "", label=say("Name"), max_lines=1, max_length=LONGEST_NAME, elem_classes="bd-name"
             )
             if task == "nli":
                 fields["start_from"] = forms.field(task, "start_from", values["start_from"])
@@ -136,8 +136,11 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
 
     def describe(*given: Any) -> tuple[Any, ...]:
         current = dict(zip(names, given, strict=True))
-        told = foretell(context, task, current)
-        cards = [card(name, in_short(context, task, name, current)) for name, _ in presets]
+        observed = context.observations()
+        told = foretell(context, task, current, observed)
+        cards = [
+            card(name, in_short(context, task, name, current, observed)) for name, _ in presets
+        ]
         return *told, gr.Timer(active=context.measuring), *cards
 
     def begin(visitor: gr.Request, *given: Any) -> tuple[dict[str, Any], str]:
@@ -217,7 +220,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
             queue=False,
             **quiet,
         )
-    return TrainingTab(tab, live, start_from, run_name, inputs)
+    return TrainingTab(live, start_from, run_name, inputs)
 
 
 def _keep(task: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from typing import Any
 import gradio as gr
 
 from bert_demo.config import RunConfig, UserError, command_line
+from bert_demo.data.files import FileStamp, file_stamp
 from bert_demo.interop.sharing import model_name
 from bert_demo.model.folders import METRICS
+from bert_demo.model.plain_json import one_line
 from bert_demo.runs.events import COLLAPSED, Tail
 from bert_demo.runs.record import RESUMABLE, TRAINING, Run
 from bert_demo.runs.store import default_title
+from bert_demo.training.cost import Observation
 from bert_demo.ui.context import AppContext, own_token, token_of
 from bert_demo.ui.parts import forms
 from bert_demo.ui.parts.forms import facts, short_facts
@@ -24,6 +28,8 @@ from bert_demo.ui.parts.language import later, say, translate
 from bert_demo.ui.parts.model_menu import choices
 
 _WATCHING = later("You are watching; only who started this run can stop it.")
+LONGEST_NAME = 40
+"""Of a run, in letters, as its owner names it."""
 _COLLAPSED = later(
     "All vectors of this model are alike, so fine-tuning it would stay at chance; choose another."
 )
@@ -53,12 +59,15 @@ def _folder(context: AppContext, model_id: Any) -> Path:
 
 
 def foretell(
-    context: AppContext, task: str, values: Mapping[str, Any]
+    context: AppContext,
+    task: str,
+    values: Mapping[str, Any],
+    observed: Sequence[Observation] | None = None,
 ) -> tuple[dict[str, Any], str]:
     """What the run would take, for the panel below the form, and the command that does the same."""
     try:
         run = resolve(context, task, values)
-        expected = context.estimate(run)
+        expected = context.estimate(run, observed)
     except UserError as error:
         return {"refusal": translate(error)}, ""
     except OSError as error:
@@ -74,7 +83,14 @@ def foretell(
 
 def is_collapsed(model: Path) -> bool:
     """Whether the film of a model's run ended with all vectors alike; False where there is none."""
-    events, _ = Tail(model / METRICS).since(0)
+    path = model / METRICS
+    stamp = file_stamp(path)
+    return stamp is not None and _ends_alike(path, stamp)
+
+
+@functools.lru_cache(maxsize=128)
+def _ends_alike(path: Path, stamp: FileStamp) -> bool:
+    events, _ = Tail(path).since(0)
     frames = [event for event in events if event["event"] == "probe"]
     return bool(frames) and frames[-1].get("alike", 0) >= COLLAPSED
 
@@ -92,11 +108,17 @@ def card(preset: str, forecast: str) -> str:
     return f"▶ {say(preset)}\n{forecast}"
 
 
-def in_short(context: AppContext, task: str, preset: str, current: Mapping[str, Any]) -> str:
+def in_short(
+    context: AppContext,
+    task: str,
+    preset: str,
+    current: Mapping[str, Any],
+    observed: Sequence[Observation] | None = None,
+) -> str:
     """What the run of a preset would take here, in a few words."""
     try:
         run = resolve(context, task, forms.preset(task, preset, current))
-        return short_facts(run, context.estimate(run))
+        return short_facts(run, context.estimate(run, observed))
     except (UserError, OSError):
         return ""
 
@@ -117,7 +139,7 @@ def start_run(
     run = resolve(context, task, values)
     expected = context.accept(run)
     # Its name from then on, in whatever language the page is opened.
-    title = forms.name_of(name) or translate(default_title(run))
+    title = one_line(name, LONGEST_NAME) or translate(default_title(run))
     title = free_title(title, [other.title for other in context.store.list()])
     return context.queue.submit(run, own_token(browser), title, expected.seconds, address)
 

@@ -254,7 +254,7 @@ def _row(found: Separation | None) -> list[str]:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "\u2212")
+    return number(value, "+.2f")
 
 
 def _remark(one: Shown, word: str, texts: Sequence[str]) -> Block:
