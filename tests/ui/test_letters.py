@@ -128,3 +128,27 @@ def test_a_title_and_a_sentence_are_shown_as_they_are_typed(
     page.locator("#runs-list td a").filter(has_not_text="lost").last.click()
     page.wait_for_load_state()
     shown(page, ".bd-title")
+
+    go_to(page, "2 Its words")
+    shown(page, "#words-result .bv-heading")
+    panel = page.locator("[role=tabpanel]:has(#words-result)")
+    for row, field in enumerate(("text", "sense")):
+        panel.locator(f".bc-{field}").nth(row).fill(f"{NASTY} crane" if field == "text" else NASTY)
+    press(page, "Compare")
+    shown(page, "#words-result .legendtext")
+    shown(page, "#words-result .bv-table td", f"{NASTY} crane")
+
+    go_to(page, "4 Argue")
+    shown(page, "#nli-result .bv-muted")  # judged by
+    panel = page.locator("[role=tabpanel]:has(#nli-result)")
+    for label in ("Premise", "Hypothesis"):
+        panel.get_by_role("textbox", name=re.compile(f"^{label}")).fill(NASTY)
+    press(page, "Ask the model")
+    shown(page, "#nli-result .bv-table td")
+    go_to(page, "Fill in the blank")
+    panel = page.locator("[role=tabpanel]:has(#blank-result)")
+    panel.get_by_role("textbox", name=re.compile("^Text")).fill(f"{NASTY} <mask>")
+    press(page, "Fill in")
+    shown(page, "#blank-result .bv-strong")
+    panel.get_by_label("Model", exact=True).click()
+    shown(page, "[role=option]")
