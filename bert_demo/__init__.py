@@ -16,6 +16,9 @@ from bert_demo.config import VERSION
 
 if TYPE_CHECKING:
     from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
+    from bert_demo.data.own_pairs import take_pairs
+    from bert_demo.data.own_report import text_report
+    from bert_demo.data.own_text import take_text
     from bert_demo.data.tokenizer import Tokenizer
     from bert_demo.inference.contexts import compare
     from bert_demo.inference.evaluation import evaluate
@@ -47,6 +50,9 @@ __all__ = [
     "import_hf",
     "load",
     "save",
+    "take_pairs",
+    "take_text",
+    "text_report",
     "train",
 ]
 
@@ -67,6 +73,9 @@ _HOME = {
     "evaluate": "inference.evaluation",
     "fill_mask": "inference.predict",
     "Tokenizer": "data.tokenizer",
+    "take_pairs": "data.own_pairs",
+    "take_text": "data.own_text",
+    "text_report": "data.own_report",
     "train": "training.loop",
 }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bert_demo.cli.output import certainty, emit, note, say, scored, table, to_beat
 from bert_demo.cli.parser import NUMBERS
-from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA
+from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA, own_task
 
 if TYPE_CHECKING:
     from bert_demo.data.prepare import TokenizedNli
@@ -71,11 +71,23 @@ def _evaluate_text(flags: Namespace, model: BertModel, tokenizer: Tokenizer) -> 
         )
     run = read_about(read_config(Path(flags.model))).run
     training = TrainingConfig(steps=1) if run is None else run.training
-    name, _, split = flags.text.partition(":")
-    found = evaluate_text(model, tokenizer, name, split or "validation", training)
+    name, split = _text_and_split(flags.text, flags.column)
+    found = evaluate_text(model, tokenizer, name, split, training)
     scores, baselines, report = found
     lines = [report.sentence(), f"On {scores['n']:,} pairs: {scored(scores)}.", to_beat(baselines)]
     return _answer(flags, {**scores, "baselines": baselines}, lines)
+
+
+def _text_and_split(text: str, column: str | None) -> tuple[str, str]:
+    """The name and the split of "wikitext-2:validation", of "FILE:test", or of either alone."""
+    from bert_demo.cli.training import named_corpus
+    from bert_demo.data.corpora import SPLITS
+
+    name, _, split = text.rpartition(":")
+    named = name in PRETRAINING_CORPORA or own_task(name) or split in SPLITS
+    if Path(text).exists() or not name or not named:
+        name, split = text, "validation"
+    return named_corpus([name], "pretraining", column), split
 
 
 def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str, list[str]]:
@@ -83,8 +95,9 @@ def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str,
     from bert_demo.data.prepare import prepare_nli, tokenize_nli
     from bert_demo.data.snli import read_pairs_file
 
-    name, _, split = data.partition(":")
-    if name in NLI_CORPORA:
+    name, _, split = data.rpartition(":") if own_task(data) is None else (data, "", "test")
+    name, split = (name, split) if name else (data, "test")
+    if name in NLI_CORPORA or own_task(name) == "nli":
         pairs, report = prepare_nli(name, split or "test", tokenizer)
         return pairs, report.sentence(), []
     texts = read_pairs_file(data)
@@ -239,7 +252,9 @@ def bundle(flags: Namespace) -> int:
 
 
 def prepare(flags: Namespace) -> int:
-    """Every corpus, each with the vocabulary that it is most used with."""
+    """Every corpus, each with the vocabulary that it is most used with, or one's own."""
+    if flags.corpus is not None:
+        return _describe(flags)
     from bert_demo.data.corpora import CorpusUnavailable
     from bert_demo.data.prepare import SourceReport, prepare_nli, prepare_text
 
@@ -260,6 +275,21 @@ def prepare(flags: Namespace) -> int:
             failed = True
             note(str(error))
     return int(failed)
+
+
+def _describe(flags: Namespace) -> int:
+    """Take in somebody's own text, and say what is in it."""
+    from bert_demo.cli.training import named_corpus
+    from bert_demo.config import UserError
+    from bert_demo.data.own_report import text_report
+
+    name = named_corpus(flags.corpus, "pretraining", flags.column)
+    if own_task(name) != "pretraining":
+        raise UserError("{name} is no text of one's own; give its files.", name=name)
+    found = text_report(name)
+    lines = [table([[label, words] for label, words in found.lines]), f"Its name is {name}."]
+    value = asdict(found) | {"too_little": found.too_little}
+    return _answer(flags, value, lines, found.remarks)
 
 
 def doctor(flags: Namespace) -> int:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA, UserError
-from bert_demo.data.corpora import CORPORA, CorpusUnavailable, locate
+from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA, UserError, own_task
+from bert_demo.data import own
+from bert_demo.data.corpora import CorpusUnavailable, corpus_spec, locate
 from bert_demo.data.tokenizer import Tokenizer
 
 # In a typed text: what follows is the second text of a pair.
@@ -124,14 +125,16 @@ def word_count(word: str, tokenizer: Tokenizer, task: str, corpus: str | None) -
     word that the vocabulary lacks is counted 0 times, for the model never saw it.
     """
     known = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
-    if corpus is None or corpus not in known or not _at_hand(corpus):
+    if corpus is None or (corpus not in known and own_task(corpus) != task):
+        return None
+    if not _at_hand(corpus):
         return None
     try:
         ids, starts = _training_ids(corpus, task, _Key(tokenizer))
     except (CorpusUnavailable, OSError):
         return None
     pieces = tokenizer.encode(word, allow_mask=False)
-    title = CORPORA[corpus].title
+    title = corpus_spec(corpus).title
     if not pieces or tokenizer.unk_id in pieces:
         return WordCount(0, len(ids), title)
     found = np.flatnonzero(ids[: len(ids) - len(pieces) + 1] == pieces[0])
@@ -148,7 +151,9 @@ def word_count(word: str, tokenizer: Tokenizer, task: str, corpus: str | None) -
 
 
 def _at_hand(corpus: str) -> bool:
-    spec = CORPORA[corpus]
+    if own_task(corpus) is not None:
+        return own.is_here(corpus)
+    spec = corpus_spec(corpus)
     if spec.parts:
         return all(map(_at_hand, spec.parts))
     if spec.repo_id is None:
