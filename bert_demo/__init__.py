@@ -17,8 +17,12 @@ from bert_demo.config import VERSION
 if TYPE_CHECKING:
     from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
     from bert_demo.data.tokenizer import Tokenizer
+    from bert_demo.inference.attributions import attribute
     from bert_demo.inference.contexts import compare
     from bert_demo.inference.evaluation import evaluate
+    from bert_demo.inference.flips import try_edits
+    from bert_demo.inference.follow import follow
+    from bert_demo.inference.occurrences import occurrences
     from bert_demo.inference.predict import classify, encode, fill_mask
     from bert_demo.interop.d2l import import_d2l
     from bert_demo.interop.export import export_hf
@@ -37,17 +41,21 @@ __all__ = [
     "TrainingConfig",
     "UserError",
     "__version__",
+    "attribute",
     "classify",
     "compare",
     "encode",
     "evaluate",
     "export_hf",
     "fill_mask",
+    "follow",
     "import_d2l",
     "import_hf",
     "load",
+    "occurrences",
     "save",
     "train",
+    "try_edits",
 ]
 
 _HOME = {
@@ -61,6 +69,10 @@ _HOME = {
     "export_hf": "interop.export",
     "import_hf": "interop.hugging_face",
     "BertModel": "model.bert",
+    "attribute": "inference.attributions",
+    "follow": "inference.follow",
+    "occurrences": "inference.occurrences",
+    "try_edits": "inference.flips",
     "classify": "inference.predict",
     "compare": "inference.contexts",
     "encode": "inference.predict",

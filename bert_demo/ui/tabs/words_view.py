@@ -21,6 +21,7 @@ from bert_demo.ui.parts.view import (
     details,
     few,
     heading,
+    jump,
     next_step,
     question,
     table,
@@ -125,6 +126,7 @@ def show_contexts(
     return view(
         *summary,
         columns(*(_map(i, one, groups) for i, one in enumerate(beside))),
+        jump(say("Follow one “{word}” through the layers", word=word), "words-follow"),
         *([pair] if pair else []),
         next_step(say("Next: teach it to judge →"), "finetune", entries[0].id),
         *(_remark(one, word, texts) for one in shown),
