@@ -24,7 +24,7 @@ from bert_demo.inference.predict import by_length, encode, evaluating
 from bert_demo.inference.words import WordPlaces, find_word, short, split_pair, word_places
 from bert_demo.model.bert import BertModel
 
-MOST_LOOKED_AT = 256
+MOST_LOOKED_AT = 128
 """Occurrences whose vectors are computed, spread evenly over the text: bounds the time."""
 _AROUND = 24
 _MOST_WORDS = 8
