@@ -126,9 +126,9 @@ def show_contexts(
     return view(
         *summary,
         columns(*(_map(i, one, groups) for i, one in enumerate(beside))),
-        jump(say("Follow one “{word}” through the layers", word=word), "words-follow"),
         *([pair] if pair else []),
         next_step(say("Next: teach it to judge →"), "finetune", entries[0].id),
+        jump(say("Follow one “{word}” through the layers", word=word), "words-follow"),
         *(_remark(one, word, texts) for one in shown),
         *_separations(shown, twins),
         details(
