@@ -47,6 +47,7 @@ _PARTS = (
     "recorded.js",
     "stage.js",
     "live.js",
+    "follow.js",
     "view.js",
     "contexts.js",
     "runs.js",

@@ -8,6 +8,8 @@ words_view         its answer
 nli                Premise and hypothesis
 nli_examples       its pairs to begin with
 nli_view           its answer
+nli_why            what carried that answer, and what flips it
 blank              Fill in the blank
+follow_view        one token followed through the layers, there and in Words in context
 runs/              Runs
 """
