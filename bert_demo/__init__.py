@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bert_demo.data.tokenizer import Tokenizer
     from bert_demo.inference.contexts import compare
     from bert_demo.inference.evaluation import evaluate
+    from bert_demo.inference.failures import find_failures
     from bert_demo.inference.predict import classify, encode, fill_mask
     from bert_demo.interop.d2l import import_d2l
     from bert_demo.interop.export import export_hf
@@ -43,6 +44,7 @@ __all__ = [
     "evaluate",
     "export_hf",
     "fill_mask",
+    "find_failures",
     "import_d2l",
     "import_hf",
     "load",
@@ -65,6 +67,7 @@ _HOME = {
     "compare": "inference.contexts",
     "encode": "inference.predict",
     "evaluate": "inference.evaluation",
+    "find_failures": "inference.failures",
     "fill_mask": "inference.predict",
     "Tokenizer": "data.tokenizer",
     "train": "training.loop",

@@ -144,6 +144,13 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME:SPLIT",
         help="For a pretrained checkpoint: wikitext-2:validation, crane-world:validation ...",
     )
+    one.add_argument(
+        "--details",
+        action="store_true",
+        help="With --data: also where it fails: accuracy by length, shared words, negation, number "
+        "words and the table's own column kind, a calibration curve, and its surest mistakes (with "
+        "--json every pair behind each cell)",
+    )
     one.epilog = f"Numbers are read as labels so: {NUMBERS}."
     _add_device(one)
 

@@ -4,6 +4,8 @@ report       base of the answers: dataclasses that can be read like a dict
 predict      token vectors, words for blanks, verdicts
 calibration  whether a classifier is as sure as it is right
 evaluation   scores of a classifier on many labelled pairs
+slices       such pairs by length, shared words, negation, numbers and kind
+failures     where a classifier fails, by these sorts and pair by pair
 words        where a word stands in a text, which words a model knows, how often it met one
 senses       cosines, the mean subtracted, sense separation, a plane
 contexts     one word in several contexts, out of the three before
