@@ -35,6 +35,7 @@ _PARTS = (
     "recorded.js",
     "stage.js",
     "live.js",
+    "fails.js",
     "view.js",
     "contexts.js",
     "runs.js",

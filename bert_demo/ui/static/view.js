@@ -184,6 +184,10 @@
         return columns(block, pool, pick);
       case "question":
         return question(block);
+      case "confusion":
+        return window.bertDemo.confusion(block, pick);
+      case "sorts":
+        return window.bertDemo.sorts(block);
       case "next": {
         const button = element("button", "bd-next", block.label);
         button.type = "button";
@@ -202,7 +206,7 @@
     const content = element("div", "bv-view");
     root.append(spoken, content);
 
-    const pick = (row) => trigger("select", { row });
+    const pick = (row) => trigger("select", Array.isArray(row) ? { cell: row } : { row });
 
     const show = () => {
       const value = props.value || { blocks: [] };

@@ -8,6 +8,9 @@ words_view         its answer
 nli                Premise and hypothesis
 nli_examples       its pairs to begin with
 nli_view           its answer
+fails             its part "Where it fails": a whole table judged
+fails_tables      the tables that can be judged, one's own among them
+fails_view        its answer
 blank              Fill in the blank
 runs/              Runs
 """

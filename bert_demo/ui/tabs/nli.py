@@ -11,6 +11,7 @@ from bert_demo.ui.context import answered
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.parts.model_menu import ModelMenu
 from bert_demo.ui.parts.view import View, in_words, reveal, view_part
+from bert_demo.ui.tabs.fails import create_where_it_fails
 from bert_demo.ui.tabs.nli_examples import EXAMPLES, SAYINGS
 from bert_demo.ui.tabs.nli_view import judge, judgement_view, picked, remember
 
@@ -89,6 +90,8 @@ def create_nli_tab(context: AppContext) -> list[Any]:
                         )
             with gr.Column(scale=3, elem_classes="bd-stage"):
                 result = view_part(min_height=480, elem_id="nli-result")
+                fails = gr.Button(say("Where does it fail? →"), scale=0)
+        opened = create_where_it_fails(context, model, [premise, hypothesis, said], fails)
         history = gr.State([])
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {
@@ -113,7 +116,7 @@ def create_nli_tab(context: AppContext) -> list[Any]:
         fresh: dict[str, Any] = {"outputs": [*both, said], "show_progress": "hidden", **quiet}
         swapped = swap.click(lambda a, b: (b, a, None), both, **fresh)
         again = result.select(answered(pick), history, both, show_progress="hidden", **quiet)
-        asked += [one.then(**task) for one in (swapped, again)]
+        asked += [one.then(**task) for one in (swapped, again, opened)]
         for examples in sets:
             # The learner answers first: an example is judged when asked for.
             examples.click(lambda pair: (*pair, None), examples, **fresh)
