@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bert_demo.cli.output import certainty, emit, note, say, scored, table, to_beat
-from bert_demo.cli.parser import NUMBERS
+from bert_demo.cli.parser import NUMBERS, TRAPS
 from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def evaluate(flags: Namespace) -> int:
             raise UserError("--details are of labelled pairs, so they go with --data.")
         return _evaluate_text(flags, model.to(device), tokenizer)
     value, more = {}, []
-    if flags.details:
+    if flags.details or flags.data == TRAPS:
         from bert_demo.cli import failures
         from bert_demo.inference.failures import find_failures
 
@@ -109,7 +109,11 @@ def _labelled_texts(data: str) -> tuple[NliTexts, str, list[str]]:
     from bert_demo.data.corpora import CORPORA
     from bert_demo.data.prepare import nli_texts
     from bert_demo.data.snli import read_pairs_file
+    from bert_demo.data.traps.pairs import trap_pairs
 
+    if data == TRAPS:
+        texts = trap_pairs()
+        return texts, f"{len(texts):,} trap pairs by kind, after HANS; none was trained on.", []
     name, _, split = data.partition(":")
     if name in NLI_CORPORA:
         texts, where = nli_texts(name, split or "test")

@@ -16,6 +16,10 @@ _SORTS = {
     "negation": "By negation",
     "numbers": "By number words",
 }
+_ABOUT_KINDS = (
+    "A judge that reads is right of every label. Near 1 of one and near 0 of another of the same "
+    "kind means a rule of thumb, such as “shared words: it follows”, that is right by chance."
+)
 _MOST_MISTAKES = 10
 
 
@@ -42,6 +46,8 @@ def lines(found: Failures) -> list[str]:
     for sort, title in _SORTS.items():
         if sort in found.slices:
             told.append(f"\n{title}:\n{_sorts(found, sort)}")
+        if sort == "kind" and sort in found.slices:
+            told.append(_ABOUT_KINDS)
     rows = [["sure of its verdict", "pairs", "mean sureness", "right"]]
     for part in found.calibration:
         right = f"{part.accuracy:.3f} ± {part.standard_error:.3f}"

@@ -7,6 +7,7 @@ files         folders and files that change in one move, stamps of files, tensor
 crane_world/  the built-in corpus
 wikitext      WikiText-2 as the book takes it: paragraphs of sentences
 tables        people's own tables of pairs, in whichever form
+traps/        pairs to ask a judge with, by kind, never to train on
 snli          SNLI, and pairs out of such tables
 words         how typed text becomes words
 wordpiece     words in pieces, by way of `tokenizers`

@@ -62,8 +62,9 @@
       part("bf-chance", 1 / 3);
       part("bf-overall", block.overall);
       part("bf-error", share - 2 * error, share + 2 * error);
-      const words = make("span", { class: "bf-label", text: label }, make("small", { text: note }));
-      list.append(make("li", {}, words, track, make("span", { class: "bv-share", text: percent(share) })));
+      const words = make("span", { class: "bf-label", text: label });
+      const number = make("span", { class: "bv-share", text: percent(share) });
+      list.append(make("li", {}, words, track, number, make("small", { text: note })));
     }
     box.append(list, make("p", { class: "bv-text bv-muted", text: block.reading }));
     return box;

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import Text, UserError
+from bert_demo.config import VERSION, Text, UserError
 from bert_demo.data.corpora import CORPORA, whereabouts
 from bert_demo.data.snli import NliTexts, read_pairs_file
 from bert_demo.data.tables import ENDINGS
+from bert_demo.data.traps.pairs import trap_pairs
 from bert_demo.ui.parts.language import later, say
 from bert_demo.ui.serving.judging import Table
 
@@ -22,6 +23,7 @@ OWN = "own"
 TABLES: Mapping[str, str] = {
     "snli": later("SNLI, test split"),
     "crane-world": later("Crane World, test split"),
+    "traps": later("Trap pairs by kind (3,240)"),
     OWN: later("A table of your own"),
 }
 """By what a form sends."""
@@ -67,6 +69,8 @@ def table(name: Any, pasted: Any, dropped: Any, *, visitor: bool) -> Table:
         texts = _read(file, content)
         digest = hashlib.sha256(content + file.encode()).hexdigest()
         return Table(Text(file), digest, lambda: texts, rows, seconds)
+    if name == "traps":
+        return Table(Text("Trap pairs by kind"), VERSION, trap_pairs, rows, seconds)
     return _split(name, rows, seconds)
 
 
