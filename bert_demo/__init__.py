@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bert_demo.inference.attributions import attribute
     from bert_demo.inference.contexts import compare
     from bert_demo.inference.evaluation import evaluate
+    from bert_demo.inference.failures import find_failures
     from bert_demo.inference.flips import try_edits
     from bert_demo.inference.follow import follow
     from bert_demo.inference.occurrences import occurrences
@@ -51,6 +52,7 @@ __all__ = [
     "evaluate",
     "export_hf",
     "fill_mask",
+    "find_failures",
     "follow",
     "import_d2l",
     "import_hf",
@@ -83,6 +85,7 @@ _HOME = {
     "compare": "inference.contexts",
     "encode": "inference.predict",
     "evaluate": "inference.evaluation",
+    "find_failures": "inference.failures",
     "fill_mask": "inference.predict",
     "Tokenizer": "data.tokenizer",
     "take_pairs": "data.own_pairs",

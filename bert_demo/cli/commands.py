@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bert_demo.cli.output import certainty, emit, note, say, scored, table, to_beat
-from bert_demo.cli.parser import NUMBERS
+from bert_demo.cli.parser import NUMBERS, TRAPS
 from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA, own_task
 
 if TYPE_CHECKING:
     from bert_demo.data.prepare import TokenizedNli
+    from bert_demo.data.snli import NliTexts
     from bert_demo.data.tokenizer import Tokenizer
     from bert_demo.model.bert import BertModel
     from bert_demo.model.checkpoint import Checkpoint
@@ -35,15 +36,28 @@ def finetune(flags: Namespace) -> int:
 
 def evaluate(flags: Namespace) -> int:
     """Score a classifier, or a pretrained model."""
+    from bert_demo.config import UserError
     from bert_demo.inference import evaluation
     from bert_demo.model.device import pick_device
 
     device = pick_device(flags.device)
     model, tokenizer, _ = _load(flags)
     if flags.text is not None:
+        if flags.details:
+            raise UserError("--details are of labelled pairs, so they go with --data.")
         return _evaluate_text(flags, model.to(device), tokenizer)
-    data, source, remarks = _labelled_pairs(flags.data, tokenizer)
-    found = evaluation.evaluate(model.to(device), tokenizer, data)
+    value, more = {}, []
+    if flags.details or flags.data == TRAPS:
+        from bert_demo.cli import failures
+        from bert_demo.inference.failures import find_failures
+
+        texts, source, remarks = _labelled_texts(flags.data)
+        details = find_failures(model.to(device), tokenizer, texts)
+        found = details.scores
+        value, more = failures.plain(details), failures.lines(details)
+    else:
+        data, source, remarks = _labelled_pairs(flags.data, tokenizer)
+        found = evaluation.evaluate(model.to(device), tokenizer, data)
     rows = [["true, then judged", *LABELS]]
     for label, counts in zip(LABELS, found.confusion, strict=True):
         rows.append([label, *(f"{count:,}" for count in counts)])
@@ -53,8 +67,8 @@ def evaluate(flags: Namespace) -> int:
         f"{found.examples_per_second:,.0f} examples/s."
     )
     alone = f"With every premise left empty: {found.hypothesis_only_accuracy:.4f}."
-    lines = [source, accuracy, alone, *certainty(asdict(found)), table(rows)]
-    return _answer(flags, asdict(found), lines, remarks)
+    lines = [source, accuracy, alone, *certainty(asdict(found)), table(rows), *more]
+    return _answer(flags, asdict(found) | value, lines, remarks)
 
 
 def _evaluate_text(flags: Namespace, model: BertModel, tokenizer: Tokenizer) -> int:
@@ -93,16 +107,33 @@ def _text_and_split(text: str, column: str | None) -> tuple[str, str]:
 def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str, list[str]]:
     """`data` is a corpus and split, or a file; with a sentence on its source, and remarks."""
     from bert_demo.data.prepare import prepare_nli, tokenize_nli
-    from bert_demo.data.snli import read_pairs_file
 
     name, _, split = data.rpartition(":") if own_task(data) is None else (data, "", "test")
     name, split = (name, split) if name else (data, "test")
     if name in NLI_CORPORA or own_task(name) == "nli":
         pairs, report = prepare_nli(name, split or "test", tokenizer)
         return pairs, report.sentence(), []
+    texts, source, remarks = _labelled_texts(data)
+    return tokenize_nli(texts, tokenizer), source, remarks
+
+
+def _labelled_texts(data: str) -> tuple[NliTexts, str, list[str]]:
+    """The same as people wrote them."""
+    from bert_demo.data.corpora import CORPORA
+    from bert_demo.data.prepare import nli_texts
+    from bert_demo.data.snli import read_pairs_file
+    from bert_demo.data.traps.pairs import trap_pairs
+
+    if data == TRAPS:
+        texts = trap_pairs()
+        return texts, f"{len(texts):,} trap pairs by kind, after HANS; none was trained on.", []
+    name, _, split = data.partition(":")
+    if name in NLI_CORPORA:
+        texts, where = nli_texts(name, split or "test")
+        return texts, f"{CORPORA[name].title}, {split or 'test'} ({where}).", []
     texts = read_pairs_file(data)
     remarks = [f"The numbers of {data} were read as labels: {NUMBERS}."] if texts.numbered else []
-    return tokenize_nli(texts, tokenizer), f"Labelled pairs of {data}.", remarks
+    return texts, f"Labelled pairs of {data}.", remarks
 
 
 def encode(flags: Namespace) -> int:

@@ -36,6 +36,9 @@ _NUMBERS = ", ".join(f"{number} is {name}" for number, name in enumerate(LABELS)
 NUMBERS = f"{_NUMBERS}, as SNLI has them on the Hub (in the book's own data 1 is contradiction)"
 """How numbers are read as labels."""
 
+TRAPS = "traps"
+"""What `evaluate --data` calls the pairs of `bert_demo.data.traps`."""
+
 _LONGEST = 500
 
 
@@ -135,9 +138,9 @@ def build_parser() -> argparse.ArgumentParser:
     on.add_argument(
         "--data",
         metavar="NAME:SPLIT|FILE",
-        help="snli:test, crane-world:validation ... or a TSV, CSV or JSON file with the columns "
-        "premise, hypothesis, label (or SNLI's own sentence1, sentence2, gold_label), or a folder "
-        "with one such table",
+        help="snli:test, crane-world:validation ..., traps (3,240 pairs by kind), or a TSV, CSV or "
+        "JSON file with the columns premise, hypothesis, label (or SNLI's own sentence1, "
+        "sentence2, gold_label), or a folder with one such table",
     )
     on.add_argument(
         "--text",
@@ -146,6 +149,13 @@ def build_parser() -> argparse.ArgumentParser:
         "file of one's own, of which the held-out part is read",
     )
     one.add_argument("--column", help="Of a table for --text, the one with the text")
+    one.add_argument(
+        "--details",
+        action="store_true",
+        help="With --data: also where it fails: accuracy by length, shared words, negation, number "
+        "words and the table's own column kind, a calibration curve, and its surest mistakes (with "
+        "--json every pair behind each cell)",
+    )
     one.epilog = f"Numbers are read as labels so: {NUMBERS}."
     _add_device(one)
 

@@ -12,6 +12,7 @@ plain_text    text in such files, in whichever encoding and form
 sentences     where paragraphs and sentences end
 own_text      somebody's own text becomes a corpus
 tables        people's own tables of pairs, in whichever form
+traps/        pairs to ask a judge with, by kind, never to train on
 snli          SNLI, and pairs out of such tables
 own_pairs     somebody's own pairs become a corpus
 words         how typed text becomes words

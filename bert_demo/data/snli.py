@@ -16,6 +16,7 @@ from bert_demo.config import LABELS, UserError
 from bert_demo.data.tables import COLUMNS, ENDINGS, rows_of, table_in
 from bert_demo.data.words import Speller
 
+_LONGEST_KIND = 60
 _NO_LABEL = ("", "-", "-1", "nan", "none")
 _LABELS_BY_TEXT = {name: i for i, name in enumerate(LABELS)} | {
     str(i): i for i in range(len(LABELS))
@@ -36,6 +37,8 @@ class NliTexts:
     """Pairs of the source that are not here: no label that people agreed on, or an empty text."""
     numbered: bool = False
     """Whether a label of the source was a number."""
+    kinds: list[str] | None = None
+    """(N): what the source calls pairs of this sort, where it does."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -82,7 +85,11 @@ def _one_array(column: Any) -> Any:
 
 
 def pairs(
-    rows: list[tuple[str, str, int]], left_out: int = 0, *, numbered: bool = False
+    rows: Sequence[tuple[str, str, int]],
+    left_out: int = 0,
+    *,
+    numbered: bool = False,
+    kinds: list[str] | None = None,
 ) -> NliTexts:
     """The same from (premise, hypothesis, label) rows."""
     import pyarrow as pa
@@ -93,6 +100,7 @@ def pairs(
         np.fromiter((label for _, _, label in rows), np.int8, len(rows)),
         left_out,
         numbered,
+        kinds,
     )
 
 
@@ -114,10 +122,10 @@ def read_pairs_file(path: str | Path) -> NliTexts:
 
     A folder stands for the one table in it, or for the one whose name ends in "test.txt".
 
-    Columns premise, hypothesis and label, in any order, others ignored; SNLI's authors call them
-    sentence1, sentence2 and gold_label. A label is a name (entailment, neutral, contradiction) or
-    a number (0, 1, 2); "-", -1 and an empty label mean that there is none: such pairs are left out
-    and counted.
+    Columns premise, hypothesis and label, in any order; SNLI's authors call them sentence1,
+    sentence2 and gold_label. A column kind may say of what sort a pair is; others are ignored. A
+    label is a name (entailment, neutral, contradiction) or a number (0, 1, 2); "-", -1 and an
+    empty label mean that there is none: such pairs are left out and counted.
 
     Raises:
         UserError: naming the file, the line and the value that is wrong.
@@ -132,6 +140,7 @@ def read_pairs_file(path: str | Path) -> NliTexts:
             endings=", ".join(ENDINGS),
         )
     rows, left_out, numbered, first_without = [], 0, False, None
+    kinds: list[str] = []
     for line, row in rows_of(path):
         label = _label(path, line, row["label"])
         if label is None:
@@ -140,6 +149,7 @@ def read_pairs_file(path: str | Path) -> NliTexts:
             continue
         premise, hypothesis = (_words(path, line, name, row[name]) for name in COLUMNS[:2])
         rows.append((premise, hypothesis, label))
+        kinds.append(str(row.get("kind") or "").strip()[:_LONGEST_KIND])
         numbered = numbered or str(row["label"]).strip().lower() not in LABELS
     if not rows and first_without is not None:
         raise UserError(
@@ -152,7 +162,7 @@ def read_pairs_file(path: str | Path) -> NliTexts:
         raise UserError(
             "{path} has no labelled pair; it needs at least one line of data.", path=path
         )
-    return pairs(rows, left_out, numbered=numbered)
+    return pairs(rows, left_out, numbered=numbered, kinds=kinds if any(kinds) else None)
 
 
 def as_paragraphs(texts: NliTexts) -> list[list[str]]:

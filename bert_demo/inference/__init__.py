@@ -9,6 +9,8 @@ edits         small changes of a pair, and what should come of them (edits.txt)
 flips         what a classifier says after each of these changes
 calibration   whether a classifier is as sure as it is right
 evaluation    scores of a classifier on many labelled pairs
+slices        such pairs by length, shared words, negation, numbers and kind
+failures      where a classifier fails, by these sorts and pair by pair
 words         where a word stands in a text, which words a model knows, how often it met one
 senses        cosines, the mean subtracted, sense separation, a plane
 contexts      one word in several contexts, out of the three before

@@ -6,15 +6,58 @@ Letters: N pairs, C labels.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from bert_demo.inference.report import Report
+
 _BINS = 15
 _MOST = 20.0
 """A factor is at most this and at least its inverse: all verdicts right would ask for ever more."""
 _HALVINGS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationBin(Report):
+    """Verdicts that are about equally sure; shares are from 0 to 1."""
+
+    low: float
+    """They are surer than this,"""
+    high: float
+    """and at most as sure as this."""
+    n: int
+    confidence: float
+    """The mean of their probabilities."""
+    accuracy: float
+    """How many of them are right, which would be the same."""
+    standard_error: float
+    """Of the accuracy, over samples of as many verdicts."""
+
+
+def calibration_curve(
+    logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+) -> list[CalibrationBin]:
+    """How often verdicts are right by how sure they are: the reliability diagram of Guo et al.
+    (2017, figure 1), those bins of 15 that have verdicts.
+
+    Args:
+        logits: (N, C).
+        labels: (N,), the true ones.
+    """
+    probabilities = torch.softmax(torch.from_numpy(logits).double(), -1).numpy()
+    sure, right = probabilities.max(-1), logits.argmax(-1) == labels
+    number = np.ceil(sure * _BINS).astype(np.int64)
+    found = []
+    for place in np.unique(number).tolist():
+        chosen = number == place
+        n, accuracy = int(chosen.sum()), float(right[chosen].mean())
+        error = standard_error(accuracy, n)
+        bounds = (place - 1) / _BINS, place / _BINS
+        found.append(CalibrationBin(*bounds, n, float(sure[chosen].mean()), accuracy, error))
+    return found
 
 
 def calibration_error(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
@@ -29,12 +72,13 @@ def calibration_error(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.in
         logits: (N, C).
         labels: (N,), the true ones.
     """
-    probabilities = torch.softmax(torch.from_numpy(logits).double(), -1).numpy()
-    sure, right = probabilities.max(-1), logits.argmax(-1) == labels
-    number = np.ceil(sure * _BINS).astype(np.int64)
-    # In a bin of n verdicts the distance times n is the distance of the sums.
-    sums = np.bincount(number, weights=right) - np.bincount(number, weights=sure)
-    return float(np.abs(sums).sum() / len(labels))
+    curve = calibration_curve(logits, labels)
+    return sum(part.n * abs(part.accuracy - part.confidence) for part in curve) / len(labels)
+
+
+def standard_error(share: float, n: int) -> float:
+    """Of a share from 0 to 1 that was found on `n` samples."""
+    return math.sqrt(share * (1 - share) / n)
 
 
 def calibration_factor(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:

@@ -5,8 +5,8 @@ Letters: N pairs.
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from bert_demo.config import LABELS, UserError
 from bert_demo.data import interruption
 from bert_demo.data.batches import NliBatches
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.inference.calibration import calibration_error
+from bert_demo.inference.calibration import calibration_error, standard_error
 from bert_demo.inference.predict import by_length, check_classifier, evaluating
 from bert_demo.inference.report import Report
 from bert_demo.model.bert import BertModel
@@ -70,6 +70,22 @@ class Evaluation(Report):
     examples_per_second: float
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What a classifier says of labelled pairs, one by one."""
+
+    logits: npt.NDArray[np.float32]
+    """(N, 3)"""
+    alone: npt.NDArray[np.float32]
+    """(N, 3): of the same pairs with every premise left empty."""
+    labels: npt.NDArray[np.int64]
+    """(N): the true ones."""
+    left_out: int
+    truncated: int
+    seconds: float
+    """As `Evaluation` has these three."""
+
+
 def evaluate(
     model: BertModel,
     tokenizer: Tokenizer,
@@ -85,33 +101,67 @@ def evaluate(
     Raises:
         UserError: no pairs with a label; a model without a classifier.
     """
+    return scores_of(judge_pairs(model, tokenizer, data, truncation=truncation))
+
+
+def judge_pairs(
+    model: BertModel,
+    tokenizer: Tokenizer,
+    data: TokenizedNli,
+    *,
+    truncation: str = "longest_first",
+    progress: Callable[[int], None] | None = None,
+) -> Judged:
+    """What `evaluate` counts, before it is counted; the arguments and errors are the same.
+
+    Args:
+        progress: told, by threads, each number of pairs that was judged; in all it is 2 N.
+    """
     check_classifier(model)
     if not len(data.labels):
         raise UserError("There are no labelled pairs to evaluate on.")
     begin = time.perf_counter()
     batches = whole_pairs(model, tokenizer, data, truncation=truncation)
-    count = len(data.labels)
-    logits, labels = nli_logits(model, batches), np.asarray(data.labels, dtype=np.int64)
-    cell = labels * len(LABELS) + logits.argmax(-1)
-    confusion = np.bincount(cell, minlength=len(LABELS) ** 2).reshape(len(LABELS), len(LABELS))
+    logits = nli_logits(model, batches, progress=progress)
     seconds = time.perf_counter() - begin
     alone = whole_pairs(model, tokenizer, _without_premises(data), truncation=truncation)
-    guessed = nli_logits(model, alone).argmax(-1)
+    return Judged(
+        logits,
+        nli_logits(model, alone, progress=progress),
+        np.asarray(data.labels, dtype=np.int64),
+        data.left_out,
+        batches.truncated,
+        seconds,
+    )
+
+
+def scores_of(judged: Judged) -> Evaluation:
+    """The scores of these verdicts."""
+    labels, count = judged.labels, len(judged.labels)
+    confusion = confusion_of(labels, judged.logits.argmax(-1))
     accuracy = float(confusion.trace() / count)
     return Evaluation(
         accuracy=accuracy,
-        hypothesis_only_accuracy=float(np.mean(guessed == labels)),
-        standard_error=math.sqrt(accuracy * (1 - accuracy) / count),
+        hypothesis_only_accuracy=float(np.mean(judged.alone.argmax(-1) == labels)),
+        standard_error=standard_error(accuracy, count),
         constant_accuracy=float(confusion.sum(1).max() / count),
-        ece=calibration_error(logits, labels),
+        ece=calibration_error(judged.logits, labels),
         n=count,
-        left_out=data.left_out,
-        truncated=batches.truncated,
+        left_out=judged.left_out,
+        truncated=judged.truncated,
         confusion=confusion.tolist(),
         per_label={label: _scores(confusion, i) for i, label in enumerate(LABELS)},
-        seconds=seconds,
-        examples_per_second=count / seconds,
+        seconds=judged.seconds,
+        examples_per_second=count / judged.seconds,
     )
+
+
+def confusion_of(
+    labels: npt.NDArray[np.int64], verdicts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """(3, 3) counts: a row a true label, a column a verdict."""
+    cells = np.bincount(labels * len(LABELS) + verdicts, minlength=len(LABELS) ** 2)
+    return cells.reshape(len(LABELS), len(LABELS))
 
 
 def _without_premises(data: TokenizedNli) -> TokenizedNli:
@@ -134,11 +184,16 @@ def whole_pairs(
 
 
 def nli_logits(
-    model: BertModel, batches: NliBatches, *, low_precision: bool = False
+    model: BertModel,
+    batches: NliBatches,
+    *,
+    low_precision: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> npt.NDArray[np.float32]:
     """(N, 3): what a classifier gives for each pair of `batches`, computed in threads.
 
     `low_precision`: in bf16, for whoever needs it sooner rather than to the last digit.
+    `progress` is told, by these threads, how many pairs were judged since they last told it.
     """
     result = np.empty((len(batches), len(LABELS)), dtype=np.float32)
     chosen = list(by_length(batches.lengths(np.arange(len(batches)))))
@@ -154,6 +209,8 @@ def nli_logits(
                 packed = batches.at(pairs, 0).to(device).packed
                 logits = model.nli_logits(model(packed, packed.cls_positions))
                 result[pairs[packed.order]] = logits.float().cpu().numpy()
+                if progress is not None:
+                    progress(len(places))
 
     with evaluating(model), threads:
         threads.map(work)

@@ -220,8 +220,12 @@ class ModelShelf:
         is not on the shelf and `CheckpointError` for files that cannot be read.
         """
         folder = self.folder(model_id)
-        version = tuple(file_stamp(folder / name) for name in _FILES)
-        return self._cached(model_id, version, lambda: checkpoint.load(folder))
+        return self._cached(model_id, self.version(model_id), lambda: checkpoint.load(folder))
+
+    def version(self, model_id: str) -> tuple[FileStamp | None, ...]:
+        """Another one when the model's files have changed; `UserError` if there is no such one."""
+        folder = self.folder(model_id)
+        return tuple(file_stamp(folder / name) for name in _FILES)
 
     def twin(self, model_id: str) -> Checkpoint:
         """The same model before any training: the weights that its training began with.

@@ -33,6 +33,7 @@ from bert_demo.training.cost import Estimate, Observation, Speed, estimate, may_
 from bert_demo.training.speed import kept_speed, measured_speed
 from bert_demo.ui.parts import language
 from bert_demo.ui.serving.hosting import behind_proxy, make_queue, on_zerogpu, serves_others
+from bert_demo.ui.serving.judging import Judging
 from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.serving.share import ShareLink
 from bert_demo.ui.serving.strangers import FAULT
@@ -66,6 +67,7 @@ class AppContext:
         )
         self.imports = Importer(settings.data_dir / "models")
         self.shelf = ModelShelf(settings.checkpoints_dir, self.store.root, self.imports.folder)
+        self.judging = Judging(self.shelf)
         self.share = ShareLink()
         self._browser: gr.BrowserState | None = None
         self.speed: Speed | None = None
@@ -84,6 +86,7 @@ class AppContext:
     def close(self) -> None:
         """End the worker; runs that are being trained are saved and can go on later."""
         self._stopped.set()
+        self.judging.close()
         self.queue.close()
 
     @property

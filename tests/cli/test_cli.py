@@ -688,6 +688,43 @@ def test_evaluate_reads_peoples_own_files(run: Run, classifier: Path, tmp_path: 
     assert results[0]["accuracy"] == hits / 2
 
 
+def test_evaluate_says_where_a_judge_fails(run: Run, classifier: Path, tmp_path: Path) -> None:
+    table = tmp_path / "pairs.csv"
+    rows = [
+        "a man is sleeping,nobody is sleeping,contradiction,negation",
+        "two dogs,three dogs,contradiction,numbers",
+        "a man,a man,entailment,plain",
+    ]
+    table.write_text("\n".join(["premise,hypothesis,label,Kind", *rows]), encoding="utf-8")
+    asked = ("evaluate", "--model", classifier, "--data", table, "--details")
+    code, text, _ = run(*asked, "--json")
+    found = json.loads(text)
+    assert code == 0 and found["n"] == 3
+    kinds = found["slices"]["kind"]
+    assert [(part["name"], part["n"]) for part in kinds] == [
+        ("negation", 1),
+        ("numbers", 1),
+        ("plain", 1),
+    ]
+    behind = {(cell["label"], cell["verdict"]): cell["pairs"] for cell in found["cells"]}
+    for i, label in enumerate(LABELS):
+        for j, verdict in enumerate(LABELS):
+            assert len(behind[label, verdict]) == found["confusion"][i][j]
+    assert {pair["kind"] for cell in behind.values() for pair in cell} == {
+        "negation",
+        "numbers",
+        "plain",
+    }
+    assert sum(part["n"] for part in found["calibration"]) == 3
+    code, text, _ = run(*asked)
+    assert code == 0
+    for words in ("By kind:", "By negation:", "in the hypothesis alone", "How sure it is"):
+        assert words in text
+    code, text, _ = run(*asked[:3], "--data", "crane-world:validation", "--details")
+    assert code == 0 and "Crane World, validation (built in)." in text and "By kind" not in text
+    refused(run("evaluate", "--model", classifier, "--text", "crane-world", "--details"), "--data")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -24,7 +24,6 @@ UNSEEN = (
     "model/compiled/*.py",
     "data/crane_world/*.py",
     "data/download.py",
-    "data/snli.py",
     "interop/d2l.py",
     "interop/export.py",
     "runs/peers.py",

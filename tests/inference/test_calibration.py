@@ -7,7 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from bert_demo.inference.calibration import calibration_error, calibration_factor
+from bert_demo.inference.calibration import (
+    calibration_curve,
+    calibration_error,
+    calibration_factor,
+)
 
 
 def logits_of(probabilities: list[list[float]]) -> np.ndarray:
@@ -21,6 +25,17 @@ def test_the_error_of_verdicts_by_hand() -> None:
     labels = np.array([0, 0, 2, 0])
     wanted = (abs(1.83 - 1) + abs(0.5 - 1) + 0.6) / 4
     assert calibration_error(logits_of(said), labels) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_the_curve_of_verdicts_by_hand() -> None:
+    said = [[0.91, 0.05, 0.04], [0.04, 0.92, 0.04], [0.3, 0.2, 0.5], [0.2, 0.6, 0.2]]
+    curve = calibration_curve(logits_of(said), np.array([0, 0, 2, 0]))
+    assert [(part.n, part.accuracy) for part in curve] == [(1, 1.0), (1, 0.0), (2, 0.5)]
+    assert [part.confidence for part in curve] == pytest.approx([0.5, 0.6, 0.915], abs=1e-6)
+    for part in curve:
+        assert part.low < part.confidence <= part.high + 1e-6
+        assert part.high - part.low == pytest.approx(1 / 15)
+    assert [part.standard_error for part in curve] == pytest.approx([0, 0, (0.25 / 2) ** 0.5])
 
 
 @pytest.mark.parametrize(("sure", "right", "wanted"), [(1.0, 1, 0.0), (1.0, 0, 1.0), (0.8, 4, 0)])

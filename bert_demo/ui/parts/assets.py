@@ -48,6 +48,7 @@ _PARTS = (
     "stage.js",
     "live.js",
     "follow.js",
+    "fails.js",
     "view.js",
     "contexts.js",
     "runs.js",

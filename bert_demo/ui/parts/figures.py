@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bert_demo.ui.parts.language import number as written
 from bert_demo.ui.parts.language import say
-from bert_demo.ui.parts.theme import INK, LINES, SERIES
+from bert_demo.ui.parts.theme import INK, LINES, SERIES, SOFT
+
+if TYPE_CHECKING:
+    from bert_demo.inference.calibration import CalibrationBin
 
 Figure = dict[str, Any]
 
@@ -111,6 +115,53 @@ def word_map(
     layout["legend"] = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     layout["margin"] = {"l": 34, "r": 12, "t": 12, "b": 34}
     return {"data": traces, "layout": layout}
+
+
+def reliability(curve: Sequence[CalibrationBin]) -> Figure:
+    """How often verdicts are right by how sure they are, the reliability diagram of Guo et al.
+    (2017), with two standard errors; the larger a dot, the more verdicts."""
+    most = max(part.n for part in curve)
+    diagonal = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [1 / 3, 1],
+        "y": [1 / 3, 1],
+        "line": {"color": SOFT, "dash": "dash", "width": 1},
+        "hoverinfo": "skip",
+    }
+    dots = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": [round(part.confidence, 4) for part in curve],
+        "y": [round(part.accuracy, 4) for part in curve],
+        "error_y": {
+            "type": "data",
+            "array": [round(2 * part.standard_error, 4) for part in curve],
+            "thickness": 1,
+            "width": 0,
+        },
+        "customdata": [written(part.n) for part in curve],
+        "hovertemplate": say(
+            "sure {x}, right {y}, {n} pairs", x="%{x:.0%}", y="%{y:.0%}", n="%{customdata}"
+        )
+        + "<extra></extra>",
+        "line": {"color": SERIES[0], "width": 1},
+        "marker": {"size": [5 + round(9 * (part.n / most) ** 0.5) for part in curve]},
+    }
+    layout = _layout()
+    axis = {"gridcolor": LINES, "zeroline": False, "tickformat": ".0%", "fixedrange": True}
+    title = {"standoff": 6, "font": {"size": 13}}
+    layout["xaxis"] = axis | {
+        "range": [0.3, 1.02],
+        "title": {"text": say("how sure it is"), **title},
+    }
+    layout["yaxis"] = axis | {
+        "range": [0, 1.02],
+        "title": {"text": say("how often right"), **title},
+    }
+    layout["showlegend"] = False
+    layout["margin"] = {"l": 52, "r": 8, "t": 8, "b": 40}
+    return {"data": [diagonal, dots], "layout": layout}
 
 
 def _axis_words(shares: npt.NDArray[np.float64], count: int) -> tuple[str, str]:

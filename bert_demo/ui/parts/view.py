@@ -88,6 +88,30 @@ def bars(title: str, shares: Mapping[str, float], colours: Sequence[str] = ()) -
     return {"kind": "bars", "title": title, "rows": rows}
 
 
+def confusion(
+    caption: str, names: Sequence[str], counts: Sequence[Sequence[int]], chosen: Sequence[int]
+) -> Block:
+    """A confusion matrix, a row a true label; a click on a cell triggers `select` with `cell`."""
+    return {
+        "kind": "confusion",
+        "caption": caption,
+        "names": list(names),
+        "counts": [list(row) for row in counts],
+        "chosen": list(chosen),
+    }
+
+
+def sorts(title: str, reading: str, rows: Sequence[Block], overall: float) -> Block:
+    """Small bars of accuracy: each row has "label", "share", "error" (standard) and "note"."""
+    return {
+        "kind": "sorts",
+        "title": title,
+        "reading": reading,
+        "rows": list(rows),
+        "overall": overall,
+    }
+
+
 def chart(key: str, figure: Mapping[str, Any], label: str, height: int) -> Block:
     """A Plotly figure; a chart whose key stays is changed in place."""
     return {"kind": "chart", "key": key, "figure": figure, "label": label, "height": height}
@@ -195,6 +219,11 @@ def view_part(value: View | None = None, **kwargs: Any) -> gr.HTML:
 def contexts_part(value: list[dict[str, str]], **kwargs: Any) -> gr.HTML:
     """A list of contexts to edit: [{"text": ..., "sense": ...}, ...]."""
     return _scripted("mountContexts", value, **kwargs)
+
+
+def table_part(**kwargs: Any) -> gr.HTML:
+    """Where one's own table is dropped; `droppedTable()` in the browser has it."""
+    return _scripted("mountTable", {}, **kwargs)
 
 
 def reveal(elem_id: str) -> str:

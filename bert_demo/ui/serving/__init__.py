@@ -5,6 +5,7 @@ launch       serves the page until it is told to end
 hosting      laptop, Space or ZeroGPU, and the queue that fits
 visitors     who somebody is who comes by the network
 strangers    what no page of ours sends, answered in words
+judging      whole tables judged behind the page's back, one at a time
 files        files that come and go with the page, bounded
 proxies      the proxies of the environment, as far as they can be used
 share        the public link with its code for phones

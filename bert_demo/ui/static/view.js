@@ -230,6 +230,10 @@
         });
         return button;
       }
+      case "confusion":
+        return window.bertDemo.confusion(block, pick);
+      case "sorts":
+        return window.bertDemo.sorts(block);
       case "next": {
         const button = element("button", "bd-next", block.label);
         button.type = "button";
@@ -248,7 +252,7 @@
     const content = element("div", "bv-view");
     root.append(spoken, content);
 
-    const pick = (row) => trigger("select", { row });
+    const pick = (row) => trigger("select", Array.isArray(row) ? { cell: row } : { row });
 
     const show = () => {
       const value = props.value || { blocks: [] };

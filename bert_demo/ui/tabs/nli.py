@@ -11,6 +11,7 @@ from bert_demo.ui.context import answered
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.parts.model_menu import ModelMenu
 from bert_demo.ui.parts.view import View, in_words, reveal, text, view, view_part
+from bert_demo.ui.tabs.fails import create_where_it_fails
 from bert_demo.ui.tabs.nli_examples import EXAMPLES, SAYINGS
 from bert_demo.ui.tabs.nli_view import checks_view, judge, judgement_view, picked, remember
 from bert_demo.ui.tabs.nli_why import Judged, edited, judged, why_view
@@ -99,6 +100,8 @@ def create_nli_tab(context: AppContext) -> list[Any]:
                         )
             with gr.Column(scale=3, elem_classes="bd-stage", elem_id="nli-result"):
                 result, why, tried = view_part(min_height=190), view_part(), view_part()
+                fails = gr.Button(say("Where does it fail? →"), scale=0)
+        opened = create_where_it_fails(context, model, [premise, hypothesis, said], fails)
         history, latest = gr.State([]), gr.State(None)
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {
@@ -131,7 +134,7 @@ def create_nli_tab(context: AppContext) -> list[Any]:
         swapped = swap.click(lambda a, b: (b, a, None), both, **fresh)
         again = tried.select(answered(pick), history, both, show_progress="hidden", **quiet)
         changed = why.select(answered(pick_edit), latest, **fresh)
-        later = [one.then(**task) for one in (swapped, again, changed)]
+        later = [one.then(**task) for one in (swapped, again, changed, opened)]
         for event in (*judgements, *later):
             event.then(**explain)
         asked += later
