@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bert_demo.interop.hugging_face import import_hf
     from bert_demo.model.bert import BertModel
     from bert_demo.model.checkpoint import load, save
+    from bert_demo.training.against import against
     from bert_demo.training.loop import train
 
 __version__ = VERSION
@@ -37,6 +38,7 @@ __all__ = [
     "TrainingConfig",
     "UserError",
     "__version__",
+    "against",
     "classify",
     "compare",
     "encode",
@@ -68,6 +70,7 @@ _HOME = {
     "fill_mask": "inference.predict",
     "Tokenizer": "data.tokenizer",
     "train": "training.loop",
+    "against": "training.against",
 }
 
 

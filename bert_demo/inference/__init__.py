@@ -7,6 +7,7 @@ evaluation   scores of a classifier on many labelled pairs
 words        where a word stands in a text, which words a model knows, how often it met one
 senses       cosines, the mean subtracted, sense separation, a plane
 contexts     one word in several contexts, out of the three before
+difference   whether two ways to train differ by more than noise
 results      how good a model was when it was last measured
 models       the models at hand by their ids, and the few that are loaded
 """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.config import UserError
+from bert_demo.runs.pairs import two_ways
 from bert_demo.runs.record import Run
 from bert_demo.ui.context import answered, letters, own_token, token_of
 from bert_demo.ui.parts import assets
@@ -16,6 +17,7 @@ from bert_demo.ui.parts.language import later, say, translate
 from bert_demo.ui.parts.language import listed as in_a_row
 from bert_demo.ui.parts.view import View, in_words, text, view, view_part
 from bert_demo.ui.serving.files import room_for
+from bert_demo.ui.tabs.against import answer_words
 from bert_demo.ui.tabs.runs.downloads import download_bytes, pack_metrics, pack_model
 from bert_demo.ui.tabs.runs.hub_models import create_hub_models
 from bert_demo.ui.tabs.runs.publish import create_publish_part
@@ -134,6 +136,10 @@ def side_by_side(context: AppContext, chosen: list[str], by: Any) -> View:
     if len(chosen) > MOST_CHOSEN:
         words = say("These are the first {n} of the ticked runs.", n=MOST_CHOSEN)
         blocks.insert(0, text(words, "muted"))
+    ways = two_ways(runs)
+    answer = "" if ways is None else answer_words(ways, runs)
+    if answer:
+        blocks.insert(0, text(answer, "strong"))
     names = in_a_row(run.title for run in runs)
     return view(*blocks, spoken=say("Curves of these runs: {runs}.", runs=names))
 
