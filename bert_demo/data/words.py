@@ -13,6 +13,8 @@ import unicodedata
 from collections.abc import Collection
 
 UNK, MASK = "<unk>", "<mask>"
+BLANK = re.compile(r"<mask>|\[mask\]|(?<![^\W_])_{2,}(?![^\W_])", re.IGNORECASE)
+"""What people write where a word is missing: <mask>, [MASK] or ___."""
 
 # Joins "does n't" to "doesn't". Character classes are spelt out because this runs in Python and
 # in Arrow, whose ideas of \s and \w differ.

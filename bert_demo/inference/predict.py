@@ -21,6 +21,7 @@ from torch import Tensor
 from bert_demo.config import LABELS, Text, UserError
 from bert_demo.data.packing import pack, unpack
 from bert_demo.data.tokenizer import Encoded, Tokenizer
+from bert_demo.data.words import BLANK, MASK
 from bert_demo.model.bert import BertModel
 
 BATCH_TOKENS = 8_192
@@ -132,14 +133,16 @@ def fill_mask(model: BertModel, tokenizer: Tokenizer, text: str, top: int = 5) -
     """For each <mask> in the text the `top` likeliest tokens, each with its probability.
 
     That is the masked language model's own task (D2L 15.8.5). Special tokens, which no blank
-    stands for, are not listed. Raises `UserError` for a text without a blank and for a model
-    without a masked-LM head.
+    stands for, are not listed. "[MASK]" and "___" are blanks too. Raises `UserError` for a text
+    without a blank and for a model without a masked-LM head.
     """
     if model.task != "pretraining":
         why = Text("was fine-tuned" if model.task == "nli" else "has no masked-LM head")
         raise UserError("This model {why} and cannot fill blanks; use a pretrained one.", why=why)
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise UserError("top is {value!r}; it must be a whole number of at least 1.", value=top)
+    if isinstance(text, str):
+        text = BLANK.sub(MASK, text)
     encoded = encode_ids(model, tokenizer, text, None)
     places = [i for i, token in enumerate(encoded.input_ids) if token == tokenizer.mask_id]
     if not places:

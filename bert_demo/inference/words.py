@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import re
-import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from bert_demo.data.tokenizer import Tokenizer
 
 # In a typed text: what follows is the second text of a pair.
 _PAIR_MARK = re.compile(r"<sep>|\[sep\]", re.IGNORECASE)
+_WORD_AND_MARKS = re.compile(r"^(\W*)(.*?)(\W*)$", re.DOTALL)
 
 
 def split_pair(text: str) -> tuple[str, str | None]:
@@ -62,12 +62,13 @@ def find_word(tokenizer: Tokenizer, word: str, text: str) -> range | None:
 
 def unknown_words(tokenizer: Tokenizer, *texts: str) -> list[str]:
     """The words in the texts that the model reads as <unk>, each once, in order."""
-    words = dict.fromkeys(word for text in texts for word in text.split())
-    found = []
-    for word in words:
+    found: list[str] = []
+    for word in dict.fromkeys(word for text in texts for word in text.split()):
         if _is_unknown(tokenizer, word):
-            bare = word.strip(string.punctuation)
-            found.append(bare if bare and _is_unknown(tokenizer, bare) else word)
+            # Of "steel!" a model may know either, the word or the mark.
+            before, bare, after = _WORD_AND_MARKS.findall(word)[0]
+            parts = [part for part in (bare, *before, *after) if part]
+            found += [part for part in parts if _is_unknown(tokenizer, part)] or [word]
     return list(dict.fromkeys(found))
 
 

@@ -116,29 +116,42 @@ def test_a_guess_is_answered_whenever_it_is_made(
 
 
 @pytest.mark.timeout(240)
-def test_the_path_leads_on_with_the_model(visit: Callable[..., Visitor], address: str) -> None:
-    page = visit(viewport={"width": 1280, "height": 720}).open(address)
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (390, 844)])
+def test_the_path_leads_on_with_the_model(
+    visit: Callable[..., Visitor], address: str, width: int, height: int
+) -> None:
+    bird = f"heron {width}"
+    page = visit(viewport={"width": width, "height": height}).open(address)
     wait_for(page, "document.querySelector('.bd-name input')?.value")
-    page.get_by_label("Name").first.fill("blue heron")
+    page.get_by_label("Name").first.fill(bird)
     stop_after(page, "#live-pretrain", 12, "steps")
     press(page, "Start with these settings")
     wait_for(page, "document.querySelector('#live-pretrain .bd-badge').textContent === 'finished'")
-    assert page.locator("#live-pretrain .bd-title").inner_text() == "blue heron"
+    assert page.locator("#live-pretrain .bd-title").inner_text() == bird
     run = parse_qs(urlsplit(page.url).query)["run"][0]
     press(page, "Next: look at its words →")
-    page.locator("[role=tabpanel]:has(#words-result)").get_by_text("blue heron").first.wait_for()
+    page.locator("[role=tabpanel]:has(#words-result)").get_by_text(bird).first.wait_for()
     assert page.title() == "Its words · bert_demo"
     assert parse_qs(urlsplit(page.url).query) == {"run": [run], "tab": ["words"]}
-    page.get_by_role("tab", name="3 Fine-tune").click()
-    field = page.locator("[role=tabpanel]:has(#live-finetune)").get_by_label("Start from")
-    wait_for(
-        page, "[...document.querySelectorAll('input')].some(i => i.value.includes('blue heron ('))"
-    )
-    assert "blue heron" in field.input_value()
+    press(page, "Next: teach it to judge →")
+    station = page.locator("[role=tabpanel]:has(#live-finetune)")
+    chosen = f"[...document.querySelectorAll('input')].some(i => i.value.includes('{bird} ('))"
+    wait_for(page, chosen)
+    assert bird in station.get_by_label("Start from").input_value()
     page.go_back()
     wait_for(page, "document.title === 'Its words · bert_demo'")
     page.go_forward()
     wait_for(page, "document.title === 'Fine-tune · bert_demo'")
+    stop_after(page, "#live-finetune", 4, "steps")
+    station.get_by_role("button", name="Start with these settings").click()
+    asked = station.locator(".bd-question")
+    asked.get_by_role("button", name="below 45").click()
+    asked.get_by_text("times in 100; a third would be chance. You said").wait_for()
+    bird = station.locator(".bd-title").inner_text()
+    station.get_by_role("button", name="Next: argue with it →").click()
+    page.get_by_label("Hypothesis").press("Enter")
+    page.locator("#nli-result").get_by_text("The model says").first.wait_for()
+    assert bird in page.locator("#nli-result").inner_text()
 
 
 def test_the_teachers_code_leaves_the_address_at_once(

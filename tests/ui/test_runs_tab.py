@@ -75,13 +75,15 @@ def test_the_list_shows_every_run_and_whose_it_is(context: AppContext) -> None:
     by_title = {row["title"]: row for row in shown["rows"]}
     assert set(by_title) == {"first <b>run</b>", "second", "judge", "waiting"}
     assert shown["chosen"] == [named(context, "judge").id]
+    assert shown["locked"] == [by_title["waiting"]["id"]]
     assert by_title["waiting"]["id"] not in shown["mine"] and len(shown["mine"]) == 3
     assert by_title["waiting"]["sort"]["result"] is None
     assert by_title["judge"]["result"].endswith("% right")
     assert by_title["judge"]["detail"] == "on the test split"
     assert by_title["second"]["state"] == "completed" and by_title["second"]["step"] == "6"
     everything = tab.listing(context, [], {"token": "x", "admin": "teacher!"})
-    assert everything["mine"] == [], "the teacher may delete them, yet they are not the teacher's"
+    assert everything["locked"] == [], "the teacher may delete them"
+    assert everything["mine"] == [], "yet they are not the teacher's"
 
 
 def test_results_are_what_the_runs_measured(context: AppContext) -> None:
@@ -237,3 +239,5 @@ def test_only_the_owner_or_the_teacher_deletes(context: AppContext) -> None:
     assert mine.id not in left and other.id in left
     assert tab.delete_runs(context, [other.id], {"token": "", "admin": "teacher!"}) == []
     assert other.id not in {run.id for run in context.store.list()}
+    with pytest.raises(UserError, match="Tick the runs"):
+        tab.delete_runs(context, [], MINE)

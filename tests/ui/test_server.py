@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from bert_demo.runs.store import RunStore
 from bert_demo.training import cost
 from bert_demo.ui.parts import language
 from bert_demo.ui.serving import files
+from bert_demo.ui.serving.launch import check_address
 from bert_demo.ui.serving.proxies import keep_usable_proxies
 from bert_demo.ui.serving.settings import AppSettings
 
@@ -35,6 +37,18 @@ from bert_demo.ui.serving.settings import AppSettings
 def closing() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
+
+
+def test_an_address_that_cannot_be_had_is_told_before_the_page_is_built() -> None:
+    check_address(None, None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"Port {port} is in use.*--port"):
+            check_address(None, port)
+    check_address("localhost", port)
+    for host in ("203.0.113.7", "no.such.host.invalid"):
+        with pytest.raises(UserError, match=f"host is '{host}'.*0.0.0.0"):
+            check_address(host, None)
 
 
 def own_folders(root: Path) -> list[Path]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
+import socket
 import sys
 import threading
 import time
@@ -32,6 +34,7 @@ def launch(settings: AppSettings) -> None:
     Raises `UserError` with a sentence where the page cannot be started.
     """
     asked = _requests_to_end()
+    check_address(settings.host, settings.port)
     raise_open_files()
     context = AppContext(settings)
     context.start()
@@ -50,6 +53,33 @@ def launch(settings: AppSettings) -> None:
         raise UserError("The page cannot be served: {error}", error=error) from error
     finally:
         context.close()
+
+
+def check_address(host: str | None, port: int | None) -> None:
+    """Raise `UserError` where the page cannot listen there; gradio says so in its own terms."""
+    if host is None and port is None:
+        return
+    name = (host or "127.0.0.1").strip("[]")
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    try:
+        socket.create_server((name, port or 0), family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UserError(
+                "Port {port} is in use, perhaps by a page that was started before; choose another "
+                "with --port, or leave it out for the next that is free.",
+                port=port,
+            ) from error
+        if isinstance(error, PermissionError):
+            raise UserError(
+                "Port {port} is kept for the system; choose one from 1024 to 65535 with --port.",
+                port=port,
+            ) from error
+        raise UserError(
+            "host is {value!r}, which is no address of this computer; leave it out for this "
+            "computer alone, or give 0.0.0.0 for all its addresses.",
+            value=host,
+        ) from error
 
 
 def raise_open_files() -> None:

@@ -4,7 +4,7 @@
   "use strict";
   const { say, make, whole, fixed, duration, bytes, remember, note: noteAddress, onThemeChange } = window.bertDemo;
   const { smooth, figure } = window.bertDemo.curves, { sketch } = window.bertDemo;
-  const { build, among, explain, question } = window.bertDemo.stage;
+  const { build, among, explain, question, senses, verdicts } = window.bertDemo.stage;
   const states = {
     queued: say("waiting"), running: say("training"), pausing: say("pausing"),
     stopping: say("stopping"), paused: say("paused"), stopped: say("stopped"),
@@ -25,7 +25,7 @@
       wanted: () => { const step = run ? wanted : null; wanted = null; return step; },
       show: (there) => { parts.film.hidden = parts.bar.hidden = parts.more.hidden = !there; },
     });
-    const asking = question(parts.question, { label: options.next, go: () => window.bertDemo.open(options.tab, data.model) }, options.collapsed);
+    const asking = question(parts.question, { label: options.next, go: () => window.bertDemo.open(options.tab, data.model) }, options.task === "nli" ? verdicts() : senses(options.collapsed));
     let run = null, data = fresh(), status = null, state = null, timer = null, misses = 0;
     let byTime = false, drawing = false, again = false, asked = 0, drawn = 0, playing = null;
 
@@ -125,7 +125,7 @@
       data.validations.push(...answer.validations);
       film.add(answer.frames);
       status = answer.status;
-      asking.update(film.frames, Boolean(data.end));
+      asking.update({ ...data, frames: film.frames });
       asking.way(playing || data.columns.step);
       show();
       draw();

@@ -3,7 +3,7 @@
 (() => {
   "use strict";
 
-  const EVERY = 5000;
+  const EVERY = 5000, MOST = 8;
   const { say, make, locale, states } = window.bertDemo;
   const COLUMNS = [
     ["title", say("Run"), 1],
@@ -18,7 +18,7 @@
   ];
 
   const mountRuns = (element, props, watch, trigger, server) => {
-    let rows = [], chosen = new Set(), mine = new Set(), column = "created", direction = -1;
+    let rows = [], chosen = new Set(), mine = new Set(), locked = [], column = "created", direction = -1;
     let drawn = "", timer = null;
 
     const count = make("p", { class: "br-count", role: "status" });
@@ -55,7 +55,7 @@
     });
 
     const store = () => {
-      props.value = { rows, chosen: [...chosen], mine: [...mine] };
+      props.value = { rows, chosen: [...chosen], mine: [...mine], locked };
       tell();
       trigger("select");
     };
@@ -72,13 +72,20 @@
       tick.addEventListener("change", () => {
         if (tick.checked) chosen.add(row.id);
         else chosen.delete(row.id);
-        tick.closest("tr").classList.toggle("br-ticked", tick.checked);
         store();
+        draw();
       });
       const node = make("tr", { class: tick.checked ? "br-ticked" : "" }, make("td", {}, tick));
       for (const [name, , , look] of COLUMNS) {
         const cell = make("td", { class: look || "" });
         if (name === "title") {
+          const place = [...chosen].indexOf(row.id);
+          // As its curve is named and coloured below.
+          if (place >= 0 && place < MOST) {
+            const chip = make("span", { class: "br-chip", text: place + 1 });
+            chip.style.background = `var(--series-${place + 1})`;
+            cell.append(chip, " ");
+          }
           cell.append(make("a", { href: `?run=${encodeURIComponent(row.id)}`, text: row.title }));
           if (mine.has(row.id)) cell.append(" ", make("span", { class: "br-mine", text: say("yours") }));
         } else if (name === "state") {
@@ -118,6 +125,7 @@
       const value = props.value || {};
       rows = value.rows || [];
       mine = new Set(value.mine || []);
+      locked = value.locked || [];
       chosen = new Set(value.chosen || []);
       draw();
     };
@@ -145,12 +153,14 @@
     timer = setTimeout(ask, EVERY);
   };
 
-  // The list as it is for who is sure to delete the ticked runs, and none for who is not.
+  // The list as it is for who is sure to delete the ticked runs, and none for who is not. Where none
+  // may be deleted the server says why, and there is nothing to be sure about.
   const whenSure = (list, browser) => {
-    const n = ((list && list.chosen) || []).length;
+    const n = list.chosen.filter((id) => !list.locked.includes(id)).length;
+    if (!n) return [list, browser];
     const words = n === 1 ? say("Delete this run and its model for good?")
       : say("Delete these {n} runs and their models for good?", { n });
-    return [n > 0 && window.confirm(words) ? list : null, browser];
+    return [window.confirm(words) ? list : null, browser];
   };
 
   Object.assign(window.bertDemo, { mountRuns, whenSure });

@@ -25,7 +25,7 @@
     });
     parts.guesses = make("div", { class: "bd-guesses" });
     parts.map = make("div", { class: "bd-senses" });
-        parts.more = make("details", { class: "bd-more" });
+    parts.more = make("details", { class: "bd-more" });
     parts.lines = make("details", { class: "bd-more" });
     parts.again = make("button", { type: "button", class: "bd-button", hidden: "", text: say("Play again") });
     parts.bar = make("div", { class: "bd-film-bar" }, parts.again);
@@ -74,10 +74,49 @@
         make("dt", { text: name }), make("dd", { text })])));
   }
 
-  // Something to guess before one looks; the end of the run answers it. From `collapsed` on, the
-  // mean cosine of a model's vectors says that it tells no words apart.
-  function question(host, next, collapsed) {
-    let asked = "", said = null, frames = [], over = false;
+  // What is asked of a pretraining: `choices`, and at the end the `truth` in words and the right
+  // one. From `collapsed` on, the mean cosine of vectors says that a model tells no words apart.
+  const senses = (collapsed) => ({
+    guess: say("Guess first: which sense will part from the others first?"),
+    choices({ frames }) {
+      const latest = frames[frames.length - 1], found = latest && latest.similarities;
+      const names = found ? [...new Set(found.senses)] : [];
+      return names.length < 2 ? [] : names;
+    },
+    warning({ frames }) {
+      const latest = frames[frames.length - 1];
+      return latest && latest.alike >= collapsed && say("All its vectors are alike (mean cosine {n}): it tells no word from another, and fine-tuning it stays at chance. That is what steps too large leave of a BERT; start the first card to see one that learns.", { n: fixed(latest.alike, 2) });
+    },
+    answer({ frames }) {
+      const found = window.bertDemo.partedFirst(frames);
+      return [found ? found.sense : null, found
+        ? say("“{sense}” parted first, at step {n}.", { sense: found.sense, n: whole(found.step) })
+        : say("No sense has parted from the others for good.")];
+    },
+  });
+
+  // What is asked of a fine-tuning: how often it is right of 100 held-out pairs, in three bands.
+  const BANDS = [[0, 45], [45, 65], [65, 100]];
+  const verdicts = () => {
+    const names = [say("below 45, near chance"), say("45 to 65"), say("above 65")];
+    return {
+      guess: say("Guess first: of 100 pairs that it has not seen, how many will it judge right?"),
+      choices: ({ columns }) => (columns.step ? names : []),
+      warning: () => false,
+      answer({ validations, end }) {
+        const last = validations[validations.length - 1];
+        const scores = (end.scores && end.scores.test) || last;
+        if (!scores) return [null, say("It was not scored on pairs that it has not seen.")];
+        const share = scores.accuracy * 100;
+        return [names[BANDS.findIndex(([, most]) => share < most || most === 100)],
+          say("It is right {n} times in 100; a third would be chance.", { n: fixed(share, 0) })];
+      },
+    };
+  };
+
+  // Something to guess before one looks; the end of the run answers it.
+  function question(host, next, about) {
+    let asked = "", said = null, run = { frames: [], columns: {} };
     const words = make("p", {}), choices = make("div", { class: "bd-choices" });
     const go = make("button", { type: "button", class: "bd-next", text: next.label, hidden: "" });
     go.addEventListener("click", next.go);
@@ -94,37 +133,29 @@
     }
 
     function tell() {
-      const latest = frames[frames.length - 1], found = latest && latest.similarities;
-      const alike = over && latest && latest.alike >= collapsed;
-      let senses = found && !alike ? [...new Set(found.senses)] : [];
-      if (senses.length < 2) senses = [];
-      if (asked !== senses.join("\n")) {
-        asked = senses.join("\n");
-        choices.replaceChildren(...senses.map(choice));
+      const warning = run.end && about.warning(run), names = warning ? [] : about.choices(run);
+      if (asked !== names.join("\n")) {
+        asked = names.join("\n");
+        choices.replaceChildren(...names.map(choice));
       }
-      words.textContent = alike ? say("All its vectors are alike (mean cosine {n}): it tells no word from another, and fine-tuning it stays at chance. That is what steps too large leave of a BERT; start the first card to see one that learns.", { n: fixed(latest.alike, 2) })
-        : !senses.length ? ""
-          : over ? answered()
-            : said ? say("You say “{sense}”. The end of the run tells.", { sense: said })
-              : say("Guess first: which sense will part from the others first?");
+      words.textContent = warning || (!names.length ? ""
+        : run.end ? answered()
+          : said ? say("You say “{sense}”. The end of the run tells.", { sense: said }) : about.guess);
     }
 
     function answered() {
-      const answer = window.bertDemo.partedFirst(frames);
-      const truth = answer
-        ? say("“{sense}” parted first, at step {n}.", { sense: answer.sense, n: whole(answer.step) })
-        : say("No sense has parted from the others for good.");
-      const yours = !said ? "" : answer && said === answer.sense
+      const [right, truth] = about.answer(run);
+      const yours = !said ? "" : said === right
         ? say("You said so.") : say("You said “{sense}”.", { sense: said });
       return `${truth} ${yours}`;
     }
 
     return {
-      update(seen, ended) { frames = seen; over = ended; tell(); },
+      update(shown) { run = shown; tell(); },
       way(open) { go.hidden = !open; },
-      reset() { said = null; frames = []; over = false; tell(); },
+      reset() { said = null; run = { frames: [], columns: {} }; tell(); },
     };
   }
 
-  window.bertDemo.stage = { build, among, explain, question };
+  window.bertDemo.stage = { build, among, explain, question, senses, verdicts };
 })();

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.config import UserError
+from bert_demo.data.words import BLANK
 from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.words import unknown_words
 from bert_demo.ui.parts.language import say, translate
@@ -38,8 +39,7 @@ EXAMPLES = (
 )
 MOST_WORDS = 20
 _MOST_LETTERS = 2000
-_MASK = re.compile(r"<mask>|\[mask\]", re.IGNORECASE)
-_GAP = re.compile(rf"(\s*)({_MASK.pattern})", re.IGNORECASE)
+_GAP = re.compile(rf"(\s*)({BLANK.pattern})", re.IGNORECASE)
 
 
 def fill_blanks(shelf: ModelShelf, model: str | None, words: str, top: float) -> View:
@@ -66,7 +66,7 @@ def fill_blanks(shelf: ModelShelf, model: str | None, words: str, top: float) ->
     ]
     rows = [columns(*parts[i : i + 3]) for i in range(0, len(parts), 3)]
     remarks = []
-    unknown = unknown_words(loaded.tokenizer, _MASK.sub(" ", words))
+    unknown = unknown_words(loaded.tokenizer, BLANK.sub(" ", words))
     if unknown:
         remarks.append(
             text(
@@ -123,7 +123,7 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
                 words = gr.Textbox(
                     EXAMPLES[0],
                     label=say("Text"),
-                    info=say("Write <mask> where a word is missing"),
+                    info=say("Write <mask> or ___ where a word is missing"),
                     lines=2,
                     max_length=_MOST_LETTERS,
                 )
@@ -144,6 +144,7 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
             "fn": show,
             "inputs": [model, words, top],
             "outputs": result,
+            "preprocess": False,  # gradio's own words for a number out of range are English
             **quiet,
         }
         menu.keep_fresh(tab, body).then(**task)

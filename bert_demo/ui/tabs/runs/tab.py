@@ -46,7 +46,7 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
     tab = gr.Tab(say("Runs"), id="runs")
     with tab:
         listed = gr.HTML(
-            {"rows": [], "chosen": [], "mine": []},
+            {"rows": [], "chosen": [], "mine": [], "locked": []},
             html_template="",
             js_on_load=assets.when_loaded("mountRuns(element, props, watch, trigger, server)"),
             apply_default_css=False,
@@ -97,7 +97,9 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
             api_visibility="private",
         )
 
-        def remove(shown: Any, browser: Any) -> tuple[dict[str, Any], View]:
+        def remove(shown: Any, browser: Any) -> tuple[Any, Any]:
+            if shown is None:  # asked whether for good, somebody said no
+                return gr.skip(), gr.skip()
             for sentence in delete_runs(context, chosen_ids(shown), browser):
                 gr.Warning(letters(sentence))
             return refresh(None, browser)
@@ -116,7 +118,10 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
 
 
 def listing(context: AppContext, chosen: list[str], browser: Any) -> dict[str, Any]:
-    """The list for a browser: all rows, which of its ticks still hold, and which runs are its."""
+    """The list for a browser: all rows, which of its ticks still hold, which runs are its.
+
+    It may not delete those that are `locked`.
+    """
     runs = context.store.list()
     ids = {run.id for run in runs}
     token = own_token(browser)
@@ -124,6 +129,7 @@ def listing(context: AppContext, chosen: list[str], browser: Any) -> dict[str, A
         "rows": rows(runs),
         "chosen": [name for name in chosen if name in ids],
         "mine": [run.id for run in runs if context.store.may_control(run, token)],
+        "locked": [run.id for run in runs if not context.store.may_control(run, token_of(browser))],
     }
 
 
@@ -146,6 +152,8 @@ def side_by_side(context: AppContext, chosen: list[str], by: Any) -> View:
 
 def delete_runs(context: AppContext, chosen: list[str], browser: Any) -> list[str]:
     """Delete those of the ticked runs that this browser may; a sentence for each of the others."""
+    if not chosen:
+        raise UserError("Tick the runs that you want to delete first.")
     refused = []
     for name in chosen:
         try:
