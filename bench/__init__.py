@@ -5,6 +5,7 @@ peers, scaling, limit speed against other implementations, sizes, and what the p
 inference             answers and starts
 preparation           preparing pairs, and drawing batches
 quality               what the models learn
+against               how often a setting is found to differ from itself
 page                  how quickly the page comes up, and what watchers cost
 load                  a class on one page
 faults                kills, a full disk, a deleted folder

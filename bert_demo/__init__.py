@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bert_demo.interop.hugging_face import import_hf
     from bert_demo.model.bert import BertModel
     from bert_demo.model.checkpoint import load, save
+    from bert_demo.training.against import against
     from bert_demo.training.loop import train
 
 __version__ = VERSION
@@ -45,6 +46,7 @@ __all__ = [
     "TrainingConfig",
     "UserError",
     "__version__",
+    "against",
     "attribute",
     "classify",
     "compare",
@@ -92,6 +94,7 @@ _HOME = {
     "take_text": "data.own_text",
     "text_report": "data.own_report",
     "train": "training.loop",
+    "against": "training.against",
 }
 
 

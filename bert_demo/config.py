@@ -28,6 +28,10 @@ TASKS = ("pretraining", "nli", "encoder")
 
 MODEL_SIZES = ("tiny", "small", "base", "large")
 RECIPES = ("d2l", "recommended")
+ON_OFF = ("on", "off")
+NORMS = ("after", "before")
+POSITIONS = ("learned", "sinusoid", "none")
+ACTIVATIONS = ("relu", "gelu")
 PRETRAINING_CORPORA = ("wikitext-2", "wikitext-2-snli", "crane-world")
 NLI_CORPORA = ("snli", "crane-world")
 
@@ -155,7 +159,11 @@ class Setting:
         return _FLAGS.get(self.name, ("--" + self.name.replace("_", "-"),))
 
 
-_FLAGS = {"start_from": ("--from",), "size": ("--model", "--size")}
+_FLAGS = {
+    "start_from": ("--from",),
+    "size": ("--model", "--size"),
+    "hidden_act": ("--activation", "--hidden-act"),
+}
 _TYPES = {"int": int, "float": float, "bool": bool, "str": str}
 
 
@@ -278,7 +286,15 @@ class BertConfig:
         0.1, "Share of attention weights dropped", low=0.0, high=0.9
     )
     hidden_act: str = setting(
-        "relu", "Non-linearity: the book's relu or BERT's gelu", choices=("relu", "gelu")
+        "relu", "Non-linearity: the book's relu or BERT's gelu", choices=ACTIVATIONS
+    )
+    norm: str = setting(
+        "after", "LayerNorm after each residual sum, or before each sublayer", choices=NORMS
+    )
+    positions: str = setting(
+        "learned",
+        "What a token knows of its place: a learnt table, sines, nothing",
+        choices=POSITIONS,
     )
     embedding_layer_norm: bool = setting(
         False, "Normalise (and drop) the sum of the embeddings, as BERT does and the book does not"
@@ -416,6 +432,32 @@ class TrainingConfig:
         "bf16 is faster where the hardware has it; auto measures",
         choices=("auto", "fp32", "bf16"),
     )
+    optimizer: str | None = setting(
+        None,
+        "What turns gradients into steps: adamw (Loshchilov and Hutter 2019), or muon for the "
+        "hidden matrices (Jordan et al. 2024), which leads further in a short run",
+        choices=("adamw", "muon"),
+    )
+    weight_decay: float | None = setting(
+        None,
+        "Share of the learning rate by which matrices shrink in every step (Loshchilov and Hutter "
+        "2019); a run of minutes hardly feels it",
+        low=0.0,
+        high=10.0,
+    )
+    warmup: float | None = setting(
+        None,
+        "Share of the budget in which the learning rate rises (Vaswani et al. 2017); without it "
+        "the first steps throw some models back, deep ones most",
+        low=0.0,
+        high=0.9,
+    )
+    schedule: str | None = setting(
+        None,
+        "How the learning rate goes on from there: linear, cosine (Loshchilov and Hutter 2017) or "
+        "constant; one that falls ends lower",
+        choices=("linear", "cosine", "constant"),
+    )
 
     def __post_init__(self) -> None:
         if self.batch_size is None:
@@ -450,8 +492,15 @@ NEW_MODEL_SETTINGS = (
     "num_hidden_layers",
     "num_attention_heads",
     "intermediate_size",
+    "norm",
+    "hidden_act",
+    "positions",
+    "tied_matrix",
 )
 """A new model's shape and vocabulary; fine-tuning takes them from its checkpoint."""
+
+GUESSING_SETTINGS = ("mask_share", "mask_replaced", "mask_random", "next_sentence")
+"""What a model is asked in pretraining, which is for that alone."""
 
 TEACHING_SETTINGS = ("teacher", "new_pairs")
 """Learning from another model's verdicts, which is for fine-tuning alone."""
@@ -471,13 +520,63 @@ _VISITORS_TRAINING = (
     "save_every_seconds",
     "device",
     "precision",
+    "optimizer",
+    "weight_decay",
+    "warmup",
+    "schedule",
 )
 VISITOR_SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "pretraining": ("corpus", *NEW_MODEL_SETTINGS, "dropout", *_VISITORS_TRAINING),
+    "pretraining": (
+        "corpus",
+        *NEW_MODEL_SETTINGS,
+        "dropout",
+        *GUESSING_SETTINGS,
+        *_VISITORS_TRAINING,
+    ),
     "nli": ("start_from", "corpus", "dropout", *_VISITORS_TRAINING),
 }
 """What a visitor of the page may set, by task, whether in a form or through the API; all else is
 for whoever has a shell on the computer. `start_from` is a model's id there, never a folder."""
+
+DESIGN_SETTINGS = (
+    "norm",
+    "hidden_act",
+    "positions",
+    "tied_matrix",
+    *GUESSING_SETTINGS,
+    "optimizer",
+    "weight_decay",
+    "warmup",
+    "schedule",
+)
+"""Choices that somebody made when BERT was designed, each of which can be made otherwise."""
+
+COMPARED_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "pretraining": (
+        *DESIGN_SETTINGS,
+        "recipe",
+        "learning_rate",
+        "batch_size",
+        "dropout",
+        "size",
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+    ),
+    "nli": (
+        "recipe",
+        "learning_rate",
+        "batch_size",
+        "dropout",
+        "optimizer",
+        "weight_decay",
+        "warmup",
+        "schedule",
+    ),
+}
+"""What can be tried against, by task: what leaves the text and the question as they are, so that
+the held-out losses of both ways can be compared."""
 
 
 @dataclass(frozen=True)
@@ -511,6 +610,58 @@ class RunConfig:
     num_attention_heads: int | None = setting(None, "Other number of heads", low=1, high=64)
     intermediate_size: int | None = setting(None, "Other feed-forward width", low=2, high=16384)
     dropout: float | None = setting(None, "Other dropout than the recipe's", low=0.0, high=0.9)
+    norm: str = setting(
+        "after",
+        "LayerNorm after each residual sum, as in BERT, or before each sublayer (Xiong et al. "
+        "2020), which keeps deep models stable; two layers gain little",
+        choices=NORMS,
+    )
+    hidden_act: str | None = setting(
+        None,
+        "Non-linearity: the book's relu, or BERT's gelu (Hendrycks and Gimpel 2016), which is a "
+        "little better as a rule",
+        choices=ACTIVATIONS,
+    )
+    positions: str = setting(
+        "learned",
+        "What a token knows of its place: a learnt table (BERT), fixed sines (Vaswani et al. 2017) "
+        "or nothing; with nothing, word order is lost and guesses get clearly worse",
+        choices=POSITIONS,
+    )
+    tied_matrix: str | None = setting(
+        None,
+        "Whether the word embeddings are the output matrix too (Press and Wolf 2017): fewer "
+        "weights, and a short run learns faster",
+        choices=ON_OFF,
+    )
+    mask_share: float = setting(
+        0.15,
+        "Share of words to guess: 0.15 in BERT; with more there is more to learn from in a step "
+        "and less to guess by; 0.4 leads further in large models (Wettig et al. 2023) and short "
+        "runs",
+        low=0.01,
+        high=0.9,
+    )
+    mask_replaced: float = setting(
+        0.8,
+        "Of the words to guess, the share that becomes <mask>: 0.8 in BERT; other shares changed "
+        "little there (Devlin et al. 2019, C.2)",
+        low=0.0,
+        high=1.0,
+    )
+    mask_random: float = setting(
+        0.1,
+        "Of the words to guess, the share that becomes a random word: 0.1 in BERT, and the rest "
+        "stays as it is; far more of it hurts (Devlin et al. 2019, C.2)",
+        low=0.0,
+        high=1.0,
+    )
+    next_sentence: str = setting(
+        "on",
+        "Whether the next-sentence question is learnt too; RoBERTa (Liu et al. 2019) left it out, "
+        "and the guesses got no worse",
+        choices=ON_OFF,
+    )
     training: TrainingConfig = dataclasses.field(default_factory=lambda: TrainingConfig(steps=50))
 
     def __post_init__(self) -> None:
@@ -532,6 +683,13 @@ class RunConfig:
             raise UserError("Fine-tuning needs a checkpoint to start from.")
         if self.task != "nli" and self.teacher is not None:
             raise UserError("Only fine-tuning has a teacher; pretraining learns from text.")
+        if self.mask_replaced + self.mask_random > 1 + 1e-9:
+            raise UserError(
+                "mask_replaced is {replaced:g} and mask_random {random:g}; together they can be 1 "
+                "at most.",
+                replaced=self.mask_replaced,
+                random=self.mask_random,
+            )
         if self.new_pairs and self.teacher is None:
             raise UserError(
                 "new_pairs is {value}; without a teacher, who would judge them, it must be 0.",
@@ -550,8 +708,19 @@ class RunConfig:
             intermediate_size=self.intermediate_size,
             hidden_dropout_prob=self.dropout,
             attention_probs_dropout_prob=self.dropout,
+            norm=self.norm,
+            hidden_act=self.hidden_act,
+            positions=self.positions,
+            tie_word_embeddings=None if self.tied_matrix is None else self.tied_matrix == "on",
             max_position_embeddings=max(512, self.training.max_length),
         )
+
+    @property
+    def uses_muon(self) -> bool:
+        """Whether Muon updates the hidden matrices."""
+        recipes_own = self.training.recipe == "recommended" and self.task == "pretraining"
+        chosen = self.training.optimizer
+        return recipes_own if chosen is None else chosen == "muon"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `run_config` is the way back."""

@@ -4,6 +4,7 @@ parser    names and flags of the commands; help needs no more than this
 commands  what the commands do
 training  pretrain and finetune: a run from its flags, and Ctrl-C that keeps it
 failures  where a classifier fails, for `evaluate --details`
+against   one setting both ways, in pairs of runs
 doctor    what this computer offers and what is missing
 output    what the commands print: sentences, JSON, tables, a bar
 """

@@ -34,6 +34,13 @@ def finetune(flags: Namespace) -> int:
     return train_command(flags, "nli")
 
 
+def against(flags: Namespace) -> int:
+    """One setting both ways."""
+    from bert_demo.cli.against import against_command
+
+    return against_command(flags)
+
+
 def evaluate(flags: Namespace) -> int:
     """Score a classifier, or a pretrained model."""
     from bert_demo.config import UserError

@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NoReturn
 
 from bert_demo.config import (
+    GUESSING_SETTINGS,
     LABELS,
     NEW_MODEL_SETTINGS,
     NLI_CORPORA,
@@ -132,6 +133,28 @@ def build_parser() -> argparse.ArgumentParser:
     one = command("finetune", "Train a checkpoint to judge a premise and a hypothesis.")
     _add_training(one, "nli")
 
+    one = command("against", "Try one setting against its other value, in pairs of runs.")
+    one.add_argument(
+        "--set",
+        dest="switch",
+        required=True,
+        action="append",
+        metavar="SETTING=VALUE",
+        help="The one setting that the other runs have differently: norm=before, mask-share=0.4, "
+        "or any of pretrain that changes neither the text nor the question",
+    )
+    one.add_argument(
+        "--pairs", type=_whole, default=3, metavar="N", help="Pairs of runs (default: 3)"
+    )
+    one.add_argument(
+        "--most-seconds", type=float, metavar="X", help="Begin no pair that ends after that"
+    )
+    one.add_argument("--out", metavar="DIR", help="Keep the checkpoints in this folder")
+    one.epilog = "All other flags are those of both ways; without a budget a run has 300 steps."
+    every = tuple(dict.fromkeys((*PRETRAINING_CORPORA, *NLI_CORPORA)))
+    _add_settings(one.add_argument_group("what is trained"), RunConfig, (), every)
+    _add_settings(one.add_argument_group("how it is trained"), TrainingConfig, (), every)
+
     one = command("evaluate", "Score a checkpoint on a whole split: labelled pairs, or text.")
     _add_model(one)
     on = one.add_mutually_exclusive_group(required=True)
@@ -237,8 +260,8 @@ def _add_training(parser: argparse.ArgumentParser, task: str) -> None:
     _add_out(parser)
     parser.add_argument("--resume", action="store_true", help="Go on with the run in --out")
     _add_overwrite(parser)
-    other = TEACHING_SETTINGS if task == "pretraining" else NEW_MODEL_SETTINGS
-    skipped = {"task", *other}
+    own = {"pretraining": (*NEW_MODEL_SETTINGS, *GUESSING_SETTINGS), "nli": TEACHING_SETTINGS}
+    skipped = {"task", *own["nli" if task == "pretraining" else "pretraining"]}
     corpora = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
     _add_settings(parser.add_argument_group("what is trained"), RunConfig, skipped, corpora)
     _add_settings(parser.add_argument_group("how it is trained"), TrainingConfig, (), corpora)

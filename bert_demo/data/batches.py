@@ -19,7 +19,7 @@ from torch import Tensor
 from bert_demo.config import UserError
 from bert_demo.data import interruption
 from bert_demo.data.layout import Place, Plan, Side, lay_out, plan_pairs
-from bert_demo.data.masking import CHOSEN, mask_tokens, uniform
+from bert_demo.data.masking import BERTS, Masking, mask_tokens, uniform
 from bert_demo.data.packing import PackedBatch, packed_batch, segments
 from bert_demo.data.tokenizer import Tokenizer
 
@@ -73,6 +73,8 @@ class Batches:
     dropped = 0
     masks = False
     """Whether positions are chosen to be guessed."""
+    masking = BERTS
+    """How, where they are."""
     first_ids: npt.NDArray[Any]
     second_ids: npt.NDArray[Any]
     """Token ids of all first and of all second texts, which may be the same."""
@@ -118,7 +120,7 @@ class Batches:
         if self.masks:
             draw = uniform(plan.token_places, plan.key)
             size, mask_id = self.tokenizer.vocab_size, self.tokenizer.mask_id
-            ids, chosen = mask_tokens(ids, words, size, mask_id, draw)
+            ids, chosen = mask_tokens(ids, words, size, mask_id, draw, self.masking)
             places = np.flatnonzero(chosen >= 0)
             positions, originals = torch.from_numpy(places), torch.from_numpy(chosen[places])
         targets = None
@@ -132,7 +134,7 @@ class Batches:
         if not self.masks:
             return 0
         at, draw = _places(plan), uniform(plan.token_places, plan.key)
-        return int(((at.in_first | at.in_second) & (draw < CHOSEN)).sum())
+        return int(((at.in_first | at.in_second) & (draw < self.masking.share)).sum())
 
     def _permutation(self, epoch: int) -> IntArray:
         if getattr(self, "_epoch", None) != epoch:
@@ -182,8 +184,10 @@ class PretrainingBatches(Batches):
         truncation: str,
         seed: int,
         corpora: IntArray | None = None,
+        masking: Masking = BERTS,
     ) -> None:
         self.text, self.tokenizer, self.masks = text, tokenizer, True
+        self.masking = masking
         self.first_ids = self.second_ids = text.token_ids
         self.batch_size, self.max_length, self.truncation = batch_size, max_length, truncation
         self.seed = seed

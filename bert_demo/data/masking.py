@@ -5,14 +5,33 @@ Written once for numpy's arrays and torch's tensors: a GPU draws the very masks 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-CHOSEN = 0.15
-AS_MASK = 0.8 * CHOSEN
-AS_RANDOM = AS_MASK + 0.1 * CHOSEN
+
+@dataclass(frozen=True)
+class Masking:
+    """Which share of the words is to be guessed, and what is shown in their place."""
+
+    share: float = 0.15
+    """Of all words."""
+    replaced: float = 0.8
+    """Of these, become <mask>."""
+    random: float = 0.1
+    """Of these, become any word; what is left stays as it is."""
+
+    @property
+    def bands(self) -> tuple[float, float]:
+        """Below the first a word's number makes it <mask>, below the second a random word."""
+        as_mask = self.replaced * self.share
+        return as_mask, as_mask + self.random * self.share
+
+
+BERTS = Masking()
+"""Devlin et al. 2019. Held-out text is always masked so: losses of all runs can be compared."""
 
 _STRIDE = 0x9E3779B97F4A7C15
 _MIXING = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
@@ -50,9 +69,17 @@ def _signed(word: int) -> int:
 
 
 def mask_tokens(
-    input_ids: Any, candidates: Any, vocab_size: int, mask_id: int, draw: Any
+    input_ids: Any,
+    candidates: Any,
+    vocab_size: int,
+    mask_id: int,
+    draw: Any,
+    masking: Masking = BERTS,
 ) -> tuple[Any, Any]:
     """Choose 15% of the candidates; of these 80% become <mask>, 10% any token, 10% stay.
+
+    With another `masking` the shares are its own; what is chosen by a smaller share is chosen by a
+    larger one too.
 
     input_ids: (T,) int64; candidates: (T,) bool, false for special tokens; draw: (T,), numbers of
     `uniform`. Each decides everything of its token, the random one included, so positions are
@@ -60,12 +87,15 @@ def mask_tokens(
     where a position was chosen and -1 elsewhere.
     """
     xp: Any = torch if isinstance(input_ids, torch.Tensor) else np
-    chosen = candidates & (draw < CHOSEN)
+    below_mask, below_random = masking.bands
+    chosen = candidates & (draw < masking.share)
     labels = xp.where(chosen, input_ids, xp.full_like(input_ids, -1))
-    as_mask = chosen & (draw < AS_MASK)
+    as_mask = chosen & (draw < below_mask)
     masked = xp.where(as_mask, xp.full_like(input_ids, mask_id), input_ids)
-    as_random = chosen & ~as_mask & (draw < AS_RANDOM)
+    if below_random == below_mask:
+        return masked, labels
+    as_random = chosen & ~as_mask & (draw < below_random)
     # Within its band the draw is uniform, so its place there picks the random token.
-    place = (draw - AS_MASK) * (vocab_size / (AS_RANDOM - AS_MASK))
+    place = (draw - below_mask) * (vocab_size / (below_random - below_mask))
     other = xp.asarray(place.clip(0, vocab_size - 1), dtype=xp.int64)
     return xp.where(as_random, other, masked), labels

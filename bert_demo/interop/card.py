@@ -14,6 +14,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from bert_demo.config import (
+    GUESSING_SETTINGS,
     LABELS,
     NEW_MODEL_SETTINGS,
     BertConfig,
@@ -164,7 +165,8 @@ def _training(run: RunConfig | None, about: About) -> str:
         return ""
     settings = run.to_dict()
     settings |= settings.pop("training")
-    unused = {"task", "save_every_seconds", *(NEW_MODEL_SETTINGS if run.task == "nli" else ())}
+    others = (*NEW_MODEL_SETTINGS, *GUESSING_SETTINGS) if run.task == "nli" else ()
+    unused = {"task", "save_every_seconds", *others}
     given = {n: v for n, v in settings.items() if v is not None and n not in unused}
     facts = about.facts
     given |= {n: facts[n] for n in ("device", "precision", "processes") if n in facts}

@@ -87,6 +87,13 @@ _WHOLE_WORDS = (
     "`AutoTokenizer` loads it; `BertTokenizer` would cut it in yet another way."
 )
 
+_FIXED_POSITIONS = (
+    "Its positions ({positions}) were not learnt. `transformers` keeps them as weights like all "
+    "others: the numbers are the same, but further training there would change them."
+)
+
+_NO_NEXT_SENTENCE = "Its next-sentence head was not trained: the run left that question out."
+
 _OTHER_RULES = (
     "Its rules for cutting text are not those of BERT's own classes: `AutoTokenizer` loads it, and "
     "`BertTokenizer` would cut text otherwise."
@@ -118,7 +125,8 @@ def export_hf(folder: str | Path, out: str | Path, *, overwrite: bool = False) -
         overwrite: replace an earlier export that is in `out`.
 
     Raises:
-        UserError: a model of the book's architecture, which `transformers` does not have.
+        UserError: a model that `transformers` does not have: of the book's architecture, or with
+            LayerNorm before each sublayer.
         CheckpointError: `folder` holds no checkpoint that loads, or `out` cannot be written.
     """
     target = writers_path(out)
@@ -131,10 +139,22 @@ def export_hf(folder: str | Path, out: str | Path, *, overwrite: bool = False) -
             "recipe can be exported.",
             folder=folder,
         )
+    if config.norm != "after":
+        raise UserError(
+            "{folder} has norm {norm!r}, LayerNorm before each sublayer, which Hugging Face's BERT "
+            "does not have; only models with norm 'after' can be exported.",
+            folder=folder,
+            norm=config.norm,
+        )
     notes = [_WHOLE_WORDS] if tokenizer.kind == "word" else []
     if tokenizer.kind == "wordpiece" and wordpiece.bert_rules(tokenizer.rules) is None:
         notes.append(_OTHER_RULES)
-    notes += _about_new_parts(read_about(checkpoint.read_config(folder)))
+    about = read_about(checkpoint.read_config(folder))
+    notes += _about_new_parts(about)
+    if config.positions != "learned":
+        notes.append(_FIXED_POSITIONS.format(positions=config.positions))
+    if model.task == "pretraining" and about.settings.get("next_sentence") == "off":
+        notes.append(_NO_NEXT_SENTENCE)
     card = model_card(readers_path(folder), notes=notes, usage=_USAGE[model.task])
     with explained(target, "written"), part_folder(target.parent) as part:
         new = part / "new"

@@ -6,8 +6,6 @@ the weights, the token counts that it was primed with. V: vocabulary.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -15,11 +13,7 @@ import torch
 from bert_demo.config import BertConfig
 from bert_demo.model import dropout
 from bert_demo.model.about import Beginning
-from bert_demo.model.bert import BertModel
-
-_WAVES = 0.08
-"""Root mean square of the positions' vectors; the words' are 0.02 at first."""
-_LONGEST = 10_000.0
+from bert_demo.model.bert import BertModel, waves
 
 
 def pretraining_model(
@@ -78,25 +72,14 @@ def log_frequencies(token_counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float
 
 @torch.no_grad()
 def prime(model: BertModel, token_counts: npt.NDArray[np.int64] | None) -> None:
-    """Set the biases of the model's guesses and its positions' vectors; both are learnt further.
+    """Set the biases of the model's guesses and its positions' vectors; both are learnt further,
+    if positions are learnt at all.
 
     token_counts: (V,), how often each token is in the training text.
     """
     if token_counts is not None:
         model.mlm.decoder_bias.copy_(torch.from_numpy(log_frequencies(token_counts)))
-    model.embeddings.position_embeddings.weight.copy_(
-        waves(model.config.max_position_embeddings, model.config.hidden_size)
-    )
-
-
-def waves(positions: int, size: int) -> torch.Tensor:
-    """(positions, size): sines and cosines by turns (Vaswani et al. 2017, 3.5), made smaller.
-
-    The inner product of two of them depends on their distance alone, so one step of attention can
-    look for the word before or after, which vectors drawn at random have to learn place by place.
-    """
-    rates = torch.exp(torch.arange(0, size, 2) * (-math.log(_LONGEST) / size))
-    angles = torch.arange(positions)[:, None] * rates
-    table = torch.empty(positions, size)
-    table[:, 0::2], table[:, 1::2] = angles.sin(), angles.cos()[:, : size // 2]
-    return table * (_WAVES * math.sqrt(2))
+    if model.config.positions == "learned":
+        model.embeddings.position_embeddings.weight.copy_(
+            waves(model.config.max_position_embeddings, model.config.hidden_size)
+        )

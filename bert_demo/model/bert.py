@@ -1,13 +1,14 @@
 """BERT: the encoder, the two pretraining heads and the inference classifier.
 
 One architecture serves the book's model (D2L 15.8), BERT's own (Devlin et al. 2019, as Hugging
-Face computes it) and this project's recipe: they differ in `BertConfig` only. All layers are
-post-norm. Letters: B sequences, T tokens of all of them, H hidden size, M chosen positions,
-V vocabulary.
+Face computes it) and this project's recipe: they differ in `BertConfig` only, as do the choices
+that others made since, such as LayerNorm before each sublayer. Letters: B sequences, T tokens of
+all of them, H hidden size, M chosen positions, V vocabulary.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,9 +48,41 @@ class Embeddings(nn.Module):
             return x
         return dropout.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training)
 
+    def fix_positions(self) -> None:
+        """Make the positions' table what `config.positions` says, and no weight any more."""
+        config, table = self.config, self.position_embeddings
+        size = config.max_position_embeddings, config.hidden_size
+        # As large as the words' vectors are at first: PyTorch's own are drawn from N(0, 1).
+        scale = WAVES if config.initializer_range else math.sqrt(0.5)
+        fixed = waves(*size, scale) if config.positions == "sinusoid" else torch.zeros(size)
+        del table.weight
+        table.register_buffer("weight", fixed)
+
+
+WAVES = 0.08
+"""Root mean square of the positions' vectors; the words' are 0.02 at first."""
+_LONGEST = 10_000.0
+
+
+def waves(positions: int, size: int, scale: float = WAVES) -> Tensor:
+    """(positions, size): sines and cosines by turns (Vaswani et al. 2017, 3.5), made smaller.
+
+    The inner product of two of them depends on their distance alone, so one step of attention can
+    look for the word before or after, which vectors drawn at random have to learn place by place.
+    """
+    rates = torch.exp(torch.arange(0, size, 2) * (-math.log(_LONGEST) / size))
+    angles = torch.arange(positions)[:, None] * rates
+    table = torch.empty(positions, size)
+    table[:, 0::2], table[:, 1::2] = angles.sin(), angles.cos()[:, : size // 2]
+    return table * (scale * math.sqrt(2))
+
 
 class EncoderLayer(nn.Module):
-    """Self-attention and a feed-forward net, each with residual and LayerNorm after it."""
+    """Self-attention and a feed-forward net, each with its residual and a LayerNorm.
+
+    The norm comes after the residual sum (BERT), or before attention and before the net, which
+    leaves the sum itself alone (Xiong et al. 2020).
+    """
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -66,21 +99,36 @@ class EncoderLayer(nn.Module):
         """(T, H) -> (T, H), or (M, H): only those at `positions` (M,), which attend to all T."""
         heads = self.config.num_attention_heads
         rate = self.config.attention_probs_dropout_prob if self.training else 0.0
-        selected = None if positions is None else kernels.select(x, positions)  # (M, H)
-        mixed = kernels.attention(x, self.qkv, batch, heads, rate, positions, selected)
+        seen = self._seen(x)
+        selected = None if positions is None else kernels.select(seen, positions)  # (M, H)
+        mixed = kernels.attention(seen, self.qkv, batch, heads, rate, positions, selected)
+        if seen is not x and positions is not None:
+            selected = kernels.select(x, positions)
         return self._residual(x if selected is None else selected, mixed)
 
     def look_inside(self, x: Tensor, batch: PackedBatch) -> tuple[Tensor, list[Tensor]]:
         """(T, H) -> (T, H), and each sequence's attention weights (heads, L, L)."""
         heads = self.config.num_attention_heads
-        mixed, weights = padded_attention(self.qkv(x), batch, heads, need_weights=True)
+        mixed, weights = padded_attention(self.qkv(self._seen(x)), batch, heads, need_weights=True)
         return self._residual(x, mixed), weights
+
+    def _seen(self, x: Tensor) -> Tensor:
+        """What attention reads of x (T, H)."""
+        if self.config.norm == "after":
+            return x
+        seen: Tensor = self.attention_norm(x)
+        return seen
 
     def _residual(self, x: Tensor, mixed: Tensor) -> Tensor:
         """What follows attention, token by token; x, mixed: (M, H)."""
         rate = self.config.hidden_dropout_prob if self.training else 0.0
+        gelu = self.config.hidden_act == "gelu"
+        if self.config.norm == "before":
+            x = x + dropout.dropout(self.attention_output(mixed), rate, True)  # (M, H)
+            inner = kernels.activate(self.output_norm(x), self.intermediate, gelu)
+            return x + dropout.dropout(self.output(inner), rate, True)
         x = kernels.add_norm(x, mixed, self.attention_output, self.attention_norm, rate)  # (M, H)
-        inner = kernels.activate(x, self.intermediate, self.config.hidden_act == "gelu")
+        inner = kernels.activate(x, self.intermediate, gelu)
         return kernels.add_norm(x, inner, self.output, self.output_norm, rate)
 
 
@@ -139,6 +187,12 @@ class BertModel(nn.Module):
         self.config, self.task = config, task
         self.embeddings = Embeddings(config)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
+        # Where the layers leave their sums alone, one LayerNorm follows the last of them.
+        self.final_norm = (
+            nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+            if config.norm == "before"
+            else nn.Identity()
+        )
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
         if task == "pretraining":
             self.mlm = MaskedLMHead(config, self.embeddings.word_embeddings)
@@ -147,6 +201,8 @@ class BertModel(nn.Module):
             self.classifier = nn.Linear(config.hidden_size, len(LABELS))
         if config.initializer_range:
             self.apply(self._initialise)
+        if config.positions != "learned":
+            self.embeddings.fix_positions()
 
     def _initialise(self, module: nn.Module) -> None:
         """BERT's initialisation; without it PyTorch's own stands, which is the book's."""
@@ -170,7 +226,9 @@ class BertModel(nn.Module):
             x = layer(x, batch)
         x = last(x, batch, positions)  # (M, H)
         # Without the rows of zeros that `kernels` lets hidden states carry.
-        return resized(x, len(batch.input_ids) if positions is None else len(positions))
+        x = resized(x, len(batch.input_ids) if positions is None else len(positions))
+        vectors: Tensor = self.final_norm(x)
+        return vectors
 
     def look_inside(self, batch: PackedBatch) -> BertOutput:
         """All layers' hidden states and attention weights (dropout has to be off)."""
@@ -186,6 +244,7 @@ class BertModel(nn.Module):
             for place, weight in zip(batch.order.tolist(), weights, strict=True):
                 ordered[place] = weight
             attentions.append(ordered)
+        states[-1] = self.final_norm(x)
         return BertOutput(tuple(states), tuple(attentions))
 
     def pooled(self, cls_vectors: Tensor) -> Tensor:

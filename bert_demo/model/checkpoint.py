@@ -67,6 +67,7 @@ __all__ = [
 FORMAT = "bert_demo 1"
 
 _TIED = "mlm.decoder_weight"
+_CHOSEN_SINCE = ("norm", "positions")
 _COUNTS = "beginning.token_counts"
 
 
@@ -361,12 +362,20 @@ def _describe(model: BertModel, tokenizer: Tokenizer, about: Mapping[str, Any]) 
     config: dict[str, Any] = {
         "format": FORMAT,
         "task": model.task,
-        "model": dataclasses.asdict(model.config),
+        "model": _told(model.config),
         "tokenizer_sha256": tokenizer.fingerprint,
     }
     if model.task == "nli":
         config["labels"] = list(LABELS)
     return config | {"about": dict(about)}
+
+
+def _told(config: BertConfig) -> dict[str, Any]:
+    """Without what is as it was before it could be chosen: a run of an earlier version that goes on
+    stays the same model, and keeps its folder."""
+    values, plain = dataclasses.asdict(config), BertConfig()
+    same = [name for name in _CHOSEN_SINCE if values[name] == getattr(plain, name)]
+    return {name: value for name, value in values.items() if name not in same}
 
 
 def _digest(config: Mapping[str, Any]) -> str:

@@ -17,12 +17,14 @@ def count_parameters(config: BertConfig, task: str = "pretraining") -> int:
     """Number of weights of `BertModel(config, task)`; tied ones count once."""
     hidden, inner = config.hidden_size, config.intermediate_size
     norm = 2 * hidden
-    tables = config.vocab_size + config.max_position_embeddings + config.type_vocab_size
+    places = config.max_position_embeddings if config.positions == "learned" else 0
+    tables = config.vocab_size + places + config.type_vocab_size
     embeddings = tables * hidden + (norm if config.embedding_layer_norm else 0)
     attention = 4 * (hidden * hidden + hidden) + norm
     feed_forward = 2 * hidden * inner + inner + hidden + norm
     pooler = hidden * hidden + hidden
     total = embeddings + config.num_hidden_layers * (attention + feed_forward) + pooler
+    total += norm if config.norm == "before" else 0
     if task == "encoder":
         return total
     if task == "nli":
@@ -43,11 +45,13 @@ def training_memory_bytes(
     device: str = "cpu",
     compiled: bool = False,
     muon: bool = False,
+    masked: float = 0.15,
 ) -> int:
     """Peak memory of one training process, in bytes; `length` is the mean length in tokens.
 
     On a GPU it is the memory there; on a CPU `compiled` says whether there are compiled blocks.
     `muon`: the hidden matrices are updated by Muon, which remembers half as much of them.
+    `masked`: share of the words that are to be guessed.
     """
     parameters = count_parameters(config, task)
     hidden, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
@@ -70,8 +74,8 @@ def training_memory_bytes(
     if task == "pretraining":
         chunk = max(config.vocab_size, 4_000_000) * low * 3
         if device != "cpu":
-            chunk = int(min(0.15 * tokens * config.vocab_size, 128_000_000)) * low * 2
-        logits = chunk + config.vocab_size * hidden * (4 + 2 * low) + 0.15 * tokens * hidden * 12
+            chunk = int(min(masked * tokens * config.vocab_size, 128_000_000)) * low * 2
+        logits = chunk + config.vocab_size * hidden * (4 + 2 * low) + masked * tokens * hidden * 12
     if device == "cuda":
         activations *= 2  # a captured step has room of its own, beside that of others as they are
     return int(_PROCESS_BYTES + state + activations + logits)

@@ -141,8 +141,11 @@ class RunQueue:
         title: str | None = None,
         estimate_seconds: float | None = None,
         address: str = "",
+        most_waiting: int | None = None,
     ) -> Run:
         """Queue a new run for the owner of `token`, who came from `address`.
+
+        most_waiting: how many runs of this owner may wait, if not `max_queued_per_owner`.
 
         Raises `UserError` where the run is longer than allowed here, or too much waits already.
         """
@@ -153,7 +156,7 @@ class RunQueue:
                 limit=self.max_run_seconds,
             )
         with self._lock:
-            self._check_queued(token, address)
+            self._check_queued(token, address, most_waiting)
             run = self.store.create(self.with_limit(config), token, title, estimate_seconds)
             self._joined(run, address)
         self._inbox.put(lambda: None)
@@ -214,12 +217,17 @@ class RunQueue:
             heapq.heappush(free, (wait + seconds, chosen.id, chosen.owner or ""))
         return Place(0, 0.0)  # it was taken while we counted
 
-    def _check_queued(self, token: str, address: str) -> None:
+    def waiting_of(self, token: str) -> int:
+        """How many runs of this owner wait."""
+        owner = owner_of(token)
+        return sum(run.owner == owner for run in self._waiting())
+
+    def _check_queued(self, token: str, address: str, most: int | None = None) -> None:
         owner, waiting = owner_of(token), self._waiting()
         if self.store.is_admin(token):
             return
         count = sum(run.owner == owner for run in waiting)
-        if count >= self.max_queued_per_owner:
+        if count >= (most or self.max_queued_per_owner):
             raise UserError(
                 "You have {n} runs waiting already, as many as one person can have; wait for "
                 "one to begin, or take one out.",

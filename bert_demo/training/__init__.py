@@ -16,6 +16,8 @@ gpu_batches     a training set that lives on a GPU
 proof           a GPU's fast paths, tried before a run takes them
 cuda_graphs     a GPU's work written down once and started as a whole
 distillation    a student that learns from a teacher's verdicts
+choices         one setting of a run the other way
+against         both ways trained in turn, in pairs with the same seeds
 cost            what a run would take on this computer
 speed           the prices of work here, measured once by the loop itself
 """

@@ -28,7 +28,6 @@ from bert_demo.model.device import (
 from bert_demo.model.size import count_parameters, training_memory_bytes
 from bert_demo.training.schedule import budget_steps
 
-_MASKED = 0.15
 _NEWTON_SCHULZ_STEPS = 5
 _ATTENTION = 1.5
 """What an operation of attention costs in others: it stays in fp32 on a CPU, and its backward pass
@@ -171,13 +170,13 @@ def work(run: RunConfig, model: BertConfig, facts: TextFacts) -> tuple[float, ..
     hidden, inner, layers = model.hidden_size, model.intermediate_size, model.num_hidden_layers
     pairs, tokens = training.batch_size, training.batch_size * facts.length
     pretraining = run.task == "pretraining"
-    masked = _MASKED * max(tokens - 3 * pairs, 0) if pretraining else 0.0
+    masked = run.mask_share * max(tokens - 3 * pairs, 0) if pretraining else 0.0
     # Keys and values are computed for all tokens, the rest of the last layer for those alone
     # whose vectors are wanted: the masked ones and the first of each pair.
     wanted = (layers - 1) * tokens + masked + pairs
     products = layers * tokens * 2 * hidden**2 + wanted * (2 * hidden**2 + 2 * hidden * inner)
     attention = wanted * 2 * hidden * facts.length
-    muon = pretraining and training.recipe == "recommended"
+    muon = run.uses_muon
     matrices = layers * (4 * hidden**2 + 2 * hidden * inner) + 2 * hidden**2
     return (
         (layers + 2) * training.gradient_accumulation_steps,
@@ -227,7 +226,8 @@ def estimate(
         accumulation=training.gradient_accumulation_steps,
         device="cpu" if on_cpu or speed is None else speed.device,
         compiled=compiled if speed is None else speed.compiled,
-        muon=run.task == "pretraining" and training.recipe == "recommended",
+        muon=run.uses_muon,
+        masked=run.mask_share,
     )
     machine = total_memory_bytes() if on_cpu or speed is None else speed.memory_bytes
     steps, seconds, rate = budget_steps(training, facts.pairs), training.budget_seconds, None

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bert_demo.data.batches import Batches, TrainingBatch
 from bert_demo.data.layout import Place, Plan, lay_out
-from bert_demo.data.masking import CHOSEN, mask_tokens, uniform
+from bert_demo.data.masking import BERTS, mask_tokens, uniform
 from bert_demo.data.packing import PackedBatch
 
 _LEAST_STEP = 32
@@ -41,9 +41,10 @@ def room_for(tokens: int) -> int:
     return (tokens // step + 1) * step
 
 
-def room_for_masks(tokens: int) -> int:
-    """Room for the masks of a batch of so many tokens: more are chosen once in a billion times."""
-    most = CHOSEN * tokens + _DEVIATIONS * math.sqrt(CHOSEN * (1 - CHOSEN) * tokens)
+def room_for_masks(tokens: int, share: float = BERTS.share) -> int:
+    """Room for the masks of a batch of so many tokens, of which that share is to be guessed: more
+    are chosen once in a billion times."""
+    most = share * tokens + _DEVIATIONS * math.sqrt(share * (1 - share) * tokens)
     return min(tokens, -(-int(most + 1) // _LEAST_STEP) * _LEAST_STEP)
 
 
@@ -53,6 +54,7 @@ class Resident:
     def __init__(self, batches: Batches, device: torch.device) -> None:
         self._device, self._length = device, batches.max_length
         self._tokenizer, self._masks = batches.tokenizer, batches.masks
+        self._masking = batches.masking
         self._first = self._moved(batches.first_ids)
         alike = batches.second_ids is batches.first_ids
         self._second = self._first if alike else self._moved(batches.second_ids)
@@ -66,7 +68,8 @@ class Resident:
     def size_of(self, plan: Plan) -> Size:
         """The room that this batch takes."""
         tokens = room_for(int(plan.lengths.sum()))
-        return Size(len(plan.labels), tokens, room_for_masks(tokens) if self._masks else 0)
+        masks = room_for_masks(tokens, self._masking.share) if self._masks else 0
+        return Size(len(plan.labels), tokens, masks)
 
     def sent(self, plan: Plan) -> Tensor:
         """The plan on the device, (7 B + 1,) int64; the host goes on while it is on its way."""
@@ -93,7 +96,8 @@ class Resident:
         if self._masks:
             draw = self._draw(sent, columns, pair)
             vocab_size, mask_id = self._tokenizer.vocab_size, self._tokenizer.mask_id
-            ids, chosen = mask_tokens(ids, words & real, vocab_size, mask_id, draw)
+            asked = words & real
+            ids, chosen = mask_tokens(ids, asked, vocab_size, mask_id, draw, self._masking)
             positions, labels = _gathered(chosen, size.masks)
         packed = PackedBatch(
             ids,
@@ -112,7 +116,7 @@ class Resident:
         columns = sent[:-1].view(_COLUMNS, size.pairs)
         pair, _, at, real = self._places(columns, size.tokens)
         draw = self._draw(sent, columns, pair)
-        chosen: Tensor = (at.in_first | at.in_second) & real & (draw < CHOSEN)
+        chosen: Tensor = (at.in_first | at.in_second) & real & (draw < self._masking.share)
         return chosen.sum()
 
     def _places(self, columns: Tensor, tokens: int) -> tuple[Tensor, Tensor, Place, Tensor]:

@@ -36,7 +36,7 @@ from bert_demo.training.events import (
     ValidationEvent,
 )
 from bert_demo.training.failures import TrainingError, memory_advice, out_of_memory
-from bert_demo.training.optimizers import Optimizers, recipe
+from bert_demo.training.optimizers import Optimizers, recipe_of
 from bert_demo.training.proof import proved_device
 from bert_demo.training.readings import Readings
 from bert_demo.training.recorder import Recorder
@@ -128,13 +128,14 @@ class _Loop:
         proved_device(training.device, alone=world.size == 1)
         self.setup = prepare_run(run, world)
         width = self.setup.model.config.hidden_size
-        numbers = recipe(training.recipe, run.task, width, training.learning_rate)
+        numbers = recipe_of(run, width)
         self._optimizers = Optimizers(self.setup.model, numbers)
         self.clock = Clock(training, self.setup.facts["steps"], self._final_pairs())
         self._recorder = Recorder(run, self.setup, self._optimizers, out if world.leads else None)
         self.gradients = Gradients(run, self.setup, world)
         on_cpu = self.setup.device.type == "cpu"
-        self._readings = Readings(on_cpu, self.setup.task, training.batch_size)
+        asks = run.next_sentence == "on"
+        self._readings = Readings(on_cpu, self.setup.task, training.batch_size, asks)
         self._scores: Scores = {}
         """Of the last validation."""
         self._learnt: dict[str, Tensor] = {}

@@ -58,15 +58,16 @@ def sums_of_pairs(model: BertModel, batch: TrainingBatch) -> Tensor:
     return torch.stack([masked, loss, right, masks], 1)
 
 
-def mean_losses(task: str, sums: Sequence[float], pairs: int) -> Losses:
-    """What the sums of `batch_losses` over so many pairs are on average."""
+def mean_losses(task: str, sums: Sequence[float], pairs: int, next_sentence: bool = True) -> Losses:
+    """What the sums of `batch_losses` over so many pairs are on average; whether the loss of the
+    next-sentence question counts."""
     mlm_sum, pair_sum, right, masks = sums
     pair_loss, accuracy = pair_sum / pairs, right / pairs
     if task != "pretraining":
         return {"loss": pair_loss, "accuracy": accuracy}
     mlm_loss = mlm_sum / max(masks, 1)
     return {
-        "loss": mlm_loss + pair_loss,
+        "loss": mlm_loss + pair_loss if next_sentence else mlm_loss,
         "mlm_loss": mlm_loss,
         "nsp_loss": pair_loss,
         "nsp_accuracy": accuracy,

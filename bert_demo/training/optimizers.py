@@ -1,4 +1,4 @@
-"""The two recipes: which optimizer updates what, and how the step size changes.
+"""The two recipes: which optimizer updates what, and how the step size changes; a run may differ.
 
 "d2l" is the book's: Adam with one rate from first to last step (D2L 15.10, 16.7). "recommended"
 pretrains with Muon on the hidden matrices and AdamW on the rest, and fine-tunes with AdamW;
@@ -7,6 +7,7 @@ both warm up and then fall to zero as the budget runs out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from bert_demo.config import RunConfig
 from bert_demo.model import fast_paths
 from bert_demo.model.bert import BertModel
 from bert_demo.model.device import fast_bf16
@@ -29,6 +31,8 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.999)
     warmup: float | None = None
     """Share of the budget in which the rate rises; None keeps it constant."""
+    shape: str = "constant"
+    """How the rate goes on from there: "linear" or "cosine" to nearly nothing, or "constant"."""
     clip: float | None = None
     """Largest norm of the gradients that AdamW sees."""
 
@@ -37,13 +41,20 @@ _RECIPES = {
     ("d2l", "pretraining"): Recipe(0.01),
     ("d2l", "nli"): Recipe(1e-4),
     ("recommended", "pretraining"): Recipe(
-        6e-3, muon_learning_rate=0.03, weight_decay=0.01, betas=(0.9, 0.95), warmup=0.05
+        6e-3,
+        muon_learning_rate=0.03,
+        weight_decay=0.01,
+        betas=(0.9, 0.95),
+        warmup=0.05,
+        shape="linear",
     ),
-    ("recommended", "nli"): Recipe(5e-4, weight_decay=0.01, warmup=0.1, clip=1.0),
+    ("recommended", "nli"): Recipe(5e-4, weight_decay=0.01, warmup=0.1, shape="linear", clip=1.0),
 }
 _TUNED_WIDTH = 128
 _WIDTH_POWER = 4 / 3
 _WIDE_RATE = 0.01
+_MUONS_RATE = 5
+"""Muon's rate over AdamW's, where a recipe has none of its own: as in "recommended"."""
 
 
 def recipe(name: str, task: str, hidden_size: int, learning_rate: float | None) -> Recipe:
@@ -63,6 +74,25 @@ def recipe(name: str, task: str, hidden_size: int, learning_rate: float | None) 
     rate = own if learning_rate is None else learning_rate
     muon = chosen.muon_learning_rate * width * rate / own
     return replace(chosen, learning_rate=rate, muon_learning_rate=muon)
+
+
+def recipe_of(run: RunConfig, hidden_size: int) -> Recipe:
+    """The numbers of a run of this width: its recipe's, but for what it chose otherwise."""
+    training = run.training
+    numbers = recipe(training.recipe, run.task, hidden_size, training.learning_rate)
+    if run.uses_muon and numbers.muon_learning_rate is None:
+        muon = numbers.learning_rate * _MUONS_RATE
+        numbers = replace(numbers, muon_learning_rate=muon)
+    elif not run.uses_muon:
+        numbers = replace(numbers, muon_learning_rate=None)
+    if training.schedule is not None and numbers.warmup is None:
+        numbers = replace(numbers, warmup=0.0)
+    chosen = {
+        "weight_decay": training.weight_decay,
+        "warmup": training.warmup,
+        "shape": training.schedule,
+    }
+    return replace(numbers, **{n: v for n, v in chosen.items() if v is not None})  # type: ignore[arg-type]
 
 
 _MOMENTUM = 0.95
@@ -218,7 +248,7 @@ class Optimizers:
 
     def step(self, fraction: float) -> float:
         """Update the weights, `fraction` (0 to 1) of the budget being spent; returns the rate."""
-        factor = schedule(self.numbers.warmup, fraction)
+        factor = schedule(self.numbers.warmup, fraction, self.numbers.shape)
         if self.numbers.clip is not None:
             nn.utils.clip_grad_norm_(self._clipped, self.numbers.clip)
         for part in self.parts:
@@ -247,14 +277,19 @@ class Optimizers:
             part.load(state)
 
 
-def schedule(warmup: float | None, fraction: float) -> float:
-    """Factor on the learning rate: a linear rise, then a linear fall to nearly nothing."""
+def schedule(warmup: float | None, fraction: float, shape: str = "linear") -> float:
+    """Factor on the learning rate: a linear rise, then a fall to nearly nothing, or none."""
     if warmup is None:
         return 1.0
     fraction = min(max(fraction, 0.0), 1.0)
     if fraction < warmup:
         return max(fraction / warmup, 0.05)
-    return max((1 - fraction) / (1 - warmup), 0.01)
+    if shape == "constant":
+        return 1.0
+    left = (1 - fraction) / (1 - warmup)
+    if shape == "cosine":
+        left = (1 - math.cos(math.pi * left)) / 2
+    return max(left, 0.01)
 
 
 def _groups(model: BertModel) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:

@@ -28,6 +28,8 @@ class Readings:
     task: str
     pairs: int
     """Of a batch."""
+    next_sentence: bool = True
+    """Whether the loss of that question counts."""
     _sums: list[Tensor] = field(default_factory=list)
     _events: list[StepEvent] = field(default_factory=list)
     _read: float = 0.0
@@ -56,4 +58,4 @@ class Readings:
                     "is probably too high, so try a tenth of it.",
                     step=event["step"],
                 )
-            yield {**event, **mean_losses(self.task, sums, self.pairs)}
+            yield {**event, **mean_losses(self.task, sums, self.pairs, self.next_sentence)}

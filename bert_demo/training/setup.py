@@ -15,6 +15,7 @@ import torch
 from bert_demo.config import LABELS, BertConfig, RunConfig, TrainingConfig, UserError
 from bert_demo.data import interruption
 from bert_demo.data.batches import NliBatches, PretrainingBatches
+from bert_demo.data.masking import Masking
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.model import checkpoint, dropout, fast_paths
@@ -191,7 +192,11 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
         began = Beginning(run.training.seed, primed), counts if primed else None
     baselines = pretraining_baselines(frequencies, text, held_out)
     batches = PretrainingBatches(
-        text, tokenizer, corpora=text.corpus_offsets, **_batch_settings(run.training)
+        text,
+        tokenizer,
+        corpora=text.corpus_offsets,
+        masking=Masking(run.mask_share, run.mask_replaced, run.mask_random),
+        **_batch_settings(run.training),
     )
     validation = held_out_batches(held_out, tokenizer, run.training)
     return _Material(

@@ -40,6 +40,7 @@ class Gradients:
         self.parameters = list(setup.model.parameters())
         self.threads = ShardThreads(setup.device, setup.facts["parameters"])
         self._parts = run.training.gradient_accumulation_steps
+        self._pairs_count = run.task != "pretraining" or run.next_sentence == "on"
         self._resident: Resident | None = None
         if fast_paths.serves(fast_paths.RESIDENT, setup.device):
             self._resident = Resident(setup.batches, setup.device)
@@ -108,7 +109,9 @@ class Gradients:
         divisor = masks.clamp(min=1) if isinstance(masks, Tensor) else max(masks, 1)
         with setup.autocast():
             sums = batch_losses(setup.model, batch)
-            loss = sums[0] / divisor + sums[1] / self._run.training.batch_size
+            loss = sums[0] / divisor
+            if self._pairs_count:
+                loss = loss + sums[1] / self._run.training.batch_size
         found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         return sums.detach(), list(found)
 

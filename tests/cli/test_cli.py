@@ -33,7 +33,7 @@ WORDS = [*SPECIAL_TOKENS, *TEXT.split()]
 HOW_TEXT = "--batch-size 16 --max-length 32 --device cpu --precision fp32"
 SHAPE_TEXT = "--hidden-size 16 --num-attention-heads 2 --num-hidden-layers 1 --intermediate-size 16"
 COMMANDS_TEXT = """
-pretrain finetune evaluate encode compare classify fill-mask
+pretrain finetune against evaluate encode compare classify fill-mask
 import-d2l import-hf export-hf publish fetch bundle prepare doctor
 """
 HOW = HOW_TEXT.split()
@@ -88,6 +88,37 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "trained"
     assert parser.main(["pretrain", *SMALL, "--steps", "2", "--out", str(out)]) == 0
     return out
+
+
+# This against that.
+
+
+def test_against_says_what_pairs_of_runs_tell(run: Run) -> None:
+    flags = ["--set", "mask-share=0.9", "--pairs", "2", *SMALL, "--steps", "4"]
+    code, out, _ = run("against", *flags)
+    assert code == 0 and "Held-out loss of the first pair:" in out
+    assert out.splitlines()[-1].startswith("mask_share 0.9 instead of 0.15: ")
+    code, out, _ = run("against", *flags, "--json")
+    answer = json.loads(out)
+    assert code == 0 and len(answer["losses"]) == 2 and answer["sentence"] and answer["spread"] > 0
+    # At each of four steps, the last of which is scored in the end.
+    assert [len(one["points"]) for one in answer["curves"]] == [4] * 4
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (["--set", "norm"], "SETTING=VALUE"),
+        (["--set", "corpus=snli"], "cannot be tried against"),
+        (["--set", "norm=beside"], "norm is 'beside'"),
+        (["--set", "norm=before", "--set", "positions=none"], "Two changes at once"),
+        (["--set", "norm=before", "--pairs", "0"], "pairs is 0"),
+    ],
+)
+def test_what_cannot_be_tried_against_gets_a_sentence(
+    flags: list[str], word: str, run: Run
+) -> None:
+    refused(run("against", *flags), word)
 
 
 # Help and wrong flags.

@@ -79,6 +79,8 @@ def saved(folder: Path, tokenizer: Tokenizer, task: str = "pretraining", **chang
         {"hidden_act": "relu", "layer_norm_eps": 0.01},
         {"tie_word_embeddings": False, "num_hidden_layers": 1, "num_attention_heads": 12},
         {"type_vocab_size": 3, "initializer_range": 0.0},
+        {"positions": "sinusoid"},
+        {"positions": "none"},
     ],
 )
 def test_transformers_loads_it_and_gives_the_same_numbers(
@@ -97,6 +99,7 @@ def test_transformers_loads_it_and_gives_the_same_numbers(
     assert type(theirs).__name__ == report["architecture"]
     model = checkpoint.load(source).model
     assert sum(value.numel() for value in model.parameters()) == report["parameters"]
+    assert ("not learnt" in " ".join(report["notes"])) == ("positions" in changes)
     draw = torch.Generator().manual_seed(1)
     for length in (2, 40, 11):
         ids = torch.randint(pieces.vocab_size, (length,), generator=draw)

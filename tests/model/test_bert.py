@@ -32,6 +32,8 @@ BOOK = BertConfig(
     max_position_embeddings=16,
 )
 BERT = replace(BOOK, hidden_act="gelu", embedding_layer_norm=True, layer_norm_eps=1e-12)
+BEFORE = replace(BERT, norm="before")
+SINES = replace(BERT, positions="sinusoid")
 LENGTHS = (7, 16, 3, 7, 1, 12)  # out of order, two alike, the longest and the shortest
 
 Sequence = tuple[list[int], list[int]]
@@ -77,7 +79,8 @@ def exact_weights(model: BertModel) -> dict[str, Tensor]:
 def reference_states(
     config: BertConfig, w: dict[str, Tensor], items: list[Sequence]
 ) -> list[Tensor]:
-    """A padded post-norm encoder (Vaswani et al. 2017) with weights `w`, from its formulas.
+    """A padded encoder with weights `w`, post-norm (Vaswani et al. 2017) or pre-norm (Xiong et al.
+    2020, figure 1), from its formulas.
 
     Gives the embeddings and every layer's output, (B, L, H).
     """
@@ -99,11 +102,13 @@ def reference_states(
     states = [x]
     for number in range(config.num_hidden_layers):
         name = f"layers.{number}"
+        before = config.norm == "before"
+        read = norm(x, f"{name}.attention_norm") if before else x
         heads = []
         for q, k, v in zip(
             *(
                 part.split(config.head_size, dim=-1)
-                for part in linear(x, f"{name}.qkv").chunk(3, dim=-1)
+                for part in linear(read, f"{name}.qkv").chunk(3, dim=-1)
             ),
             strict=True,
         ):
@@ -111,14 +116,23 @@ def reference_states(
             scores = scores.masked_fill(~mask[:, None, :], -math.inf)
             heads.append(scores.softmax(-1) @ v)
         mixed = linear(torch.cat(heads, dim=-1), f"{name}.attention_output")
-        x = norm(x + mixed, f"{name}.attention_norm")
-        inner = act(linear(x, f"{name}.intermediate"))
-        x = norm(x + linear(inner, f"{name}.output"), f"{name}.output_norm")
+        if before:
+            x = x + mixed
+            inner = act(linear(norm(x, f"{name}.output_norm"), f"{name}.intermediate"))
+            x = x + linear(inner, f"{name}.output")
+        else:
+            x = norm(x + mixed, f"{name}.attention_norm")
+            inner = act(linear(x, f"{name}.intermediate"))
+            x = norm(x + linear(inner, f"{name}.output"), f"{name}.output_norm")
         states.append(x)
+    if config.norm == "before":
+        states[-1] = norm(x, "final_norm")
     return states
 
 
-@pytest.mark.parametrize("config", [BOOK, BERT], ids=["book", "bert"])
+@pytest.mark.parametrize(
+    "config", [BOOK, BERT, BEFORE, SINES], ids=["book", "bert", "before", "sines"]
+)
 def test_packing_computes_what_padding_and_a_mask_compute(config: BertConfig) -> None:
     model, items = random_model(config), sequences()
     batch = pack(items)
@@ -159,8 +173,9 @@ def test_gradients_are_those_of_the_padded_model() -> None:
         assert worst < 1e-4, name
 
 
-def test_chosen_positions_are_rows_of_the_whole() -> None:
-    model = random_model(BERT)
+@pytest.mark.parametrize("config", [BERT, BEFORE], ids=["bert", "before"])
+def test_chosen_positions_are_rows_of_the_whole(config: BertConfig) -> None:
+    model = random_model(config)
     batch = pack(sequences())
     positions = torch.tensor([5, 0, 31, 31, 45])
     with torch.no_grad():

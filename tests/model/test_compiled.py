@@ -140,9 +140,9 @@ def test_embed_adds_three_rows_and_hands_gradients_back(low: torch.dtype) -> Non
 
 @pytest.mark.parametrize("hidden_act", ["relu", "gelu"])
 @pytest.mark.parametrize(("precision", "rate"), [("fp32", 0.0), ("fp32", 0.2), ("bf16", 0.0)])
-@pytest.mark.parametrize("words", [2100, 200])
+@pytest.mark.parametrize("norm", ["after", "before"])
 def test_a_training_step_is_that_of_the_plain_path(
-    hidden_act: str, precision: str, words: int, rate: float, monkeypatch: pytest.MonkeyPatch
+    hidden_act: str, precision: str, norm: str, rate: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(1)
     config = BertConfig(
@@ -153,6 +153,8 @@ def test_a_training_step_is_that_of_the_plain_path(
         intermediate_size=40,
         max_position_embeddings=64,
         hidden_act=hidden_act,
+        norm=norm,
+        positions="learned" if norm == "after" else "sinusoid",
         hidden_dropout_prob=rate,
         attention_probs_dropout_prob=rate,
     )
@@ -182,7 +184,9 @@ def test_a_training_step_is_that_of_the_plain_path(
         if precision == "fp32":
             torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
         else:  # no further from fp32 than autocast's own results
-            allowed = 1.5 * float((other - reference).norm()) + 1e-3 * float(reference.norm())
+            # Where sums are left alone, blocks round elsewhere than autocast does.
+            factor = 1.5 if norm == "after" else 2.0
+            allowed = factor * float((other - reference).norm()) + 1e-3 * float(reference.norm())
             assert float((one - reference).norm()) <= allowed + 1e-7
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from bert_demo.config import (
+    DESIGN_SETTINGS,
     NLI_CORPORA,
     PRETRAINING_CORPORA,
     VISITOR_SETTINGS,
@@ -39,6 +40,7 @@ _FIRST = {
     "pretraining": ("corpus", "size", "recipe"),
     "nli": ("start_from", "corpus", "recipe"),
 }
+_ON_OFF = {"on": later("on"), "off": later("off")}
 _WORDS = {
     "size": {
         "tiny": later("tiny: 2 layers of 128"),
@@ -51,6 +53,19 @@ _WORDS = {
     "truncation": {
         "longest_first": later("from the longer text"),
         "ratio": later("keeping the ratio"),
+    },
+    "norm": {"after": later("after each sublayer"), "before": later("before each sublayer")},
+    "positions": {
+        "learned": later("learnt"),
+        "sinusoid": later("sines"),
+        "none": later("none"),
+    },
+    "tied_matrix": _ON_OFF,
+    "next_sentence": _ON_OFF,
+    "schedule": {
+        "linear": later("falls in a line"),
+        "cosine": later("falls as a cosine"),
+        "constant": later("stays"),
     },
 }
 _LABELS = {
@@ -75,6 +90,18 @@ _LABELS = {
     "save_every_seconds": later("Seconds between saves"),
     "validate_every_steps": later("Steps between validations"),
     "gradient_accumulation_steps": later("Parts of a step's batch"),
+    "norm": later("LayerNorm"),
+    "hidden_act": later("Activation"),
+    "positions": later("Positions"),
+    "tied_matrix": later("Tied output matrix"),
+    "mask_share": later("Words to guess"),
+    "mask_replaced": later("Shown as <mask>"),
+    "mask_random": later("Shown as another word"),
+    "next_sentence": later("Next sentence"),
+    "optimizer": later("Optimizer"),
+    "weight_decay": later("Weight decay"),
+    "warmup": later("Warm-up"),
+    "schedule": later("Learning rate after that"),
 }
 
 _RECIPES_OWN = later("the recipe's own")
@@ -138,6 +165,11 @@ def names(task: str) -> list[str]:
     return [*first, BUDGET, BUDGET_KIND, *rest]
 
 
+def design_names(task: str) -> list[str]:
+    """The fields of choices that others made when they designed BERT and its training."""
+    return [name for name in names(task) if name in DESIGN_SETTINGS]
+
+
 def first_names(task: str) -> list[str]:
     """The fields that are shown at once."""
     return [*_FIRST[task], BUDGET, BUDGET_KIND]
@@ -191,7 +223,8 @@ def field(task: str, name: str, value: Any) -> gr.components.Component:
         info = say("A pretrained model from the shelf.")
         return gr.Dropdown([], value=value, label=label, info=info)
     if choices is not None:
-        return gr.Dropdown(choices, value=value, label=label, info=hint, filterable=False)
+        shown = "" if value is None else value
+        return gr.Dropdown(choices, value=shown, label=label, info=hint, filterable=False)
     if item.type is bool:
         return gr.Checkbox(value, label=label, info=hint)
     if item.optional or item.default is None:
@@ -200,6 +233,26 @@ def field(task: str, name: str, value: Any) -> gr.components.Component:
             value or "", label=label, info=hint, placeholder=say(_OWN.get(name, _RECIPES_OWN))
         )
     return gr.Number(value, label=label, info=hint, step=1 if item.type is int else 0.001)
+
+
+def label(name: str) -> str:
+    """What a setting is called on the page."""
+    return say(_LABELS[name])
+
+
+def choices_of(task: str, name: str) -> list[tuple[str, str]]:
+    """The values that a setting can have, in words, if they are a few."""
+    return _choices(task, (_RUN | _TRAINING)[name]) or []
+
+
+def value_words(name: str, value: Any) -> str:
+    """A setting's value in words."""
+    if value is None:
+        return say(_OWN.get(name, _RECIPES_OWN))
+    words = _WORDS.get(name, {}).get(value)
+    if words is not None:
+        return say(words)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 BIRDS = (
@@ -260,7 +313,8 @@ def _choices(task: str, item: Setting) -> list[tuple[str, str]] | None:
     if item.choices is None:
         return None
     words = _WORDS.get(item.name, {})
-    return [(say(words.get(choice, choice)), choice) for choice in item.choices]
+    own = [(say(_RECIPES_OWN), "")] if item.optional else []
+    return own + [(say(words.get(choice, choice)), choice) for choice in item.choices]
 
 
 def _hint(item: Setting) -> str:

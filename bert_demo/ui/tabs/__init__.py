@@ -2,6 +2,7 @@
 
 training           Pretrain and Fine-tune
 training_handlers  what they do when something is asked of them
+against            one setting both ways, below the stage of Pretrain
 words              Words in context
 words_contexts     its list of contexts
 words_view         its answer

@@ -13,7 +13,8 @@ from bert_demo.ui.parts import assets, forms
 from bert_demo.ui.parts.language import later, say
 from bert_demo.ui.parts.live import WayOn, live_panel
 from bert_demo.ui.parts.own_text import own_text_box
-from bert_demo.ui.serving.hosting import train_after
+from bert_demo.ui.serving.hosting import on_zerogpu, train_after
+from bert_demo.ui.tabs.against import create_against_part
 from bert_demo.ui.tabs.training_handlers import (
     LONGEST_NAME,
     card,
@@ -102,10 +103,14 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
                     apply_default_css=False,
                 )
                 with_settings = gr.Button(say("Start with these settings"), variant="primary")
+            design = forms.design_names(task)
             with gr.Accordion(say("More settings"), open=False):
                 for name in names:
-                    if name not in fields:
+                    if name not in fields and name not in design:
                         fields[name] = forms.field(task, name, values[name])
+            with gr.Accordion(say("Design choices"), open=False):
+                for name in design:
+                    fields[name] = forms.field(task, name, values[name])
             with gr.Accordion(say("The same from a shell"), open=False):
                 command = gr.Textbox(
                     label=say("Command"),
@@ -209,6 +214,9 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         asked.then(None, js=_now(tab_id), api_visibility="private")
         if action == "resume":
             train_after(context.queue, asked, run_id)
+    if task == "pretraining" and not on_zerogpu():  # there an event trains one run
+        with tab:
+            create_against_part(context, task, names, inputs)
     start_from = fields.get("start_from")
     if start_from is not None:
 

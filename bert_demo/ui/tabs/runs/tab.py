@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.config import UserError
+from bert_demo.runs.baseline import pin, pinned
+from bert_demo.runs.pairs import two_ways
 from bert_demo.runs.record import Run
 from bert_demo.ui.context import answered, letters, own_token, token_of
 from bert_demo.ui.parts import assets
@@ -16,6 +18,7 @@ from bert_demo.ui.parts.language import later, say, translate
 from bert_demo.ui.parts.language import listed as in_a_row
 from bert_demo.ui.parts.view import View, in_words, text, view, view_part
 from bert_demo.ui.serving.files import room_for
+from bert_demo.ui.tabs.against import answer_words
 from bert_demo.ui.tabs.runs.downloads import download_bytes, pack_metrics, pack_model
 from bert_demo.ui.tabs.runs.hub_models import create_hub_models
 from bert_demo.ui.tabs.runs.publish import create_publish_part
@@ -32,7 +35,7 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
     """The tab "Runs"."""
 
     def current(_: Any = None) -> list[dict[str, Any]]:
-        return rows(context.store.list())
+        return rows(context.store.list(), pinned(context.store))
 
     def refresh(shown: Any, browser: Any) -> tuple[dict[str, Any], View]:
         return listing(context, chosen_ids(shown), browser), view(*best(context.store.list()))
@@ -53,6 +56,7 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
         )
         with gr.Row(elem_classes="br-actions"):
             pack = gr.Button(say("Prepare downloads"), size="sm")
+            baseline = gr.Button(say("Pin as baseline"), size="sm")
             delete = gr.Button(say("Delete"), size="sm", variant="stop")
             by = gr.Radio(
                 [(say(words), name) for name, words in _BY.items()],
@@ -95,6 +99,12 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
             api_visibility="private",
         )
 
+        def choose(shown: Any, browser: Any) -> dict[str, Any]:
+            pin_baseline(context, chosen_ids(shown), browser)
+            return listing(context, chosen_ids(shown), browser)
+
+        baseline.click(answered(choose), [listed, context.browser], listed, **quiet)
+
         def remove(shown: Any, browser: Any) -> tuple[Any, Any]:
             if shown is None:  # asked whether for good, somebody said no
                 return gr.skip(), gr.skip()
@@ -124,7 +134,7 @@ def listing(context: AppContext, chosen: list[str], browser: Any) -> dict[str, A
     ids = {run.id for run in runs}
     token = own_token(browser)
     return {
-        "rows": rows(runs),
+        "rows": rows(runs, pinned(context.store)),
         "chosen": [name for name in chosen if name in ids],
         "mine": [run.id for run in runs if context.store.may_control(run, token)],
         "locked": [run.id for run in runs if not context.store.may_control(run, token_of(browser))],
@@ -140,8 +150,24 @@ def side_by_side(context: AppContext, chosen: list[str], by: Any) -> View:
     if len(chosen) > MOST_CHOSEN:
         words = say("These are the first {n} of the ticked runs.", n=MOST_CHOSEN)
         blocks.insert(0, text(words, "muted"))
+    ways = two_ways(runs)
+    answer = "" if ways is None else answer_words(ways, runs)
+    if answer:
+        blocks.insert(0, text(answer, "strong"))
     names = in_a_row(run.title for run in runs)
     return view(*blocks, spoken=say("Curves of these runs: {runs}.", runs=names))
+
+
+def pin_baseline(context: AppContext, chosen: list[str], browser: Any) -> None:
+    """Make the ticked run what all others are compared to, or let go of it where it is.
+
+    Raises `UserError` for a visitor of a public page, and where not just one is ticked.
+    """
+    if not context.may_fetch(browser):
+        raise UserError("Only the teacher pins the baseline here.")
+    if len(chosen) != 1:
+        raise UserError("Tick the one run to which all others are to be compared.")
+    pin(context.store, chosen[0])
 
 
 def delete_runs(context: AppContext, chosen: list[str], browser: Any) -> list[str]:

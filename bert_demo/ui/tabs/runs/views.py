@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bert_demo.inference.results import Result
+from bert_demo.runs.baseline import difference_from
 from bert_demo.runs.facts import corpus_of, result_of, settings_of, task_of
 from bert_demo.runs.record import Run
 from bert_demo.runs.store import RunStore
@@ -25,8 +26,11 @@ _RESULTS = {"pretraining": later("Below word frequency"), "nli": later("Test acc
 _SPLITS = {"test": later("on the test split"), "validation": later("on the validation split")}
 
 
-def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """The list of runs for runs.js: words to show, and under "sort" what to sort them by."""
+def rows(runs: Sequence[Run], baseline: Run | None = None) -> list[dict[str, Any]]:
+    """The list of runs for runs.js: words to show, and under "sort" what to sort them by.
+
+    baseline: the run to which others are compared, if one is pinned.
+    """
     found = []
     for run in runs:
         result = result_of(run)
@@ -45,7 +49,7 @@ def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 "step": number(status.step),
                 "seconds": _duration(status.seconds),
                 "result": "" if result is None else _value(result),
-                "detail": "" if result is None else _detail(result),
+                "detail": "" if result is None else _measured(run, result, baseline),
                 "created": run.created,
                 "sort": {
                     "title": run.title.lower(),
@@ -63,6 +67,24 @@ def _value(result: Result) -> str:
     if result.is_loss:
         return say("loss {n}", n=f"{result.value:.2f}")
     return say("{share} right", share=f"{result.value:.1%}")
+
+
+def _measured(run: Run, result: Result, baseline: Run | None) -> str:
+    """What gives the value its meaning: the class's baseline, where both can be compared."""
+    if baseline is not None and run.id == baseline.id:
+        return say("the baseline")
+    found = None if baseline is None else difference_from(run, baseline)
+    if found is None or baseline is None:
+        return _detail(result)
+    if not result.is_loss:
+        points = f"{100 * abs(found):.1f}"
+        if found < 0:
+            return say("{n} points below “{run}”", n=points, run=baseline.title)
+        return say("{n} points above “{run}”", n=points, run=baseline.title)
+    words = f"{abs(found):.3f}"
+    if found > 0:
+        return say("{n} nats worse than “{run}”", n=words, run=baseline.title)
+    return say("{n} nats better than “{run}”", n=words, run=baseline.title)
 
 
 def _detail(result: Result) -> str:
