@@ -1,5 +1,6 @@
 # Everything needs Python 3.10 to 3.13 and make, and nothing else. PYTHON=/path/to/python chooses
-# another one; ARGS="..." is handed to the page or to pytest.
+# another one; ARGS="..." is handed to the page or to pytest. Tests run side by side: threads of one
+# process that wait for each other must not keep another's from the core.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +15,7 @@ app: $(VENV)/app.installed
 	@$(BIN)/python app.py $(ARGS)
 
 test: $(VENV)/dev.installed
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/dev.installed
 	@$(BIN)/python -m ruff check .

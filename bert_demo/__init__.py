@@ -16,10 +16,17 @@ from bert_demo.config import VERSION
 
 if TYPE_CHECKING:
     from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
+    from bert_demo.data.own_pairs import take_pairs
+    from bert_demo.data.own_report import text_report
+    from bert_demo.data.own_text import take_text
     from bert_demo.data.tokenizer import Tokenizer
+    from bert_demo.inference.attributions import attribute
     from bert_demo.inference.contexts import compare
     from bert_demo.inference.evaluation import evaluate
     from bert_demo.inference.failures import find_failures
+    from bert_demo.inference.flips import try_edits
+    from bert_demo.inference.follow import follow
+    from bert_demo.inference.occurrences import occurrences
     from bert_demo.inference.predict import classify, encode, fill_mask
     from bert_demo.interop.d2l import import_d2l
     from bert_demo.interop.export import export_hf
@@ -38,6 +45,7 @@ __all__ = [
     "TrainingConfig",
     "UserError",
     "__version__",
+    "attribute",
     "classify",
     "compare",
     "encode",
@@ -45,11 +53,17 @@ __all__ = [
     "export_hf",
     "fill_mask",
     "find_failures",
+    "follow",
     "import_d2l",
     "import_hf",
     "load",
+    "occurrences",
     "save",
+    "take_pairs",
+    "take_text",
+    "text_report",
     "train",
+    "try_edits",
 ]
 
 _HOME = {
@@ -63,6 +77,10 @@ _HOME = {
     "export_hf": "interop.export",
     "import_hf": "interop.hugging_face",
     "BertModel": "model.bert",
+    "attribute": "inference.attributions",
+    "follow": "inference.follow",
+    "occurrences": "inference.occurrences",
+    "try_edits": "inference.flips",
     "classify": "inference.predict",
     "compare": "inference.contexts",
     "encode": "inference.predict",
@@ -70,6 +88,9 @@ _HOME = {
     "find_failures": "inference.failures",
     "fill_mask": "inference.predict",
     "Tokenizer": "data.tokenizer",
+    "take_pairs": "data.own_pairs",
+    "take_text": "data.own_text",
+    "text_report": "data.own_report",
     "train": "training.loop",
 }
 

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import math
 import os
+import re
 import reprlib
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +30,32 @@ MODEL_SIZES = ("tiny", "small", "base", "large")
 RECIPES = ("d2l", "recommended")
 PRETRAINING_CORPORA = ("wikitext-2", "wikitext-2-snli", "crane-world")
 NLI_CORPORA = ("snli", "crane-world")
+
+OWN_PREFIXES = {"pretraining": "own:", "nli": "own-pairs:"}
+"""How the names of people's own texts and pairs begin, by task."""
+_OWN = re.compile(r"(own(?:-pairs)?:)([\w.-]{1,60})-[0-9a-f]{16}")
+
+
+def own_task(corpus: str) -> str | None:
+    """The task of a text or of pairs that people brought; None for other names of corpora."""
+    match = _OWN.fullmatch(corpus) if isinstance(corpus, str) else None
+    found = (task for task, prefix in OWN_PREFIXES.items() if match and match[1] == prefix)
+    return next(found, None)
+
+
+def shown_corpus(corpus: str) -> str:
+    """What anybody may be told of a corpus: of people's own the title alone.
+
+    Whoever knows the whole name can learn from the text.
+    """
+    return corpus if own_task(corpus) is None else own_title(corpus)
+
+
+def own_title(corpus: str) -> str:
+    """What people call the text of this name: "faust" for own:faust-0123456789abcdef."""
+    match = _OWN.fullmatch(corpus)
+    assert match is not None
+    return match[2]
 
 
 class Text(str):
@@ -159,7 +186,8 @@ def _check(config: Any) -> None:
 def _checked(item: Setting, value: Any) -> Any:
     """`value` in the setting's type, or `UserError`."""
     if item.choices is not None:
-        if value not in item.choices:
+        own = item.name == "corpus" and own_task(value) is not None
+        if value not in item.choices and not own:
             raise UserError(
                 "{name} is {value!r}; it must be one of: {choices}.",
                 name=item.name,
@@ -488,7 +516,7 @@ class RunConfig:
     def __post_init__(self) -> None:
         _check(self)
         corpora = PRETRAINING_CORPORA if self.task == "pretraining" else NLI_CORPORA
-        if self.corpus not in corpora:
+        if self.corpus not in corpora and own_task(self.corpus) != self.task:
             raise UserError(
                 "corpus is {value!r}; for {task} it must be one of: {choices}.",
                 value=self.corpus,

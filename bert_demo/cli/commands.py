@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bert_demo.cli.output import certainty, emit, note, say, scored, table, to_beat
 from bert_demo.cli.parser import NUMBERS, TRAPS
-from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA
+from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA, own_task
 
 if TYPE_CHECKING:
     from bert_demo.data.prepare import TokenizedNli
@@ -85,28 +85,48 @@ def _evaluate_text(flags: Namespace, model: BertModel, tokenizer: Tokenizer) -> 
         )
     run = read_about(read_config(Path(flags.model))).run
     training = TrainingConfig(steps=1) if run is None else run.training
-    name, _, split = flags.text.partition(":")
-    found = evaluate_text(model, tokenizer, name, split or "validation", training)
+    name, split = _text_and_split(flags.text, flags.column)
+    found = evaluate_text(model, tokenizer, name, split, training)
     scores, baselines, report = found
     lines = [report.sentence(), f"On {scores['n']:,} pairs: {scored(scores)}.", to_beat(baselines)]
     return _answer(flags, {**scores, "baselines": baselines}, lines)
+
+
+def _text_and_split(text: str, column: str | None) -> tuple[str, str]:
+    """The name and the split of "wikitext-2:validation", of "FILE:test", or of either alone."""
+    from bert_demo.cli.training import named_corpus
+    from bert_demo.data.corpora import SPLITS
+
+    name, _, split = text.rpartition(":")
+    named = name in PRETRAINING_CORPORA or own_task(name) or split in SPLITS
+    if Path(text).exists() or not name or not named:
+        name, split = text, "validation"
+    return named_corpus([name], "pretraining", column), split
 
 
 def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str, list[str]]:
     """`data` is a corpus and split, or a file; with a sentence on its source, and remarks."""
     from bert_demo.data.prepare import prepare_nli, tokenize_nli
 
-    name, _, split = data.partition(":")
-    if name in NLI_CORPORA:
-        pairs, report = prepare_nli(name, split or "test", tokenizer)
+    name, split = _corpus_and_split(data)
+    if name in NLI_CORPORA or own_task(name) == "nli":
+        pairs, report = prepare_nli(name, split, tokenizer)
         return pairs, report.sentence(), []
     texts, source, remarks = _labelled_texts(data)
     return tokenize_nli(texts, tokenizer), source, remarks
 
 
+def _corpus_and_split(data: str) -> tuple[str, str]:
+    """The parts of NAME:SPLIT; without a split it is the test split."""
+    if own_task(data) is not None:
+        return data, "test"
+    name, _, split = data.rpartition(":")
+    return (name, split or "test") if name else (data, "test")
+
+
 def _labelled_texts(data: str) -> tuple[NliTexts, str, list[str]]:
     """The same as people wrote them."""
-    from bert_demo.data.corpora import CORPORA
+    from bert_demo.data.corpora import corpus_spec
     from bert_demo.data.prepare import nli_texts
     from bert_demo.data.snli import read_pairs_file
     from bert_demo.data.traps.pairs import trap_pairs
@@ -114,10 +134,10 @@ def _labelled_texts(data: str) -> tuple[NliTexts, str, list[str]]:
     if data == TRAPS:
         texts = trap_pairs()
         return texts, f"{len(texts):,} trap pairs by kind, after HANS; none was trained on.", []
-    name, _, split = data.partition(":")
-    if name in NLI_CORPORA:
-        texts, where = nli_texts(name, split or "test")
-        return texts, f"{CORPORA[name].title}, {split or 'test'} ({where}).", []
+    name, split = _corpus_and_split(data)
+    if name in NLI_CORPORA or own_task(name) == "nli":
+        texts, where = nli_texts(name, split)
+        return texts, f"{corpus_spec(name).title}, {split} ({where}).", []
     texts = read_pairs_file(data)
     remarks = [f"The numbers of {data} were read as labels: {NUMBERS}."] if texts.numbered else []
     return texts, f"Labelled pairs of {data}.", remarks
@@ -270,7 +290,9 @@ def bundle(flags: Namespace) -> int:
 
 
 def prepare(flags: Namespace) -> int:
-    """Every corpus, each with the vocabulary that it is most used with."""
+    """Every corpus, each with the vocabulary that it is most used with, or one's own."""
+    if flags.corpus is not None:
+        return _describe(flags)
     from bert_demo.data.corpora import CorpusUnavailable
     from bert_demo.data.prepare import SourceReport, prepare_nli, prepare_text
 
@@ -291,6 +313,21 @@ def prepare(flags: Namespace) -> int:
             failed = True
             note(str(error))
     return int(failed)
+
+
+def _describe(flags: Namespace) -> int:
+    """Take in somebody's own text, and say what is in it."""
+    from bert_demo.cli.training import named_corpus
+    from bert_demo.config import UserError
+    from bert_demo.data.own_report import text_report
+
+    name = named_corpus(flags.corpus, "pretraining", flags.column)
+    if own_task(name) != "pretraining":
+        raise UserError("{name} is no text of one's own; give its files.", name=name)
+    found = text_report(name)
+    lines = [table([[label, words] for label, words in found.lines]), f"Its name is {name}."]
+    value = asdict(found) | {"too_little": found.too_little}
+    return _answer(flags, value, lines, found.remarks)
 
 
 def doctor(flags: Namespace) -> int:

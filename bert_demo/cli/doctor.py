@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.config import VERSION
+from bert_demo.data import own
 from bert_demo.data.corpora import CORPORA, whereabouts
 from bert_demo.data.files import cache_dir
 from bert_demo.model import device as hardware
@@ -37,6 +38,7 @@ def report(checkpoints: Path = Path("checkpoints")) -> dict[str, Any]:
         **_torch_report(),
         "cache": _cache_report(),
         "corpora": {name: _whereabouts(name) for name in CORPORA},
+        "own": dict(own.every()),
         "checkpoints": _checkpoints(checkpoints),
     }
 
@@ -70,6 +72,8 @@ def lines(report: dict[str, Any]) -> list[str]:
         told.append(
             _line(CORPORA[name].title, f"from {place}" if "built in" not in place else place)
         )
+    for name, noted in report["own"].items():
+        told.append(_line("Own text", f"{name}, of {noted.get('source')}"))
     for found in report["checkpoints"]:
         told.append(_line("Checkpoint", _checkpoint_words(found)))
     if not report["checkpoints"]:

@@ -144,8 +144,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     on.add_argument(
         "--text",
-        metavar="NAME:SPLIT",
-        help="For a pretrained checkpoint: wikitext-2:validation, crane-world:validation ...",
+        metavar="NAME:SPLIT|FILE",
+        help="For a pretrained checkpoint: wikitext-2:validation, crane-world:validation ..., or a "
+        "file of one's own, of which the held-out part is read",
     )
     one.add_argument(
         "--details",
@@ -154,6 +155,7 @@ def build_parser() -> argparse.ArgumentParser:
         "words and the table's own column kind, a calibration curve, and its surest mistakes (with "
         "--json every pair behind each cell)",
     )
+    one.add_argument("--column", help="Of a table for --text, the one with the text")
     one.epilog = f"Numbers are read as labels so: {NUMBERS}."
     _add_device(one)
 
@@ -225,7 +227,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_overwrite(one)
     one.add_argument("--note", action="append", default=[], help="A paragraph for its card")
 
-    command("prepare", "Fetch and cache all text, for work without a network.")
+    one = command("prepare", "Fetch and cache all text, or take in and describe one's own.")
+    _add_corpus(one, PRETRAINING_CORPORA, text=True)
     command("doctor", "Say what this computer offers: device, memory, text, checkpoints.")
     return parser
 
@@ -251,7 +254,10 @@ def _add_settings(
     for item in settings_of(config):
         if item.name in skipped:
             continue
-        choices = corpora if item.name == "corpus" else item.choices
+        if item.name == "corpus":
+            _add_corpus(group, corpora, text=corpora is PRETRAINING_CORPORA)
+            continue
+        choices = item.choices
         default = "" if item.default is None else f" (default: {item.default})"
         metavar = {int: "N", float: "X", str: "DIR"}[item.type]
         group.add_argument(
@@ -260,6 +266,21 @@ def _add_settings(
             metavar=_one_of(choices) if choices else metavar,
             help=(item.hint + default).replace("%", "%%"),
         )
+
+
+def _add_corpus(
+    group: argparse._ArgumentGroup | argparse.ArgumentParser, named: Sequence[str], *, text: bool
+) -> None:
+    what = "text" if text else "pairs"
+    group.add_argument(
+        "--corpus",
+        action="append",
+        metavar=f"{','.join(named)}|FILE|DIR|hub:OWNER/NAME",
+        help=f"The {what} to learn from (default: crane-world); one's own may be given in several "
+        "files, or as a data set of the Hub, hub:OWNER/NAME@REVISION/FOLDER",
+    )
+    if text:
+        group.add_argument("--column", help="Of a table, the one with the text (default: text)")
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

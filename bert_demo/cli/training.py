@@ -6,17 +6,25 @@ import os
 import signal
 import threading
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from bert_demo.cli.output import TrainingReport, note, say
-from bert_demo.config import RunConfig, TrainingConfig, UserError, run_config, settings_of
+from bert_demo.config import (
+    RunConfig,
+    TrainingConfig,
+    UserError,
+    own_task,
+    run_config,
+    settings_of,
+)
 
 
 def train_command(flags: Namespace, task: str) -> int:
     """Train and keep a checkpoint; the exit code."""
-    from bert_demo.runs.film import film_frame
+    from bert_demo.runs.film import film_of
     from bert_demo.training import distributed
     from bert_demo.training.loop import resumable, train
 
@@ -42,7 +50,7 @@ def train_command(flags: Namespace, task: str) -> int:
                 resume=flags.resume,
                 overwrite=flags.overwrite,
                 should_stop=interrupt,
-                probe=film_frame if task == "pretraining" else None,
+                probe=film_of(run),
             ):
                 interrupt.armed = True
                 if leads and event["event"] != "probe":  # the page shows the film
@@ -86,6 +94,16 @@ def _forewarn(run: RunConfig) -> None:
         raise UserError(expected.refusal)
     if expected.refusal is not None:
         note(expected.refusal)
+    if own_task(run.corpus) == "pretraining":
+        from bert_demo.data.own_report import text_report
+
+        for remark in text_report(run.corpus, expected.passes).remarks:
+            note(remark)
+    if own_task(run.corpus) == "nli":
+        from bert_demo.data.own_pairs import pairs_report
+
+        for remark in pairs_report(run.corpus)[1]:
+            note(remark)
 
 
 def run_of(flags: Namespace, task: str, base: RunConfig | None) -> RunConfig:
@@ -93,9 +111,32 @@ def run_of(flags: Namespace, task: str, base: RunConfig | None) -> RunConfig:
     values: dict[str, Any] = {"task": task} if base is None else base.to_dict()
     training = values.pop("training", {})
     given = {name: value for name, value in vars(flags).items() if value is not None}
+    if "corpus" in given:
+        given["corpus"] = named_corpus(given["corpus"], task, given.get("column"))
     values |= {s.name: given[s.name] for s in settings_of(RunConfig) if s.name in given}
     training |= {s.name: given[s.name] for s in settings_of(TrainingConfig) if s.name in given}
     return run_config(values | {"training": training})
+
+
+def named_corpus(given: Sequence[str], task: str, column: str | None = None) -> str:
+    """The corpus of these names, files or addresses; one's own is taken in if it is not yet.
+
+    Raises `UserError` for files that are no text. A name that nothing has is given back.
+    """
+    from bert_demo.data.corpora import CORPORA
+    from bert_demo.data.own_text import take_text
+    from bert_demo.data.sources import HUB
+
+    name = given[0]
+    known = name in CORPORA or own_task(name) is not None
+    files = len(given) > 1 or name.startswith(HUB) or Path(name).expanduser().exists()
+    if known or not (files or Path(name).suffix or Path(name).name != name):
+        return name
+    if task == "nli":
+        from bert_demo.data.own_pairs import take_pairs
+
+        return take_pairs(given)
+    return take_text(given, column)
 
 
 class _Interrupt:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from bert_demo.config import UserError
+from bert_demo.data import interruption
 from bert_demo.data.layout import Place, Plan, Side, lay_out, plan_pairs
 from bert_demo.data.masking import CHOSEN, mask_tokens, uniform
 from bert_demo.data.packing import PackedBatch, packed_batch, segments
@@ -143,11 +144,12 @@ class Batches:
         """Each example once (at most `limit`), in batches: for validation.
 
         With a limit the examples are spread evenly over the data, which lies in the order of
-        its documents.
+        its documents. Raises `Interrupted` where `interruption.check` does.
         """
         count = len(self) if limit is None else min(limit, len(self))
         indices = np.linspace(0, len(self), count, endpoint=False).astype(np.int64)
         for number, start in enumerate(range(0, count, self.batch_size)):
+            interruption.check()
             yield self.at(indices[start : start + self.batch_size], number)
 
 

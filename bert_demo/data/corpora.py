@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from bert_demo.config import Text, UserError
+from bert_demo.config import Text, UserError, own_task, own_title
+from bert_demo.data import own
 from bert_demo.data.download import is_web_page
 from bert_demo.data.files import is_lfs_pointer
 
@@ -42,6 +43,7 @@ class Origin(Enum):
     MIRROR = Text("local mirror")
     CACHE = Text("hub cache")
     HUB = Text("hub")
+    OWN = Text("one's own")
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,15 @@ def corpus_file(name: str, split: str) -> Located:
     return locate(spec.repo_id, spec.files[split], revision=spec.revision)
 
 
+def is_corpus(name: str | None) -> bool:
+    """Whether `corpus_spec` knows it, be it here or not."""
+    return name is not None and (name in CORPORA or own_task(name) is not None)
+
+
 def corpus_spec(name: str) -> CorpusSpec:
     """The corpus of this name; `UserError` with the known names when there is none."""
+    if own_task(name) is not None:
+        return CorpusSpec(name, own_title(name), "its owner's")
     if name not in CORPORA:
         raise UserError(
             "corpus is {value!r}; it must be one of: {choices}.",
@@ -254,14 +263,22 @@ _PLACES = {
     Origin.MIRROR: "the local mirror",
     Origin.CACHE: "the Hub's cache",
     Origin.HUB: "the Hub",
+    Origin.OWN: "this computer's cache",
 }
 
 
 def whereabouts(corpus: str) -> Whereabouts:
-    """Where a corpus would come from; never touches the network."""
+    """Where a corpus would come from; never touches the network.
+
+    Raises `TextGone` for one's own that is not here any more.
+    """
     spec = corpus_spec(corpus)
     if spec.parts:
         return Whereabouts(parts={CORPORA[part].title: whereabouts(part) for part in spec.parts})
+    if own_task(corpus) is not None:
+        for split in SPLITS:
+            own.file_of(corpus, split)
+        return Whereabouts(dict.fromkeys(SPLITS, Origin.OWN))
     if spec.repo_id is None:
         return Whereabouts(dict.fromkeys(SPLITS, Origin.BUILT_IN))
     splits: dict[str, Origin] = {}
@@ -341,6 +358,16 @@ def _mirror_folder(notes: list[Text]) -> Path | None:
     except (OSError, ValueError):
         notes.append(Text("BERT_DEMO_DATA is {value!r}, which cannot be read", value=value))
     return None
+
+
+def mirrored_files(repo_id: str) -> list[str] | None:
+    """The files of a data set in the local mirror, by their paths in it; None where it has none."""
+    _check_names(repo_id, "any", "dataset")
+    mirror = _mirror_folder([])
+    folder = None if mirror is None else mirror / "datasets" / repo_id
+    if folder is None or not folder.is_dir():
+        return None
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
 
 
 def _in_mirror(repo_id: str, filename: str, repo_type: str, notes: list[Text]) -> Path | None:

@@ -6,6 +6,7 @@ server accepts and says nothing, and without end where every transfer of a large
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 from collections.abc import Callable
@@ -236,3 +237,44 @@ def _ask(url: str, repo_id: str, filename: str, revision: str | None) -> int:
             "what answered at {host} is not the Hub (perhaps the network's login page)", host=host
         )
     return int(metadata.size or 0)
+
+
+def repository_files(repo_id: str, revision: str | None) -> tuple[str, list[str]]:
+    """The commit that a data set's revision is now, and the paths of its files there.
+
+    Where the Hub does not answer, those of the copy in its cache on this computer.
+
+    Raises:
+        HubError: with the reason.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+
+    failure: Exception | None = None
+    if not is_offline():
+        try:
+            info = HfApi().dataset_info(repo_id, revision=revision, timeout=ANSWER_SECONDS)
+            return str(info.sha), [one.rfilename for one in info.siblings or ()]
+        except (*_NETWORK_ERRORS, ValueError) as error:
+            failure = error
+    kind = Trouble.OTHER if failure is None else trouble(failure)
+    if failure is None or kind in (Trouble.SILENT, Trouble.BROKEN, Trouble.OTHER):
+        with contextlib.suppress(OSError, ValueError):
+            folder = Path(
+                snapshot_download(
+                    repo_id, repo_type="dataset", revision=revision, local_files_only=True
+                )
+            )
+            names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+            return folder.name, names
+        if failure is None:
+            raise HubError("HF_HUB_OFFLINE is set")
+        raise HubError("the Hub does not answer", trouble=kind) from failure
+    if kind is Trouble.NO_REVISION:
+        raise HubError(
+            "{repo} on the Hub has no revision {revision}", repo=repo_id, revision=revision
+        ) from failure
+    if kind is Trouble.GATED:
+        raise HubError(
+            "{repo} on the Hub asks for its owner's permission", repo=repo_id
+        ) from failure
+    raise HubError("the Hub has no {repo}, or it is private", repo=repo_id) from failure

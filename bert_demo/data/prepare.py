@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA, Text, UserError, listed
-from bert_demo.data import snli
+from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA, Text, UserError, listed, own_task
+from bert_demo.data import own, snli
 from bert_demo.data.cache import Entry, cached
-from bert_demo.data.corpora import CORPORA, SPLITS, Origin, corpus_file
+from bert_demo.data.corpora import SPLITS, Origin, corpus_file, corpus_spec
 from bert_demo.data.files import file_identity
 from bert_demo.data.snli import NliTexts, pairs, read_snli
 from bert_demo.data.tokenizer import RULES, SPECIAL_TOKENS, Tokenizer
-from bert_demo.data.wikitext import Paragraphs, as_paragraphs, joined, read_wikitext
+from bert_demo.data.wikitext import Paragraphs, as_paragraphs, joined, read_own, read_wikitext
 
 VOCABULARIES = ("word", "wordpiece")
+_MOST_WORDS = 200_000
+"""Of a vocabulary by words; WikiText-2 has a tenth as many."""
 
 _SPLITS = {"train": Text("train"), "validation": Text("validation"), "test": Text("test")}
 _COUNTS = {
@@ -81,7 +84,7 @@ class SourceReport:
     corpus: str
     split: str
     origin: Text
-    """"local mirror", "hub cache", "hub" or "built in"."""
+    """"local mirror", "hub cache", "hub", "built in" or "one's own"."""
     detail: str
     counts: dict[str, int]
 
@@ -89,7 +92,7 @@ class SourceReport:
         """All of it in one line of words."""
         return Text(
             "{corpus}, {split} ({origin}): {counts}.",
-            corpus=CORPORA[self.corpus].title,
+            corpus=corpus_spec(self.corpus).title,
             split=_SPLITS[self.split],
             origin=self.origin,
             counts=listed(Text(_COUNTS[name], n=n) for name, n in self.counts.items()),
@@ -124,7 +127,8 @@ def prepare_text(
         UserError: for a name or number that cannot be.
         CorpusUnavailable: when the corpus is nowhere to be had (a UserError too).
     """
-    _check("corpus", corpus, PRETRAINING_CORPORA)
+    if own_task(corpus) != "pretraining":
+        _check("corpus", corpus, PRETRAINING_CORPORA)
     _check("split", split, SPLITS)
     _check("vocabulary", vocabulary, VOCABULARIES)
     if min_frequency < 1:
@@ -155,7 +159,7 @@ def prepare_text(
             entry.arrays["tokenizer"] = np.frombuffer(chosen.to_json().encode(), np.uint8)
         return entry
 
-    entry = cached(f"{corpus}-{split}", facts, build)
+    entry = cached(f"{corpus.replace(':', '-')}-{split}", facts, build)
     arrays = dict(entry.arrays)
     if tokenizer is None:
         tokenizer = Tokenizer.from_json(arrays.pop("tokenizer").tobytes().decode())
@@ -165,7 +169,8 @@ def prepare_text(
 
 def prepare_nli(corpus: str, split: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, SourceReport]:
     """Labelled premises and hypotheses as token ids; raises as `prepare_text` does."""
-    _check("corpus", corpus, NLI_CORPORA)
+    if own_task(corpus) != "nli":
+        _check("corpus", corpus, NLI_CORPORA)
     _check("split", split, SPLITS)
     source = nli_source(corpus, split)
     return prepare_pairs(corpus, split, source, tokenizer)
@@ -186,7 +191,7 @@ def prepare_pairs(
         return Entry(arrays, meta | {"unknown_tokens": unknown})
 
     facts = ["nli", corpus, split, source.identity, tokenizer.fingerprint]
-    entry = cached(f"{corpus}-{split}", facts, build)
+    entry = cached(f"{corpus.replace(':', '-')}-{split}", facts, build)
     nli = TokenizedNli(**entry.arrays, left_out=entry.meta["left_out"])
     return nli, SourceReport(corpus, split, source.origin, source.detail, entry.meta)
 
@@ -219,7 +224,8 @@ def word_vocabulary(sentences: Any, min_frequency: int) -> list[str]:
     order = np.argsort(-counts, kind="stable")
     frequent = (words[i] for i in order if counts[i] >= min_frequency)
     # "<unk>" is a word of WikiText's own, and leading white space leaves an empty one.
-    return [*SPECIAL_TOKENS, *(w for w in frequent if w and w not in SPECIAL_TOKENS)]
+    kept = (w for w in frequent if w and w not in SPECIAL_TOKENS)
+    return [*SPECIAL_TOKENS, *itertools.islice(kept, _MOST_WORDS)]
 
 
 def _tokenized_text(paragraphs: Paragraphs, tokenizer: Tokenizer) -> Entry:
@@ -246,6 +252,8 @@ def _count_unknown(tokenizer: Tokenizer, *ids: npt.NDArray[Any]) -> int:
 
 
 def _text_source(corpus: str, split: str) -> Source:
+    if own_task(corpus) is not None:
+        return _own(corpus, split, read_own)
     if corpus == "crane-world":
         from bert_demo.data.crane_world.paragraphs import generate_paragraphs
 
@@ -273,7 +281,8 @@ def _wikitext_and_snli(split: str) -> Source:
 
 def nli_texts(corpus: str, split: str) -> tuple[NliTexts, Text]:
     """Labelled pairs as people wrote them, and where they are from; raises as `prepare_text`."""
-    _check("corpus", corpus, NLI_CORPORA)
+    if own_task(corpus) != "nli":
+        _check("corpus", corpus, NLI_CORPORA)
     _check("split", split, SPLITS)
     source = nli_source(corpus, split)
     return source.read(), source.origin
@@ -281,6 +290,8 @@ def nli_texts(corpus: str, split: str) -> tuple[NliTexts, Text]:
 
 def nli_source(corpus: str, split: str) -> Source:
     """Where labelled pairs are read from."""
+    if own_task(corpus) is not None:
+        return _own(corpus, split, read_snli)
     if corpus == "crane-world":
         from bert_demo.data.crane_world.nli import generate_nli
 
@@ -292,6 +303,13 @@ def _from_file(corpus: str, split: str, read: Callable[[Path], Any]) -> Source:
     located = corpus_file(corpus, split)
     path = located.path
     return Source(file_identity(path), located.origin.value, located.detail, lambda: read(path))
+
+
+def _own(corpus: str, split: str, read: Callable[[Path], Any]) -> Source:
+    path = own.file_of(corpus, split)
+    detail = "taken from its owner's files"
+    # The name tells the contents, whenever the files were taken in.
+    return Source([corpus], Origin.OWN.value, detail, lambda: read(path))
 
 
 def _crane_world(read: Callable[[], Any]) -> Source:

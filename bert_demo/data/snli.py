@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from bert_demo.config import LABELS, UserError
 from bert_demo.data.tables import COLUMNS, ENDINGS, rows_of, table_in
-from bert_demo.data.words import SPLIT_NOT, split_words
+from bert_demo.data.words import Speller
 
 _LONGEST_KIND = 60
 _NO_LABEL = ("", "-", "-1", "nan", "none")
@@ -173,13 +172,7 @@ def as_paragraphs(texts: NliTexts) -> list[list[str]]:
     paragraph, so that "next sentence" asks whether two sentences are about the same scene. They
     come out in WikiText's spelling: lower case, tokens separated by spaces. No label is used.
     """
-    spelt: dict[str, str] = {}
-
-    def spell(chunk: str) -> str:
-        if chunk not in spelt:
-            spelt[chunk] = " ".join(split_words(chunk))
-        return spelt[chunk]
-
+    spell = Speller()
     paragraphs: list[list[str]] = []
     last = None
     rows = zip(texts.premises.to_pylist(), texts.hypotheses.to_pylist(), strict=True)
@@ -188,14 +181,7 @@ def as_paragraphs(texts: NliTexts) -> list[list[str]]:
             paragraphs.append([premise])
             last = premise
         paragraphs[-1].append(hypothesis)
-    return [
-        [" ".join(spell(chunk) for chunk in _joined(sentence).split()) for sentence in paragraph]
-        for paragraph in paragraphs
-    ]
-
-
-def _joined(sentence: str) -> str:
-    return re.sub(SPLIT_NOT, r"\1\2", sentence)
+    return [[spell(sentence) for sentence in paragraph] for paragraph in paragraphs]
 
 
 def _label(path: Path, line: int, value: Any) -> int | None:

@@ -13,7 +13,7 @@ from bert_demo.config import UserError
 from bert_demo.data.files import check_whole
 
 COLUMNS = ("premise", "hypothesis", "label")
-ENDINGS = (".tsv", ".csv", ".txt", ".jsonl", ".json")
+ENDINGS = (".tsv", ".csv", ".txt", ".jsonl", ".json", ".parquet")
 
 # What SNLI's and MultiNLI's authors call them.
 _OTHER_NAMES = {"sentence1": "premise", "sentence2": "hypothesis", "gold_label": "label"}
@@ -27,11 +27,13 @@ def rows_of(path: Path) -> Rows:
 
     A table (.csv, .tsv, .txt) has its names in the first line, and tabs, commas, semicolons or
     vertical bars between its columns. JSON (.json, .jsonl) is an array of objects or has an object
-    in each line.
+    in each line. Parquet has its columns' names.
 
     Raises:
         UserError: naming the file, the line and what is wrong there.
     """
+    if path.suffix.lower() == ".parquet":
+        return _parquet(path)
     text = _text(path)
     return _json(path, text) if path.suffix.lower() in (".jsonl", ".json") else _table(path, text)
 
@@ -49,6 +51,27 @@ def table_in(folder: Path) -> Path:
         path=folder,
         endings=", ".join(ENDINGS),
     )
+
+
+def _parquet(path: Path) -> Rows:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            names = _renamed(file.schema_arrow.names)
+            _need(path, 1, names)
+            chosen = [file.schema_arrow.names[names.index(name)] for name in COLUMNS]
+            number = 0
+            for batch in file.iter_batches(10_000, columns=chosen):
+                columns = [batch.column(name).to_pylist() for name in chosen]
+                for row in zip(*columns, strict=True):
+                    number += 1
+                    yield number, dict(zip(COLUMNS, row, strict=True))
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            "{path} cannot be read: {reason}.", path=path, reason=str(error).splitlines()[0]
+        ) from error
 
 
 def _text(path: Path) -> str:

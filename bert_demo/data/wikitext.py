@@ -47,6 +47,15 @@ def read_wikitext(path: str | Path) -> Paragraphs:
     )
 
 
+def read_own(path: str | Path) -> Paragraphs:
+    """One split of somebody's own text, as `own_text` keeps it: lists of sentences."""
+    import pyarrow.parquet as pq
+
+    column = pq.read_table(path, columns=["sentences"])["sentences"].combine_chunks()
+    offsets = column.offsets.to_numpy().astype(np.int64)
+    return Paragraphs(column.flatten(), offsets - offsets[0])
+
+
 def joined(first: Paragraphs, second: Paragraphs) -> Paragraphs:
     """One corpus after the other."""
     import pyarrow as pa

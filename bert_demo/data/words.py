@@ -73,3 +73,32 @@ def _spaced(character: str) -> str:
     if kind == "C" or character in _EMOJI_STYLES:
         return ""
     return f" {character} " if kind in "PS" else character
+
+
+class Speller:
+    """Sentences as people type them, in WikiText's spelling: tokens separated by spaces.
+
+    A chunk that has been met is not cut again, as far as some megabytes of memory go.
+    """
+
+    _MOST = 200_000
+
+    def __init__(self, longest: int | None = None) -> None:
+        """longest: letters of a chunk; what is longer is no word, and comes in parts."""
+        self._longest = longest
+        self._spelt: dict[str, str] = {}
+
+    def __call__(self, sentence: str) -> str:
+        """The sentence, which is empty where it has no word."""
+        chunks = re.sub(SPLIT_NOT, r"\1\2", sentence).split()
+        return " ".join(filter(None, map(self._chunk, chunks)))
+
+    def _chunk(self, chunk: str) -> str:
+        found = self._spelt.get(chunk)
+        if found is None:
+            if len(self._spelt) >= self._MOST:
+                self._spelt.clear()
+            long = self._longest or len(chunk)
+            parts = (chunk[i : i + long] for i in range(0, len(chunk), long))
+            found = self._spelt[chunk] = " ".join(w for part in parts for w in split_words(part))
+        return found

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bert_demo.config import BertConfig, Text, UserError, from_dict, listed
-from bert_demo.data.corpora import CORPORA
+from bert_demo.data.corpora import corpus_spec, is_corpus
 from bert_demo.data.files import FileStamp, file_stamp
 from bert_demo.inference.results import Result, read_result
 from bert_demo.model import checkpoint
@@ -76,7 +76,7 @@ class Entry:
     @property
     def corpus(self) -> str | None:
         """The text it was last trained on ("crane-world"), where that is known."""
-        return self.about.corpus if self.about.corpus in CORPORA else None
+        return self.about.corpus if is_corpus(self.about.corpus) else None
 
     @property
     def kind(self) -> Text:
@@ -100,7 +100,7 @@ class Entry:
     def origin(self) -> Text:
         """What was done to it: "pretrained on Crane World, 84 steps"."""
         if self.corpus is not None and self.task in _TRAINED:
-            title, step = CORPORA[self.corpus].title, self.about.step
+            title, step = corpus_spec(self.corpus).title, self.about.step
             if step is not None:
                 return Text(_TRAINED[self.task], corpus=title, n=step)
             return Text(_UNTRAINED[self.task], corpus=title)
@@ -133,7 +133,7 @@ class Entry:
         """What a menu says of it: "pretrained", "Crane World", "loss 1.34", "0.7 M"."""
         facts: list[str] = [self.kind]
         if self.corpus is not None:
-            facts.append(CORPORA[self.corpus].title)
+            facts.append(corpus_spec(self.corpus).title)
         result = self.result
         if result is not None and result.is_loss:
             facts.append(Text("loss {loss:.2f}", loss=result.value))

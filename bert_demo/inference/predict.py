@@ -156,16 +156,25 @@ def fill_mask(model: BertModel, tokenizer: Tokenizer, text: str, top: int = 5) -
     with evaluating(model):
         batch = pack([(encoded.input_ids, encoded.token_type_ids)]).to(model.device)
         vectors = model(batch, torch.tensor(places, device=model.device))
-        probabilities = model.mlm(vectors).float().softmax(-1).cpu()  # (masks, V)
+        return FilledBlanks(guesses_at(model, tokenizer, vectors, top), encoded.truncated)
+
+
+def guesses_at(
+    model: BertModel, tokenizer: Tokenizer, vectors: Tensor, top: int
+) -> list[list[Guess]]:
+    """What the masked-LM head says of vectors (M, H): the `top` likeliest tokens for each.
+
+    Inside `evaluating`. Special tokens, which no blank stands for, are not listed.
+    """
+    probabilities = model.mlm(vectors).float().softmax(-1).cpu()  # (M, V)
     # A model's table may have rows beyond its vocabulary, to make its size a round number.
     probabilities = probabilities[:, : tokenizer.vocab_size]
     probabilities[:, list(tokenizer.special_ids)] = -1
     found = probabilities.topk(min(top, tokenizer.vocab_size - len(tokenizer.special_ids)))
-    guesses = [
+    return [
         list(map(Guess, tokenizer.tokens(ids), values))
         for ids, values in zip(found.indices.tolist(), found.values.tolist(), strict=True)
     ]
-    return FilledBlanks(guesses, encoded.truncated)
 
 
 def classify(model: BertModel, tokenizer: Tokenizer, premise: str, hypothesis: str) -> Verdict:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA, UserError
-from bert_demo.data.corpora import CORPORA, CorpusUnavailable, locate
+from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA, UserError, own_task
+from bert_demo.data import own
+from bert_demo.data.corpora import CorpusUnavailable, corpus_spec, locate
 from bert_demo.data.tokenizer import Tokenizer
 
 # In a typed text: what follows is the second text of a pair.
@@ -123,32 +125,66 @@ def word_count(word: str, tokenizer: Tokenizer, task: str, corpus: str | None) -
     None when the corpus is unknown or not on this computer: nothing is downloaded to count. A
     word that the vocabulary lacks is counted 0 times, for the model never saw it.
     """
+    found = word_places(word, tokenizer, task, corpus)
+    if found is None:
+        return None
+    return WordCount(len(found.places), len(found.ids), found.corpus)
+
+
+@dataclass(frozen=True)
+class WordPlaces:
+    """Where a word stands in a training text of T tokens."""
+
+    places: npt.NDArray[np.int64]
+    """(n,): where it begins among the tokens; it goes on for `length` of them."""
+    length: int
+    ids: npt.NDArray[Any]
+    """(T,): the text."""
+    starts: npt.NDArray[np.int64]
+    """Where sentences begin, ascending, and where the last one ends."""
+    corpus: str
+    """The text's title: "WikiText-2"."""
+
+
+def word_places(
+    word: str, tokenizer: Tokenizer, task: str, corpus: str | None
+) -> WordPlaces | None:
+    """Where a word stands in the training split of `corpus`; None as `word_count` gives it."""
     known = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
-    if corpus is None or corpus not in known or not _at_hand(corpus):
+    if corpus is None or (corpus not in known and own_task(corpus) != task):
+        return None
+    if not _at_hand(corpus):
         return None
     try:
         ids, starts = _training_ids(corpus, task, _Key(tokenizer))
     except (CorpusUnavailable, OSError):
         return None
     pieces = tokenizer.encode(word, allow_mask=False)
-    title = CORPORA[corpus].title
-    if not pieces or tokenizer.unk_id in pieces:
-        return WordCount(0, len(ids), title)
+    found = np.empty(0, np.int64)
+    if pieces and tokenizer.unk_id not in pieces:
+        found = _places_of(pieces, ids, starts)
+        if tokenizer.kind == "wordpiece":  # "crane" begins "cranes" too
+            every = tokenizer.tokens(range(tokenizer.vocab_size))
+            goes_on = np.array([token.startswith("##") for token in every])
+            after = found + len(pieces)
+            inside = after < len(ids)
+            found = np.concatenate([found[inside][~goes_on[ids[after[inside]]]], found[~inside]])
+    return WordPlaces(found, len(pieces), ids, starts, corpus_spec(corpus).title)
+
+
+def _places_of(pieces: list[int], ids: Any, starts: Any) -> npt.NDArray[np.int64]:
+    """Where these ids stand one after the other within a sentence."""
     found = np.flatnonzero(ids[: len(ids) - len(pieces) + 1] == pieces[0])
     for place, piece in enumerate(pieces[1:], 1):
         found = found[ids[found + place] == piece]
         found = found[~np.isin(found + place, starts, assume_unique=True)]
-    if tokenizer.kind == "wordpiece":  # "crane" begins "cranes" too
-        every = tokenizer.tokens(range(tokenizer.vocab_size))
-        goes_on = np.array([token.startswith("##") for token in every])
-        after = found + len(pieces)
-        inside = after < len(ids)
-        found = np.concatenate([found[inside][~goes_on[ids[after[inside]]]], found[~inside]])
-    return WordCount(len(found), len(ids), title)
+    return found
 
 
 def _at_hand(corpus: str) -> bool:
-    spec = CORPORA[corpus]
+    if own_task(corpus) is not None:
+        return own.is_here(corpus)
+    spec = corpus_spec(corpus)
     if spec.parts:
         return all(map(_at_hand, spec.parts))
     if spec.repo_id is None:

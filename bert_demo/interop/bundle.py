@@ -16,7 +16,7 @@ from typing import Any
 from bert_demo.data.files import explained, writers_path
 from bert_demo.inference.report import Report
 from bert_demo.interop.card import model_card
-from bert_demo.interop.sharing import without_paths
+from bert_demo.interop.sharing import without_paths, without_text
 from bert_demo.model import checkpoint
 from bert_demo.model.folders import METRICS
 from bert_demo.training.events import Event
@@ -72,8 +72,8 @@ def _thinned(events: Sequence[Event]) -> list[dict[str, Any]]:
         stride = max(1, math.ceil(len(found) / most))
         kept |= {id(event) for event in (*found[::stride], *found[-1:])}
     others = ("start", "validation", "end")
+    chosen = [event for event in events if event["event"] in others or id(event) in kept]
     return [
         {name: value for name, value in event.items() if name not in ("source", "started_from")}
-        for event in events
-        if event["event"] in others or id(event) in kept
+        for event in without_text(chosen)
     ]

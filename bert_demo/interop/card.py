@@ -22,7 +22,7 @@ from bert_demo.config import (
     command_line,
     from_dict,
 )
-from bert_demo.data.corpora import CORPORA, CorpusSpec
+from bert_demo.data.corpora import CorpusSpec, corpus_spec
 from bert_demo.interop.sharing import without_paths
 from bert_demo.model import checkpoint
 from bert_demo.model.about import About, read_about
@@ -116,7 +116,7 @@ def _title(task: str, config: BertConfig, run: RunConfig | None, about: About) -
     if run is None:
         return words if about.source is None else f"{words}, from {about.source}"
     done = "pretrained" if task == "pretraining" else "fine-tuned"
-    return f"{words}, {done} on {CORPORA[run.corpus].title}"
+    return f"{words}, {done} on {corpus_spec(run.corpus).title}"
 
 
 def _shape(folder: Path, task: str, config: BertConfig) -> str:
@@ -140,8 +140,8 @@ def _vocabulary(path: Path) -> str:
 
 
 def _corpora(name: str) -> list[CorpusSpec]:
-    spec = CORPORA[name]
-    return [CORPORA[part] for part in spec.parts] or [spec]
+    spec = corpus_spec(name)
+    return [corpus_spec(part) for part in spec.parts] or [spec]
 
 
 def _data(about: About, corpora: Sequence[CorpusSpec]) -> str:

@@ -32,7 +32,7 @@ from bert_demo.interop.card import model_card
 from bert_demo.interop.errors import LOG_IN, HubFailure, check_name, in_words, login
 from bert_demo.interop.export import export_hf
 from bert_demo.interop.model_files import Progress, fetching
-from bert_demo.interop.sharing import metrics_csv, without_paths
+from bert_demo.interop.sharing import metrics_csv, without_paths, without_text
 from bert_demo.model import checkpoint
 from bert_demo.model.folders import CONFIG, METRICS, TOKENIZER, WEIGHTS, checkpoint_folder
 from bert_demo.training.recorder import read_metrics
@@ -202,7 +202,9 @@ def _stage(folder: Path, stage: Path) -> None:
             if (folder / name).is_file():  # if not, loading will say so
                 _link(folder / name, stage / name)
         if (folder / METRICS).is_file():
-            shutil.copyfile(folder / METRICS, stage / METRICS)
+            events = without_text(read_metrics(folder))
+            lines = "".join(json.dumps(event) + "\n" for event in events)
+            (stage / METRICS).write_text(lines, encoding="utf-8")
         checkpoint.load(stage)
         if (stage / METRICS).exists():
             numbers = metrics_csv(read_metrics(stage))

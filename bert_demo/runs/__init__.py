@@ -7,6 +7,7 @@ facts        what a run's checkpoint says of it: its results, baselines, setting
 events       the events of runs that many people watch
 store        all runs under one folder, and who may do what with them
 guesses      how often somebody may guess at the teacher's word
+questions    what a film asks of somebody's own text
 film         what a model under training says of a few fixed sentences
 warm         what every process that trains for the app does before its first run
 preparation  what comes before a run's first event, and its end

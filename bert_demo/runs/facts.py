@@ -6,8 +6,8 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import TASKS
-from bert_demo.data.corpora import CORPORA
+from bert_demo.config import TASKS, shown_corpus
+from bert_demo.data.corpora import corpus_spec
 from bert_demo.data.files import FileStamp, file_stamp
 from bert_demo.inference.results import Result, read_result
 from bert_demo.interop.sharing import model_name
@@ -27,7 +27,7 @@ def task_of(run: Run) -> str:
 
 def corpus_of(run: Run) -> str:
     """The title of the text that it learns from; empty where that is not known."""
-    return "" if run.config is None else CORPORA[run.config.corpus].title
+    return "" if run.config is None else corpus_spec(run.config.corpus).title
 
 
 def baseline_of(run: Run, metric: Metric) -> float | None:
@@ -46,6 +46,7 @@ def settings_of(run: Run) -> dict[str, Any]:
     if run.config is not None:
         settings = run.config.to_dict()
         settings |= settings.pop("training")
+        settings["corpus"] = shown_corpus(settings["corpus"])
         for name in ("start_from", "teacher"):
             if settings[name] is not None:
                 settings[name] = model_name(settings[name])

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from bert_demo.config import RunConfig, own_task
 from bert_demo.data.crane_world.probes import PROBES, SENSES
 from bert_demo.data.packing import PackedBatch, pack
 from bert_demo.data.tokenizer import Tokenizer
@@ -21,6 +23,7 @@ from bert_demo.inference.predict import evaluating
 from bert_demo.inference.senses import cosines, mean_subtracted, within_less_between
 from bert_demo.inference.words import find_word
 from bert_demo.model.bert import BertModel
+from bert_demo.runs.questions import known_senses, own_blanks
 
 _BLANKS = 8
 _TOP = 5
@@ -54,15 +57,25 @@ class _Script:
     contexts: list[str]
 
 
-def film_frame(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
+def film_of(run: RunConfig) -> Callable[[BertModel, Tokenizer], dict[str, Any]] | None:
+    """What a run's film asks: of its own text where it has one; None where it has no film."""
+    if run.task != "pretraining":
+        return None
+    own = run.corpus if own_task(run.corpus) is not None else None
+    return functools.partial(film_frame, corpus=own)
+
+
+def film_frame(model: BertModel, tokenizer: Tokenizer, corpus: str | None = None) -> dict[str, Any]:
     """What the model fills in, and how alike it finds one word in several senses.
 
     Returns plain data: blanks ([{"text", "words": [[word, probability], ...]}]), similarities
     ({"word", "labels": texts, "senses", "matrix": cosines after the mean vector is subtracted})
     separation (mean similarity within a sense minus that between senses) and alike (mean cosine of
     all vectors asked for, as they are: near 1 the model tells no word from another).
+    Similarities are None, and there is no separation, where a text of one's own, `corpus`, has no
+    word of several senses.
     """
-    script = _script(tokenizer)
+    script = _script(tokenizer, corpus)
     with evaluating(model):
         batch = script.batch.to(model.device)
         vectors = model(batch, script.positions.to(model.device))
@@ -70,11 +83,8 @@ def film_frame(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
         probabilities = model.mlm(vectors[:count]).float().softmax(-1)[:, : tokenizer.vocab_size]
         probabilities[:, list(tokenizer.special_ids)] = -1
         values, ids = (found.cpu() for found in probabilities.topk(_TOP))
-        words = torch.stack([part.mean(0) for part in vectors[count:].float().split(script.pieces)])
-    words = words.cpu()
-    matrix = cosines(mean_subtracted(words))
-    everything = cosines(torch.cat([vectors[:count].float().cpu(), words]))
-    return {
+        asked = vectors.float().cpu()
+    frame: dict[str, Any] = {
         "blanks": [
             {
                 "text": text,
@@ -87,15 +97,25 @@ def film_frame(model: BertModel, tokenizer: Tokenizer) -> dict[str, Any]:
                 script.blanks, ids.tolist(), values.tolist(), strict=True
             )
         ],
-        "similarities": {
-            "word": script.word,
-            "labels": script.contexts,
-            "senses": script.senses,
-            "matrix": [[round(value, 2) for value in row] for row in matrix.tolist()],
-        },
-        "separation": round(within_less_between(matrix, script.senses), 4),
-        "alike": round(float(_off_diagonal(everything).mean()), 4),
+        "similarities": None,
     }
+    everything = asked[:count]
+    if script.contexts:
+        words = torch.stack([part.mean(0) for part in asked[count:].split(script.pieces)])
+        matrix = cosines(mean_subtracted(words))
+        frame |= {
+            "similarities": {
+                "word": script.word,
+                "labels": script.contexts,
+                "senses": script.senses,
+                "matrix": [[round(value, 2) for value in row] for row in matrix.tolist()],
+            },
+            "separation": round(within_less_between(matrix, script.senses), 4),
+        }
+        everything = torch.cat([everything, words])
+    if len(everything) > 1:
+        frame["alike"] = round(float(_off_diagonal(cosines(everything)).mean()), 4)
+    return frame
 
 
 def _off_diagonal(matrix: torch.Tensor) -> torch.Tensor:
@@ -104,8 +124,8 @@ def _off_diagonal(matrix: torch.Tensor) -> torch.Tensor:
 
 
 @functools.lru_cache(maxsize=2)
-def _script(tokenizer: Tokenizer) -> _Script:
-    """Choose the sentences for a vocabulary."""
+def _script(tokenizer: Tokenizer, corpus: str | None) -> _Script:
+    """Choose the sentences for a vocabulary, and for a text of one's own."""
 
     def strange(text: str) -> int:
         """How many words are unknown, or in more pieces than a common word is."""
@@ -118,10 +138,14 @@ def _script(tokenizer: Tokenizer) -> _Script:
     # Crane World knows some of the general sentences too, but its own say more of it.
     families = sorted((_GENERAL, tuple(text for text, _ in PROBES)), key=mean_strange)
     blanks = sorted(itertools.chain(*families), key=strange)[:_BLANKS]
-    word = min(SENSES, key=lambda word: (strange(word), -len(SENSES[word])))
+    candidates = [*SENSES]
+    if corpus is not None:
+        blanks = own_blanks(corpus, tokenizer, _BLANKS) or blanks
+        candidates = known_senses(corpus, tokenizer)
+    word = min(candidates, key=lambda word: (strange(word), -len(SENSES[word])), default="")
     chosen = [
         (sense, text)
-        for sense, texts in SENSES[word].items()
+        for sense, texts in SENSES.get(word, {}).items()
         for text in sorted(texts, key=strange)[:_CONTEXTS]
     ]
     contexts = [text for _, text in chosen]

@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import RunConfig, Text, UserError, listed
+from bert_demo.config import RunConfig, Text, UserError, listed, own_task, shown_corpus
+from bert_demo.data import own
 from bert_demo.data.files import (
     file_stamp,
     folder_bytes,
@@ -350,6 +351,11 @@ class RunStore:
         if run.status.state in TRAINING:
             raise UserError("This run is being trained; stop it before you delete it.")
         remove_folder(run.folder)
+        corpus = "" if run.config is None else run.config.corpus
+        if own_task(corpus) is not None and corpus in own.brought():
+            others = (other.config for other in self.list())
+            if not any(config is not None and config.corpus == corpus for config in others):
+                own.forget(corpus)
 
     def _read(self, folder: Path) -> Run | None:
         """The run in `folder`; read again only if one of its files has changed."""
@@ -406,11 +412,12 @@ def what_is_left(run: Run) -> Text:
 
 def default_title(config: RunConfig) -> Text:
     """What a run is called if nobody names it."""
+    corpus = shown_corpus(config.corpus)
     if config.task == "nli":
-        return Text("fine-tuned on {corpus}", corpus=config.corpus)
+        return Text("fine-tuned on {corpus}", corpus=corpus)
     if config.start_from is not None:
-        return Text("trained further on {corpus}", corpus=config.corpus)
-    return Text("{size} on {corpus}", size=config.size, corpus=config.corpus)
+        return Text("trained further on {corpus}", corpus=corpus)
+    return Text("{size} on {corpus}", size=config.size, corpus=corpus)
 
 
 def _title(title: str | None) -> str:

@@ -220,7 +220,7 @@ def _events(
     run: Run, peers: Peers | None, most_seconds: float | None
 ) -> Generator[Event, None, None]:
     """The events of training, together with the peers if they come, else alone."""
-    from bert_demo.runs.film import film_frame
+    from bert_demo.runs.film import film_of
     from bert_demo.training.distributed import PeerLostError, World
     from bert_demo.training.loop import train
 
@@ -233,7 +233,7 @@ def _events(
         overwrite=True,  # a run that was cut short before its first save begins again
         should_stop=lambda: wished(run.folder) == "stop",
         most_seconds=most_seconds,
-        probe=film_frame if run.config.task == "pretraining" else None,
+        probe=film_of(run.config),
     )
     if peers is not None:
         try:

@@ -8,15 +8,17 @@ exist).
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 from torch import Tensor
 
 from bert_demo.config import RunConfig, Text, UserError, run_config
+from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.inference.evaluation import evaluate
 from bert_demo.model import checkpoint
 from bert_demo.model.about import read_about
@@ -45,6 +47,9 @@ from bert_demo.training.validation import calibrate, validate
 
 _QUICK_PAIRS = 512
 """Of held-out text, during a run and where one is stopped; a finished one is scored on all."""
+_SCORING_SECONDS = 60.0
+"""How long scoring a finished run may take beyond its limit."""
+T = TypeVar("T")
 
 Reason = Literal["completed", "stopped", "failed"]
 
@@ -70,7 +75,9 @@ def train(
     "failed", a message, the scores). `should_stop` is asked before every step; a stopped run
     keeps a usable checkpoint and can be resumed, with exactly the numbers of an uninterrupted
     run on a CPU when the budget is in steps or epochs. `most_seconds` is a limit for preparing and
-    training together: what the one takes is missing from the other's budget.
+    training together: what the one takes is missing from the other's budget. A run that is asked
+    to stop while it is scored in the end, or takes a minute longer than its limit, is scored on
+    fewer pairs.
 
     Raises `UserError` (one sentence) before the first event if the run cannot start, `Interrupted`
     where its preparation is `interruptible` and no longer wanted, and `PeerLostError` if the other
@@ -81,6 +88,12 @@ def train(
     if out is not None and world.leads:
         checkpoint.check_writable(out, overwrite=overwrite or resume)
     loop = _Loop(run, out, world, probe)
+
+    def ends_scoring() -> bool:
+        late = time.perf_counter() - began - _SCORING_SECONDS
+        wished = should_stop is not None and should_stop()
+        return wished or (most_seconds is not None and late > most_seconds)
+
     left = None if most_seconds is None else most_seconds - (time.perf_counter() - began)
     yield loop.start(resume, left)
     loop.clock.start()
@@ -92,7 +105,7 @@ def train(
                 if world.leads:
                     with world.between_steps(loop.setup.device):
                         yield from loop.what_is_due()
-        yield from loop.finish(completed=ended == "completed")
+        yield from loop.finish(ends_scoring, completed=ended == "completed")
         reason, message = ended, loop.farewell(ended)
     except (TrainingError, distributed.PeerLostError, MemoryError, RuntimeError) as error:
         reason, message = "failed", loop.explained(error)
@@ -195,24 +208,31 @@ class _Loop:
         test = 0 if self.setup.test is None else 2 * len(self.setup.test)  # also without premises
         return passes * len(self.setup.validation) + test
 
-    def finish(self, *, completed: bool) -> Iterator[Event]:
+    def finish(self, ends_scoring: Callable[[], bool], *, completed: bool) -> Iterator[Event]:
         """Score the model, and save it: ready for use, or to go on with where it was stopped."""
         yield from self.steps_so_far()
-        pairs = None if completed else _QUICK_PAIRS
+
+        def scored(score: Callable[[int | None], T]) -> T:
+            if completed:
+                with contextlib.suppress(Interrupted), interruptible(ends_scoring):
+                    return score(None)
+            return score(_QUICK_PAIRS)
+
         if self.world.leads:
             factor = None
             if self.run.teacher is not None:
                 classifier = self.setup.model.classifier.state_dict(prefix="classifier.")
                 self._learnt = {name: tensor.clone() for name, tensor in classifier.items()}
-                factor = calibrate(self.setup, pairs)
+                factor = scored(lambda pairs: calibrate(self.setup, pairs))
             if self._probe is not None:
                 yield self._ask_probe()
-            yield self._validate(pairs)
+            yield scored(self._validate)
             if factor is not None:
                 self._scores["calibration_factor"] = factor
             if self.setup.test is not None and completed:
                 model, tokenizer = self.setup.model, self.setup.tokenizer
-                self._scores["test"] = asdict(evaluate(model, tokenizer, self.setup.test))
+                with contextlib.suppress(Interrupted), interruptible(ends_scoring):
+                    self._scores["test"] = asdict(evaluate(model, tokenizer, self.setup.test))
         self._save(self._scores, finished=completed)
 
     def save(self) -> None:

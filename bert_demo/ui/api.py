@@ -29,18 +29,23 @@ from bert_demo.config import (
     UserError,
     run_config,
     settings_of,
+    shown_corpus,
 )
+from bert_demo.data.own_pairs import pairs_report
+from bert_demo.data.own_report import text_report
 from bert_demo.inference.models import RUN, model_id
 from bert_demo.runs.record import Run
 from bert_demo.runs.zerogpu import ZeroGpuQueue
 from bert_demo.ui.context import AppContext, answered
 from bert_demo.ui.parts.language import translate, without_places
+from bert_demo.ui.parts.own_text import bring
 
 NAMES = (
     "start_run",
     "run_status",
     "run_events",
     "stop_run",
+    "take_text",
     "list_models",
     "encode",
     "compare",
@@ -116,6 +121,37 @@ class Api:
         assert found is not None
         return status_of(self._context, found)
 
+    def take_text(
+        self,
+        text: str,
+        title: str = "",
+        task: str = "pretraining",
+        request: gr.Request | None = None,
+    ) -> Answer:
+        """Bring a text of your own, or for the task "nli" a table of premise, hypothesis, label, of
+        at most 4 MB, where the page takes such. title: a file's name says what kind it is. Returns
+        {"corpus", "facts", "remarks"}; start_run takes the corpus by this name. It is deleted with
+        the last run that used it, after an hour if none did."""
+        if task not in ("pretraining", "nli"):
+            raise UserError(
+                "{name} is {value!r}; it must be one of: {choices}.",
+                name="task",
+                value=task,
+                choices="pretraining, nli",
+            )
+        title = _text("title", title, _LONGEST_NAME)
+        name = bring(self._context, task, text, title, self._context.address_of(request))
+        if task == "nli":
+            lines, remarks = pairs_report(name)
+        else:
+            report = text_report(name)
+            lines, remarks = report.lines, report.remarks
+        return {
+            "corpus": name,
+            "facts": {translate(about): translate(words) for about, words in lines},
+            "remarks": [translate(remark) for remark in remarks],
+        }
+
     def list_models(self, task: str = "") -> list[Answer]:
         """The models at hand, or those of a task: id, title, task, parameters, corpus, score."""
         if task not in ("", *TASKS):
@@ -131,7 +167,7 @@ class Api:
                 "task": entry.task,
                 "parameters": entry.parameters,
                 "size": entry.size,
-                "corpus": entry.corpus,
+                "corpus": None if entry.corpus is None else shown_corpus(entry.corpus),
                 "origin": entry.origin,
                 "score": entry.score,
             }
@@ -287,6 +323,7 @@ def status_of(context: AppContext, run: Run) -> Answer:
     place = context.queue.place(run.id)
     config = None if run.config is None else run.config.to_dict()
     if config is not None:
+        config["corpus"] = shown_corpus(config["corpus"])
         config |= {name: origin(context, config[name]) for name in ("start_from", "teacher")}
     return {
         "run": run.id,
@@ -306,8 +343,10 @@ def status_of(context: AppContext, run: Run) -> Answer:
 
 def public_event(context: AppContext, event: Answer) -> Answer:
     """An event of a run without the paths of this computer."""
+    if "corpus" in event:
+        event = event | {"corpus": shown_corpus(event["corpus"])}
     if "started_from" in event:
-        return event | {"started_from": origin(context, event["started_from"])}
+        event = event | {"started_from": origin(context, event["started_from"])}
     return event
 
 

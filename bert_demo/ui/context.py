@@ -12,6 +12,7 @@ import os
 import secrets
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -20,7 +21,7 @@ from typing import Any
 import gradio as gr
 from gradio.context import LocalContext
 
-from bert_demo.config import RunConfig, UserError
+from bert_demo.config import RunConfig, UserError, own_task
 from bert_demo.data.files import cache_dir
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.importer import Importer
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 _OBSERVED = 5
 _BUSY = ("queued", *TRAINING)
 _STORAGE_KEY = "bert_demo"
+_HOUR = 3600.0
+_MOST_ADDRESSES = 10_000
 
 
 class AppContext:
@@ -71,6 +74,8 @@ class AppContext:
         # On ZeroGPU the page has no GPU to measure.
         self.measuring = not on_zerogpu()
         self._stopped = threading.Event()
+        self._texts: dict[str, list[float]] = {}
+        self._texts_lock = threading.Lock()
 
     def start(self) -> None:
         """Bring up the worker, and measure this computer's speed behind the page's back."""
@@ -118,6 +123,32 @@ class AppContext:
         """Whether this browser may fetch and delete models: anybody at home, else the teacher."""
         return not self.is_public or self.store.is_admin(token_of(browser))
 
+    @property
+    def takes_own_texts(self) -> bool:
+        """Whether people may bring texts of their own: at home, or where the teacher wishes it."""
+        return self.settings.own_text or not self.is_public
+
+    def check_own_text(self) -> None:
+        """Raise `UserError` where texts of one's own are not wished."""
+        if not self.takes_own_texts:
+            raise UserError("Texts of one's own are not taken on this page; the teacher decides.")
+
+    def count_text(self, address: str, limit: int) -> None:
+        """Count a text that comes from an address; `UserError` for more than `limit` an hour."""
+        if not self.is_public:
+            return
+        now = time.monotonic()
+        with self._texts_lock:
+            kept = [at for at in self._texts.pop(address, []) if now - at < _HOUR]
+            if len(kept) >= limit:
+                self._texts[address] = kept
+                raise UserError(
+                    "{n} texts came from your network within an hour; try again later.", n=limit
+                )
+            while len(self._texts) >= _MOST_ADDRESSES:  # the one that was here longest ago
+                del self._texts[next(iter(self._texts))]
+            self._texts[address] = [*kept, now]
+
     def _asker(self) -> Asker:
         request = LocalContext.request.get(None)
         session = getattr(request, "session_hash", None)
@@ -136,6 +167,8 @@ class AppContext:
 
     def accept(self, run: RunConfig) -> Estimate:
         """The same for a run that is to start; raises `UserError` for one that cannot be done."""
+        if own_task(run.corpus) is not None:
+            self.check_own_text()
         expected = self.estimate(run)
         if expected.refusal is not None:
             raise UserError(expected.refusal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -127,6 +128,13 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, recipe: str) -
     assert all(torch.equal(one[name], two[name]) for name in one)
     steps = [e["step"] for e in read_metrics(tmp_path / "parts") if e["event"] == "step"]
     assert steps == list(range(1, 9))
+
+
+def test_who_stops_a_run_while_it_is_scored_waits_for_a_sample_only() -> None:
+    asked = itertools.chain([False] * 3, itertools.repeat(True))
+    end = list(train(a_run(steps=2), should_stop=lambda: next(asked)))[-1]
+    assert end["reason"] == "completed" and end["scores"]["n"] == 512
+    assert list(train(a_run(steps=2)))[-1]["scores"]["n"] > 512
 
 
 def test_a_listener_that_leaves_loses_nothing(tmp_path: Path) -> None:

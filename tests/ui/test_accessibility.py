@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from helpers.browser import BUNDLED, Visitor, chromium, served, visit, wait_for
+from helpers.browser import BUNDLED, Visitor, chromium, fetch, served, visit, wait_for
 
 pytest.importorskip("gradio")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
@@ -33,9 +33,12 @@ def test_axe_finds_nothing_on_any_tab(
     found = []
     for name in page.get_by_role("tab").all_inner_texts():
         page.get_by_role("tab", name=name).click()
-        page.wait_for_timeout(1500)
-        wait_for(page, STILL)
-        results = axe.Axe().run(page, options={"resultTypes": ["violations"]})
+        for _ in range(3):  # on a slow machine an answer may begin to be waited for in between
+            page.wait_for_timeout(1500)
+            wait_for(page, STILL)
+            results = axe.Axe().run(page, options={"resultTypes": ["violations"]})
+            if not results.response["violations"]:
+                break
         found += [
             f"{name}: {v['id']}: {v['nodes'][0]['html']}" for v in results.response["violations"]
         ]
@@ -81,6 +84,8 @@ def test_forced_colours_leave_the_bars(visit: Callable[..., Visitor], address: s
 
 
 def test_what_is_sent_is_small_and_kept(address: str) -> None:
+    head = fetch(address).partition("</head>")[0]
+    assert "page.js" in head and "gradio-app:not(:has(*))" in head
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def asked(path: str) -> Any:

@@ -71,7 +71,7 @@ def write(panel: Any, label: str, text: str) -> None:
 def spoken(page: Any, where: str) -> str:
     """What a screen reader is told of the result in `where`, once there is one."""
     wait_for(page, f"document.querySelector('{where} .bv-spoken')?.textContent")
-    text: str = page.locator(f"{where} .bv-spoken").text_content()
+    text: str = page.locator(f"{where} .bv-spoken").first.text_content()
     return text
 
 
@@ -110,6 +110,13 @@ def test_cranes_are_compared_layer_by_layer(visit: Callable[..., Visitor], addre
     wait_for(page, f"{figure}.data[0].x[0] !== {deepest}")
     assert page.evaluate(f"{figure} === window.node"), "drawn anew in place"
     page.get_by_text("layer 1 of 2").first.wait_for()
+    page.get_by_role("button", name="Follow one “crane” through the layers").click()
+    page.locator(
+        "#words-follow .bf-tokens .bd-choice[aria-pressed=true]", has_text="crane"
+    ).wait_for()
+    page.locator("#words-follow select").select_option(index=1)
+    page.get_by_text("Where did it meet such a “crane”?").click()
+    page.locator("#words-follow .bv-table td", has_text="crane").last.wait_for()
     write(panel, "Word", "platypus")
     press(page, "Compare")
     wait_for(page, "document.querySelector('#words-result .bv-alert')")
@@ -134,6 +141,11 @@ def test_a_pair_is_judged_both_ways(visit: Callable[..., Visitor], address: str)
     assert len(set(colours)) == 3, "each label has a colour of its own"
     press(page, "Swap")
     page.locator("#nli-result td:first-child", has_text="nobody is awake").first.wait_for()
+    # What carried the verdict follows it, and a change is judged by one click.
+    page.locator("#nli-result .bv-word", has_text="nobody").first.wait_for()
+    page.get_by_role("button", name="Negate: “not” put").wait_for()
+    page.get_by_role("button", name="Swap the texts").click()
+    page.locator("#nli-result td:first-child", has_text="two men are sleeping").first.wait_for()
 
 
 def test_blanks_are_filled(visit: Callable[..., Visitor], address: str) -> None:
@@ -149,6 +161,14 @@ def test_blanks_are_filled(visit: Callable[..., Visitor], address: str) -> None:
         "/^the crane \\S+$/.test(document.querySelector('#blank-result .bv-spoken').textContent)",
     )
     assert page.locator("#blank-result .bv-bar").count() == 8
+    # One token is followed, and then another one, without the rest being folded away.
+    page.get_by_text("Follow one token through the layers").click()
+    row = page.locator("#blank-follow .bf-tokens .bd-choice")
+    row.nth(1).click()
+    page.get_by_text("“the” from layer to layer").wait_for()
+    page.locator("#blank-follow .bf-head").first.click()
+    page.locator("#blank-follow .bf-large", has_text="head 1").wait_for()
+    assert row.nth(1).get_attribute("aria-pressed") == "true"
 
 
 def test_runs_are_compared_taken_home_and_deleted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from bert_demo.config import LABELS, BertConfig, UserError
 from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
+from bert_demo.inference.attributions import attribute
 from bert_demo.inference.contexts import compare
 from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.predict import classify, encode, fill_mask
@@ -25,8 +27,10 @@ from bert_demo.ui.parts import figures
 from bert_demo.ui.parts.model_menu import offer
 from bert_demo.ui.parts.view import in_words, sentence, view
 from bert_demo.ui.tabs.blank import fill_blanks
+from bert_demo.ui.tabs.follow_view import asked_for, follow_view
 from bert_demo.ui.tabs.nli_examples import EXAMPLES, SAYINGS, right_label
-from bert_demo.ui.tabs.nli_view import judge, judgement_view, picked, remember
+from bert_demo.ui.tabs.nli_view import checks_view, judge, judgement_view, picked, remember
+from bert_demo.ui.tabs.nli_why import Judged, edited, judged, why_view
 from bert_demo.ui.tabs.words_contexts import BOOK, contexts_of, read_rows, ready_made
 from bert_demo.ui.tabs.words_view import BY_CONTEXT, BY_SENSE, CENTRED, RAW, show_contexts
 
@@ -276,7 +280,7 @@ def test_a_verdict_in_words_bars_and_both_directions(shelf: ModelShelf) -> None:
         alone = model.nli_logits(model(batch, batch.cls_positions)).softmax(-1)[0]
     assert list(found.alone.probabilities.values()) == pytest.approx(alone.tolist(), abs=1e-5)
     drawn = judgement_view(found, remember(found, []))
-    bars = list(blocks(drawn, "bars"))
+    bars = [*blocks(drawn, "bars"), *blocks(checks_view(found, []), "bars")]
     assert len(bars) == 3
     assert all([row["label"] for row in bar["rows"]] == list(SAYINGS.values()) for bar in bars)
     assert "With no premise the model " in words_of(drawn)
@@ -305,7 +309,7 @@ def test_history_keeps_the_latest_first_and_each_once(shelf: ModelShelf) -> None
     for row in (2, -1, None, "0", True, 0.0):
         with pytest.raises(UserError, match="no longer there"):
             picked(history, row)
-    (shown,) = blocks(judgement_view(judge(shelf, NLI, *PAIRS[2]), history), "table")
+    (shown,) = blocks(checks_view(None, history), "table")
     assert shown["picks"] and [row[:2] for row in shown["rows"]] == [row[:2] for row in history]
     for number in range(60):
         found = judge(shelf, NLI, "a man " * (number + 1), "a dog")
@@ -329,6 +333,36 @@ def test_the_model_says_and_the_learner_has_said_before(shelf: ModelShelf) -> No
         assert f"Plain pairs: you {yours}, it {int(its == right)} of 1" in words_of(drawn)
     for said in (None, "", "maybe", 3, ["entailment"]):
         assert judge(shelf, NLI, premise, "a man is out", said).said is None
+
+
+def test_why_and_what_flips_stand_beside_each_other(shelf: ModelShelf) -> None:
+    pair = "a man is playing a guitar", "two men are sleeping"
+    of = judged(judge(shelf, NLI, *pair, "contradiction"))
+    assert of == Judged(NLI, *pair, "contradiction", "said")
+    assert judged(judge(shelf, NLI, *PAIRS[0], "contradiction"))[3:] == (LABELS[0], "known")
+    assert judged(judge(shelf, NLI, *pair)).source == "model"
+    found = why_view(shelf, of)
+    model, tokenizer, _ = shelf.load(NLI)
+    expected = attribute(model, tokenizer, *pair)
+    (drawn,) = blocks(found, "effects")
+    words = [word for line in drawn["lines"] for word in line["words"]]
+    assert [word[0] for word in words] == " ".join(pair).split()
+    for word, effect in zip(words, expected.words, strict=True):
+        assert word[1:] == pytest.approx([100 * effect.gradient, 100 * effect.left_out], abs=0.06)
+    assert f"{expected.steps} steps" in words_of(found)
+    (table,) = blocks(found, "table")
+    # What does not apply is greyed, below, with its reason, and no click asks for it.
+    assert table["tones"].index("muted") + table["tones"].count("muted") == len(table["rows"]) == 9
+    none = [i for i, tone in enumerate(table["tones"]) if tone == "muted"]
+    assert "Some for all: neither text has" in " ".join(table["rows"][i][0] for i in none)
+    assert set(none) < set(table["fixed"])
+    assert edited(of, 0) == (pair[0], "two men are not sleeping")
+    for row in (-1, 9, True, "0", None, *table["fixed"]):
+        with pytest.raises(UserError, match=r"no longer there|leaves no pair"):
+            edited(of, row)
+    assert why_view(shelf, None) == view() and json.loads(json.dumps(found)) == found
+    many = why_view(shelf, Judged(NLI, "a man " * 90, "a dog", LABELS[0], "model"))
+    assert "for at most 100" in words_of(many) and next(blocks(many, "table"))["rows"]
 
 
 def test_of_nonsense_the_model_is_said_to_know_nothing(shelf: ModelShelf) -> None:
@@ -396,6 +430,41 @@ def test_a_wrong_blank_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=words):
         fill_blanks(shelf, model, text, top)
+
+
+def test_a_token_is_followed_where_somebody_clicks(shelf: ModelShelf) -> None:
+    texts = ["a crane is flying", "the crane came <sep> he just left", "a <mask> is flying"]
+    summary = "Follow"
+    for which, place, token in ((0, None, "crane"), (1, 6, "just"), (2, None, "<mask>")):
+        found = follow_view(shelf, DEEP, texts, which, place, word="crane", summary=summary)
+        (chips,), (where,) = blocks(found, "followed"), blocks(found, "attention")
+        assert chips["tokens"][chips["place"]] == token and chips["texts"] == texts
+        assert (chips["first"] < len(chips["tokens"])) == (which == 1)
+        layers = np.array(where["layers"])
+        assert layers.shape == (3, 2, len(chips["tokens"]))
+        assert layers.sum(-1) == pytest.approx(1, abs=0.02)
+        (table,) = blocks(found, "table")
+        assert len(table["rows"]) == 4 and json.loads(json.dumps(found)) == found
+    model, tokenizer, _ = shelf.load(DEEP)
+    first = fill_mask(model, tokenizer, texts[2], 5)[0][0]
+    assert table["rows"][-1][1].startswith(f"{first.token} ")
+    assert "no masked-LM head" in words_of(follow_view(shelf, NLI, texts, summary=summary))
+    for model_id, said in ((CRANE, "Crane World"), (DEEP, "cannot be told")):
+        found = follow_view(shelf, model_id, texts, word="crane", summary=summary)
+        assert said in words_of(list(blocks(found, "details"))[1])
+    assert "does not have the word" in words_of(
+        follow_view(shelf, CRANE, texts, word="heron", summary=summary)
+    )
+    assert follow_view(shelf, None, texts, summary=summary) == view()
+    assert follow_view(shelf, CRANE, [" "], summary=summary) == view()
+    for which, place in ((3, 1), (-1, 1), (True, 1), (None, None), (0, 99), (0, "1"), (0, True)):
+        with pytest.raises(UserError):
+            follow_view(shelf, CRANE, texts, which, place, summary=summary)
+    with pytest.raises(UserError, match="at most 128"):
+        follow_view(shelf, CRANE, ["a " * 200], summary=summary)
+    assert asked_for(SimpleNamespace(row=[1, 2])) == (1, 2)
+    for row in (None, 3, [1], "12", [1, 2, 3]):
+        assert asked_for(SimpleNamespace(row=row)) == (None, None)
 
 
 def test_the_menu_keeps_a_choice_and_takes_up_a_new_run(shelf: ModelShelf) -> None:

@@ -21,7 +21,7 @@ from bert_demo.config import (
     run_config,
     settings_of,
 )
-from bert_demo.data.corpora import CORPORA
+from bert_demo.data.corpora import CORPORA, corpus_spec
 from bert_demo.training.cost import Estimate
 from bert_demo.ui.parts.language import later, number, say, translate
 
@@ -29,6 +29,8 @@ Values = dict[str, Any]
 
 BUDGETS = {"budget_seconds": later("seconds"), "steps": later("steps"), "epochs": later("passes")}
 """The limits of which the form asks for one, in words."""
+OWN = "own"
+"""The corpus of a form in which one's own is still to be brought."""
 BUDGET_KIND, BUDGET = "budget_kind", "budget"
 
 _RUN = {item.name: item for item in settings_of(RunConfig)}
@@ -161,6 +163,8 @@ def read(task: str, values: Mapping[str, Any]) -> RunConfig:
     """The run that the form's fields describe; raises `UserError` with a sentence."""
     given = {name: _plain(values.get(name)) for name in names(task)}
     kind, budget = given.pop(BUDGET_KIND), given.pop(BUDGET)
+    if given["corpus"] == OWN:
+        raise UserError("Paste your own text and read it first, or choose another corpus.")
     if kind not in tuple(BUDGETS):
         raise UserError("Choose what ends the run: seconds, steps or passes.")
     if budget is None:
@@ -234,11 +238,21 @@ def restored(task: str, stored: Any) -> Values:
     return values
 
 
+def corpus_choices(
+    task: str, *, own: bool = False, name: str | None = None
+) -> list[tuple[str, str]]:
+    """The corpora of a form; with `own` a place for one's own, and the one called `name`."""
+    found = _choices(task, _RUN["corpus"]) or []
+    if name is not None:
+        found.append((corpus_spec(name).title, name))
+    return [*found, (say("Your own text"), OWN)] if own else found
+
+
 def _choices(task: str, item: Setting) -> list[tuple[str, str]] | None:
     if item.name == "corpus":
         corpora: Sequence[str] = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
         fetched = {name for name, spec in CORPORA.items() if spec.repo_id or spec.parts}
-        titles = {name: CORPORA[name].title for name in corpora}
+        titles = {name: corpus_spec(name).title for name in corpora}
         return [
             (title if name in fetched else say("{corpus}, built in", corpus=title), name)
             for name, title in titles.items()
@@ -297,7 +311,7 @@ def facts(expected: Estimate) -> list[list[str]]:
 
 def short_facts(run: RunConfig, expected: Estimate) -> str:
     """An estimate in half a line."""
-    corpus = CORPORA[run.corpus].title
+    corpus = corpus_spec(run.corpus).title
     if expected.steps is None or expected.seconds is None:
         return corpus
     if expected.steps == 1:

@@ -20,8 +20,8 @@ import gradio as gr
 import psutil
 from starlette.responses import Response
 
-from bert_demo.config import UserError
-from bert_demo.data.corpora import CORPORA
+from bert_demo.config import UserError, shown_corpus
+from bert_demo.data.corpora import corpus_spec, is_corpus
 from bert_demo.inference.models import BUNDLED, RUN, model_id
 from bert_demo.model.folders import METRICS as METRICS_FILE
 from bert_demo.model.metrics import METRICS
@@ -137,6 +137,7 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
     start = next(iter(reversed(_of(events, "start"))), None)
     if start is not None:  # no visitor is told of this computer's folders
         start = {name: value for name, value in start.items() if name != "started_from"}
+        start["corpus"] = shown_corpus(start.get("corpus", ""))
     steps = _thin(_of(events, "step"), _MOST_POINTS)
     return {
         "after": cursor,
@@ -194,7 +195,7 @@ def _whole(path: Path) -> Events:
 def _described(corpus: str) -> str:
     if corpus == "crane-world":
         return say("Crane World, a made-up world where “crane” has four senses")
-    return CORPORA[corpus].title if corpus in CORPORA else corpus
+    return corpus_spec(corpus).title if is_corpus(corpus) else corpus
 
 
 def _of(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:

@@ -46,10 +46,13 @@ def table(
     numbers: Sequence[int] = (),
     *,
     picks: bool = False,
+    tones: Sequence[str] = (),
+    fixed: Sequence[int] = (),
 ) -> Block:
     """A table; `numbers` are the columns whose digits line up.
 
-    With `picks` a click on a row triggers the component's `select`, with `row`, its place.
+    With `picks` a click on a row triggers the component's `select`, with `row`, its place; rows
+    that are `fixed` have none. tones: for each row "good", "bad", "muted" or "".
     """
     cut = [list(row) for row in rows[:_MOST_ROWS]]
     return {
@@ -59,7 +62,21 @@ def table(
         "rows": cut,
         "numbers": list(numbers),
         "picks": picks,
+        "tones": list(tones),
+        "fixed": list(fixed),
     }
+
+
+def effects(legend: str, lines: Sequence[tuple[str, Sequence[tuple[str, float, float]]]]) -> Block:
+    """Lines of words, each coloured by what it does: (name, [(word, effect, other effect)]).
+
+    Effects are between -1 and 1 and shown in points of 100; the first gives the colour.
+    """
+    rows = [
+        {"name": name, "words": [[w, round(100 * a, 1), round(100 * b, 1)] for w, a, b in words]}
+        for name, words in lines
+    ]
+    return {"kind": "effects", "legend": legend, "lines": rows}
 
 
 def bars(title: str, shares: Mapping[str, float], colours: Sequence[str] = ()) -> Block:
@@ -110,6 +127,11 @@ def next_step(label: str, tab: str, model: str) -> Block:
     return {"kind": "next", "label": label, "tab": tab, "model": model}
 
 
+def jump(label: str, target: str) -> Block:
+    """A button that unfolds the first details in the part with this id, and goes there."""
+    return {"kind": "jump", "label": label, "target": target}
+
+
 def question(words: str, options: Sequence[str], answer: str) -> Block:
     """Something to guess before one looks; a click on an option tells `answer`."""
     return {"kind": "question", "text": words, "options": list(options), "answer": answer}
@@ -123,6 +145,40 @@ def details(summary: str, *blocks: Block, is_open: bool = False) -> Block:
 def columns(*parts: Sequence[Block]) -> Block:
     """Blocks side by side on a wide screen, one below the other on a narrow one."""
     return {"kind": "columns", "parts": [list(part) for part in parts]}
+
+
+def followed(
+    tokens: Sequence[str], place: int, first_length: int, texts: Sequence[str], which: int
+) -> Block:
+    """The tokens of a text to click, `place` of them pressed, and the texts to choose from.
+
+    A click triggers the component's `select`, with `row`, the text and the token in it; the second
+    text of a pair begins after `first_length` tokens.
+    """
+    return {
+        "kind": "followed",
+        "tokens": list(tokens),
+        "place": place,
+        "first": first_length,
+        "texts": list(texts),
+        "which": which,
+    }
+
+
+def attention(
+    tokens: Sequence[str],
+    place: int,
+    first_length: int,
+    layers: Sequence[Sequence[Sequence[float]]],
+) -> Block:
+    """Where a token looks: for each layer and head its weights over all tokens."""
+    return {
+        "kind": "attention",
+        "tokens": list(tokens),
+        "place": place,
+        "first": first_length,
+        "layers": [[[round(weight, 3) for weight in head] for head in layer] for layer in layers],
+    }
 
 
 def few(words: Sequence[str]) -> str:

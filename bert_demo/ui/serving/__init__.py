@@ -10,4 +10,5 @@ files        files that come and go with the page, bounded
 proxies      the proxies of the environment, as far as they can be used
 share        the public link with its code for phones
 compression  what is sent, made small
+first_paint  what stands in the page's HTML before its scripts have come
 """

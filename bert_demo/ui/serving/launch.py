@@ -20,6 +20,7 @@ from bert_demo.ui.parts import assets
 from bert_demo.ui.parts.theme import CalmTheme
 from bert_demo.ui.serving.compression import middleware
 from bert_demo.ui.serving.files import closed_routes
+from bert_demo.ui.serving.first_paint import FirstPaint
 from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.serving.share import announce
 from bert_demo.ui.serving.strangers import Strangers
@@ -121,10 +122,13 @@ def launch_options(settings: AppSettings) -> dict[str, Any]:
         "root_path": settings.root_path,
         "theme": CalmTheme(),
         "css": assets.css(),
-        "head": assets.head(),
         "app_kwargs": {
             "routes": [*closed_routes(), *assets.routes()],
-            "middleware": [*middleware(), Middleware(Strangers)],
+            "middleware": [
+                *middleware(),
+                Middleware(FirstPaint, tags=assets.head()),
+                Middleware(Strangers),
+            ],
         },
         "run_history": False,
         "state_session_capacity": _MOST_SESSIONS,

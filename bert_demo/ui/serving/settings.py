@@ -52,6 +52,9 @@ class AppSettings:
     max_run_seconds: float | None = _flag(
         None, "longest run that anybody may start; left out, 300 where the page is public", low=1
     )
+    own_text: bool = _flag(
+        False, "visitors of a public page may bring texts and pairs of their own, too"
+    )
     language: str = _flag(language.SOURCE, "language of the page, such as zh")
     root_path: str | None = _flag(None, "path that a proxy serves the page under, such as /bert")
 

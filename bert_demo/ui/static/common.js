@@ -5,7 +5,13 @@
 
   // The page's language and its translations stand before this script (assets.py).
   const { language, translations } = window.bertDemo;
-  document.documentElement.lang = language;
+  const root = document.documentElement;
+  root.lang = language;
+  // Gradio writes the browser's language there when it begins, once.
+  new MutationObserver((_, observer) => {
+    observer.disconnect();
+    root.lang = language;
+  }).observe(root, { attributeFilter: ["lang"] });
   // Dates follow the reader's own settings where the page is in its first language.
   const locale = language === "en" ? [] : language;
 

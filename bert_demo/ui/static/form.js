@@ -1,7 +1,8 @@
-// What a run would take, beside the form: a short list of facts, or why it cannot run here.
+// What a run would take, beside the form: a short list of facts, or why it cannot run here; and
+// the field for a text of one's own.
 (function () {
   "use strict";
-  const { make } = window.bertDemo;
+  const { make, say } = window.bertDemo;
 
   // What a form said stays in this browser, where it may.
   function keep(name, text) {
@@ -17,6 +18,53 @@
     task, JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]]))));
   window.bertDemo.kept = () => JSON.stringify({
     name: kept("name"), pretraining: kept("pretraining"), nli: kept("nli") });
+
+  // A file that is dropped on the box for one's own text, or chosen there, is read here and put
+  // into its field, as if it were pasted. A byte order mark says how it is written; else it is
+  // UTF-8 if it can be, and Windows-1252.
+  const MOST_BYTES = 4000000;
+
+  function decoded(bytes) {
+    const mark = `${bytes[0]} ${bytes[1]}`;
+    const name = mark === "255 254" ? "utf-16le" : mark === "254 255" ? "utf-16be" : "utf-8";
+    try { return new TextDecoder(name, { fatal: true }).decode(bytes); } catch (error) {
+      return new TextDecoder("windows-1252").decode(bytes);
+    }
+  }
+
+  function fill(field, text) {
+    field.value = text;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  async function readFile(box, file) {
+    const note = box.querySelector(".bd-own-note");
+    note.textContent = "";
+    if (file.size > MOST_BYTES) {
+      note.textContent = say("{name} is too large for the page; the command line reads it.", { name: file.name });
+      return;
+    }
+    const text = decoded(new Uint8Array(await file.arrayBuffer()));
+    if (text.includes("\0")) {
+      note.textContent = say("{name} is no text; save it as text first.", { name: file.name });
+      return;
+    }
+    fill(box.querySelector("textarea"), text);
+    fill(box.querySelector(".bd-own-title textarea, .bd-own-title input"), file.name);
+  }
+
+  const boxOf = (event) => event.target.closest && event.target.closest(".bd-own");
+  document.addEventListener("dragover", (event) => { if (boxOf(event)) event.preventDefault(); });
+  document.addEventListener("drop", (event) => {
+    const box = boxOf(event), file = event.dataTransfer && event.dataTransfer.files[0];
+    if (!box || !file) return;
+    event.preventDefault();
+    readFile(box, file);
+  });
+  document.addEventListener("change", (event) => {
+    const box = boxOf(event), file = event.target.type === "file" && event.target.files[0];
+    if (box && file) readFile(box, file);
+  });
 
   window.bertDemo.estimate = function (element, props, watch) {
     const host = make("div", { class: "bd-estimate", role: "status" });

@@ -83,7 +83,8 @@
         const cell = element("td", typeof value === "number" || block.numbers.includes(i) ? "bv-number" : "", value);
         line.append(cell);
       });
-      if (!block.picks) return;
+      if (block.tones?.[place]) line.classList.add(`bv-row-${block.tones[place]}`);
+      if (!block.picks || block.fixed?.includes(place)) return;
       // The button is for keyboards and screen readers; its click is the row's.
       const button = element("button", "bv-pick", row[0]);
       button.type = "button";
@@ -117,6 +118,34 @@
       list.append(item);
     }
     box.append(list);
+    return box;
+  };
+
+  // Words coloured by what they do: blue for, orange against, each with its sign in numbers too.
+  const effects = (block) => {
+    const box = element("div", "bv-effects");
+    const signed = (value) => {
+      const points = Math.round(value);
+      return points ? `${points > 0 ? "+" : "\u2212"}${Math.abs(points)}` : "0";
+    };
+    const most = Math.max(5, ...block.lines.flatMap((line) => line.words.map((word) => Math.abs(word[1]))));
+    for (const { name, words } of block.lines) {
+      const list = element("ul", "bv-words");
+      list.setAttribute("aria-label", name);
+      for (const [word, first, second] of words) {
+        const item = element("li", "bv-word");
+        const shown = element("span", "bv-word-text", word);
+        const hue = first > 0 ? "--series-1" : "--series-2";
+        const strength = Math.round(55 * Math.abs(first) / most);
+        shown.style.background = `color-mix(in srgb, var(${hue}) ${strength}%, transparent)`;
+        const numbers = element("span", "bv-word-numbers", `${signed(first)} ${signed(second)}`);
+        if (first * second < 0 && Math.min(Math.abs(first), Math.abs(second)) >= 5) item.classList.add("bv-disputed");
+        item.append(shown, numbers);
+        list.append(item);
+      }
+      box.append(element("p", "bv-caption", name), list);
+    }
+    box.append(element("p", "bv-muted", block.legend));
     return box;
   };
 
@@ -174,6 +203,12 @@
         return table(block, pick);
       case "bars":
         return bars(block);
+      case "effects":
+        return effects(block);
+      case "followed":
+        return window.bertDemo.tokenChoice(block, pick);
+      case "attention":
+        return window.bertDemo.attention(block);
       case "chart":
         return chart(block, pool);
       case "link":
@@ -188,6 +223,17 @@
         return window.bertDemo.confusion(block, pick);
       case "sorts":
         return window.bertDemo.sorts(block);
+      case "jump": {
+        const button = element("button", "bd-choice bv-jump", block.label);
+        button.type = "button";
+        button.addEventListener("click", () => {
+          const folded = document.querySelector(`#${block.target} details`);
+          if (!folded) return;
+          folded.open = true;
+          folded.scrollIntoView({ block: "start" });
+        });
+        return button;
+      }
       case "next": {
         const button = element("button", "bd-next", block.label);
         button.type = "button";

@@ -24,6 +24,7 @@ from bert_demo.ui.parts.view import (
     view,
     view_part,
 )
+from bert_demo.ui.tabs.follow_view import asked_for, follow_view
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
@@ -114,6 +115,15 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
     shelf = context.shelf
     menu = ModelMenu(shelf, "pretraining")
     show = in_words(lambda *values: fill_blanks(shelf, *values))
+
+    @in_words
+    def follow(model: str | None, words: str, row: Any = (0, None)) -> View:
+        summary = say("Follow one token through the layers")
+        return follow_view(shelf, model, [words.strip()], *row, summary=summary)
+
+    def follow_asked(model: str | None, words: str, event: gr.EventData) -> View:
+        return follow(model, words, asked_for(event))
+
     tab = gr.Tab(say("Fill in the blank"), id="blank")
     with tab:
         menu.notice()
@@ -138,7 +148,8 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
                     samples_per_page=len(EXAMPLES),
                 )
             with gr.Column(scale=3, elem_classes="bd-stage"):
-                result = view_part(min_height=420, elem_id="blank-result")
+                result = view_part(min_height=260, elem_id="blank-result")
+                follower = view_part(elem_id="blank-follow")
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {
             "fn": show,
@@ -147,11 +158,20 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
             "preprocess": False,  # gradio's own words for a number out of range are English
             **quiet,
         }
-        menu.keep_fresh(tab, body).then(**task)
-        model.input(**task)
+        then: dict[str, Any] = {
+            "fn": follow,
+            "inputs": [model, words],
+            "outputs": follower,
+            "show_progress": "hidden",
+            **quiet,
+        }
+        menu.keep_fresh(tab, body).then(**task).then(**then)
+        model.input(**task).then(**then)
+        follower.select(**then | {"fn": follow_asked})
         top.input(**task, show_progress="hidden", trigger_mode="always_last")
         blank.click(None, words, words, js="(words) => `${words.trimEnd()} <mask>`", **quiet)
         chosen = examples.click(lambda e: e[0], examples, words, show_progress="hidden", **quiet)
         for event in (gr.on([go.click, words.submit], **task), chosen.then(**task)):
+            event.then(**then)
             event.then(None, js=reveal("blank-result"), **quiet)
     return tab

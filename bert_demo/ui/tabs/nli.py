@@ -10,10 +10,11 @@ import gradio as gr
 from bert_demo.ui.context import answered
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.parts.model_menu import ModelMenu
-from bert_demo.ui.parts.view import View, in_words, reveal, view_part
+from bert_demo.ui.parts.view import View, in_words, reveal, text, view, view_part
 from bert_demo.ui.tabs.fails import create_where_it_fails
 from bert_demo.ui.tabs.nli_examples import EXAMPLES, SAYINGS
-from bert_demo.ui.tabs.nli_view import judge, judgement_view, picked, remember
+from bert_demo.ui.tabs.nli_view import checks_view, judge, judgement_view, picked, remember
+from bert_demo.ui.tabs.nli_why import Judged, edited, judged, why_view
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
@@ -31,22 +32,31 @@ def create_nli_tab(context: AppContext) -> list[Any]:
 
     def answer(
         model: str, premise: str, hypothesis: str, said: str | None, history: History
-    ) -> tuple[View, History]:
-        kept = history
+    ) -> tuple[View, History, View, View, Judged | None]:
+        kept, found = history, None
 
-        def judged() -> View:
-            nonlocal kept
+        def judged_now() -> View:
+            nonlocal kept, found
             found = judge(shelf, model, premise, hypothesis, said)
             kept = remember(found, history)
             return judgement_view(found, kept)
 
-        return in_words(judged)(), kept
+        shown = in_words(judged_now)()
+        # Not the words of the pair before beside the verdict on this one.
+        waiting = view(text(say("Working out why …"), "muted")) if found else view()
+        pair = judged(found) if found else None
+        return shown, kept, checks_view(found, kept), waiting, pair
+
+    def row_of(event: gr.EventData) -> object:
+        with contextlib.suppress(AttributeError, TypeError):  # not what the page's script sends
+            return event.row
+        return None
 
     def pick(history: History, event: gr.EventData) -> tuple[str, str]:
-        row = None
-        with contextlib.suppress(AttributeError, TypeError):  # not what the page's script sends
-            row = event.row
-        return picked(history, row)
+        return picked(history, row_of(event))
+
+    def pick_edit(pair: Judged | None, event: gr.EventData) -> tuple[str, str, None]:
+        return (*edited(pair, row_of(event)), None)
 
     tab = gr.Tab(say("4 Argue"), id="nli")
     with tab:
@@ -88,21 +98,28 @@ def create_nli_tab(context: AppContext) -> list[Any]:
                                 samples_per_page=len(pairs),
                             )
                         )
-            with gr.Column(scale=3, elem_classes="bd-stage"):
-                result = view_part(min_height=480, elem_id="nli-result")
+            with gr.Column(scale=3, elem_classes="bd-stage", elem_id="nli-result"):
+                result, why, tried = view_part(min_height=190), view_part(), view_part()
                 fails = gr.Button(say("Where does it fail? →"), scale=0)
         opened = create_where_it_fails(context, model, [premise, hypothesis, said], fails)
-        history = gr.State([])
+        history, latest = gr.State([]), gr.State(None)
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {
             "fn": answer,
             "inputs": [model, premise, hypothesis, said, history],
-            "outputs": [result, history],
+            "outputs": [result, history, tried, why, latest],
             **quiet,
         }
-        menu.keep_fresh(tab, body).then(**task)
-        model.input(**task)
+        # The verdict is shown before anybody asks why.
+        explain: dict[str, Any] = {
+            "fn": in_words(lambda pair: why_view(shelf, pair)),
+            "inputs": latest,
+            "outputs": why,
+            "show_progress": "hidden",
+            **quiet,
+        }
         asked = [gr.on([go.click, premise.submit, hypothesis.submit], **task)]
+        judgements = [menu.keep_fresh(tab, body).then(**task), model.input(**task), *asked]
         both = [premise, hypothesis]
         result.change(
             None,
@@ -115,8 +132,12 @@ def create_nli_tab(context: AppContext) -> list[Any]:
         # Another pair is another question: what was said of the last one does not count for it.
         fresh: dict[str, Any] = {"outputs": [*both, said], "show_progress": "hidden", **quiet}
         swapped = swap.click(lambda a, b: (b, a, None), both, **fresh)
-        again = result.select(answered(pick), history, both, show_progress="hidden", **quiet)
-        asked += [one.then(**task) for one in (swapped, again, opened)]
+        again = tried.select(answered(pick), history, both, show_progress="hidden", **quiet)
+        changed = why.select(answered(pick_edit), latest, **fresh)
+        later = [one.then(**task) for one in (swapped, again, changed, opened)]
+        for event in (*judgements, *later):
+            event.then(**explain)
+        asked += later
         for examples in sets:
             # The learner answers first: an example is judged when asked for.
             examples.click(lambda pair: (*pair, None), examples, **fresh)

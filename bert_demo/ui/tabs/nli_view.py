@@ -82,7 +82,7 @@ def judge(
 
 
 def judgement_view(found: Judgement, history: Sequence[Sequence[str]]) -> View:
-    """The verdict in words and bars, its checks, and what was tried before."""
+    """The verdict in words and bars, what it owes to the premise, and how both have done."""
     words = _headline(found)
     judge = say(
         "Judged by {model}, {origin}. {score}",
@@ -96,29 +96,36 @@ def judgement_view(found: Judgement, history: Sequence[Sequence[str]]) -> View:
         *_remarks(found),
         columns(
             [_shares(say("How sure the model is"), found.verdict)],
-            [
-                _shares(say("The premise left empty"), found.alone),
-                text(_guess(found), "muted"),
-            ],
-            [
-                _shares(say("The other way round"), found.swapped),
-                text(_says(found.swapped), "muted"),
-            ],
+            [text(_guess(found), "muted"), *_tally(history)],
         ),
-        *_tally(history),
     ]
+    return view(*blocks, spoken=words)
+
+
+def checks_view(found: Judgement | None, history: Sequence[Sequence[str]]) -> View:
+    """The verdicts without a premise and the other way round, and what was tried before."""
+    blocks: list[Block] = []
+    if found is not None:
+        blocks.append(
+            columns(
+                [_shares(say("The premise left empty"), found.alone)],
+                [
+                    _shares(say("The other way round"), found.swapped),
+                    text(_says(found.swapped), "muted"),
+                ],
+            )
+        )
     if history:
-        names = [say(name) for name in _COLUMNS]
         blocks.append(
             table(
                 say("Tried so far, the latest first; a click judges a pair again"),
-                names,
+                [say(name) for name in _COLUMNS],
                 [_shown(row) for row in history],
                 numbers=(4,),
                 picks=True,
             )
         )
-    return view(*blocks, spoken=words)
+    return view(*blocks)
 
 
 def remember(found: Judgement, history: Sequence[Sequence[str]]) -> list[list[str]]:

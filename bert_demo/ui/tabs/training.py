@@ -12,6 +12,7 @@ from bert_demo.ui.context import AppContext, answered
 from bert_demo.ui.parts import assets, forms
 from bert_demo.ui.parts.language import later, say
 from bert_demo.ui.parts.live import WayOn, live_panel
+from bert_demo.ui.parts.own_text import own_text_box
 from bert_demo.ui.serving.hosting import train_after
 from bert_demo.ui.tabs.training_handlers import (
     LONGEST_NAME,
@@ -86,6 +87,9 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
                 for name in first:
                     if name not in fields:
                         fields[name] = forms.field(task, name, values[name])
+                    if name == "corpus" and context.takes_own_texts:
+                        fields[name].choices = forms.corpus_choices(task, own=True)
+                        own_text_box(context, task, fields[name])
                 with gr.Row():
                     for name in (budget, kind):
                         fields[name] = forms.field(task, name, values[name])

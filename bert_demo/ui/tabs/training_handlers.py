@@ -12,8 +12,10 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.config import RunConfig, UserError, command_line
+from bert_demo.config import RunConfig, Text, UserError, command_line, own_task
 from bert_demo.data.files import FileStamp, file_stamp
+from bert_demo.data.own_pairs import pairs_report
+from bert_demo.data.own_report import text_report
 from bert_demo.interop.sharing import model_name
 from bert_demo.model.folders import METRICS
 from bert_demo.model.plain_json import one_line
@@ -67,7 +69,11 @@ def foretell(
     """What the run would take, for the panel below the form, and the command that does the same."""
     try:
         run = resolve(context, task, values)
+        own = own_task(run.corpus)
+        if own is not None:
+            context.check_own_text()
         expected = context.estimate(run, observed)
+        lines, remarks = described(run, expected.passes) if own is not None else ([], [])
     except UserError as error:
         return {"refusal": translate(error)}, ""
     except OSError as error:
@@ -77,8 +83,19 @@ def foretell(
         shown = replace(run, start_from=model_name(run.start_from))
     command = command_line(shown, f"checkpoints{os.sep}my-{task}")
     refusal = translate(expected.refusal or "") or over_limit(context, run) or ""
-    note = say(_COLLAPSED) if run.start_from and is_collapsed(Path(run.start_from)) else ""
-    return {"facts": facts(expected), "refusal": refusal, "note": note}, command
+    notes = [say(_COLLAPSED)] if run.start_from and is_collapsed(Path(run.start_from)) else []
+    told = facts(expected)
+    told = [[translate(name), translate(words)] for name, words in lines] + told
+    notes += map(translate, remarks)
+    return {"facts": told, "refusal": refusal, "note": " ".join(notes)}, command
+
+
+def described(run: RunConfig, passes: float | None) -> tuple[list[tuple[Text, str]], list[Text]]:
+    """What is in the text or the pairs of one's own that a run learns from, and what to know."""
+    if run.task == "nli":
+        return pairs_report(run.corpus)
+    report = text_report(run.corpus, passes)
+    return report.lines, report.remarks
 
 
 def is_collapsed(model: Path) -> bool:

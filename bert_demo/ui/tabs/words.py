@@ -10,7 +10,8 @@ import gradio as gr
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.parts.model_menu import ModelMenu
 from bert_demo.ui.parts.view import View, contexts_part, in_words, reveal, view_part
-from bert_demo.ui.tabs.words_contexts import CRANES, contexts_of, ready_made
+from bert_demo.ui.tabs.follow_view import asked_for, follow_view
+from bert_demo.ui.tabs.words_contexts import CRANES, contexts_of, read_rows, ready_made
 from bert_demo.ui.tabs.words_view import BY_CONTEXT, BY_SENSE, CENTRED, RAW, show_contexts
 
 if TYPE_CHECKING:
@@ -39,6 +40,16 @@ def create_words_tab(context: AppContext) -> list[Any]:
 
     def emptied(models: list[str] | None, *rest: Any) -> Any:
         return gr.skip() if models else show(models, *rest)
+
+    @in_words
+    def follow(models: list[str] | None, word: str, rows: Any, row: Any = (0, None)) -> View:
+        texts, _ = read_rows(rows)
+        summary = say("Follow one “{word}” through the layers", word=word)
+        model = models[0] if models else None
+        return follow_view(shelf, model, texts, *row, word=word, summary=summary)
+
+    def follow_asked(models: list[str] | None, word: str, rows: Any, event: gr.EventData) -> View:
+        return follow(models, word, rows, asked_for(event))
 
     tab = gr.Tab(say("2 Its words"), id="words")
     with tab:
@@ -73,9 +84,17 @@ def create_words_tab(context: AppContext) -> list[Any]:
                 untrained = gr.Checkbox(True, label=say("Beside it, the same model untrained"))
             with gr.Column(scale=4, elem_classes="bd-stage"):
                 result = view_part(min_height=560, elem_id="words-result")
+                follower = view_part(elem_id="words-follow")
         shown = [models, layer, given, contexts, likeness, colour, untrained]
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {"fn": show, "inputs": shown, "outputs": result, **quiet}
+        then: dict[str, Any] = {
+            "fn": follow,
+            "inputs": [models, given, contexts],
+            "outputs": follower,
+            "show_progress": "hidden",
+            **quiet,
+        }
 
         for event in (menu.keep_fresh(tab, body).then, models.input):
             event(
@@ -84,7 +103,8 @@ def create_words_tab(context: AppContext) -> list[Any]:
                 [layer, deepest, result],
                 show_progress_on=result,
                 **quiet,
-            )
+            ).then(**then)
+        follower.select(**then | {"fn": follow_asked})
         # A menu that is emptied at once triggers no `input`.
         models.change(emptied, shown, result, show_progress="hidden", **quiet)
         result.change(
@@ -94,12 +114,14 @@ def create_words_tab(context: AppContext) -> list[Any]:
             show_progress="hidden",
             **quiet,
         )
-        gr.on([go.click, given.submit], **task).then(None, js=reveal("words-result"), **quiet)
+        compared = gr.on([go.click, given.submit], **task)
+        compared.then(None, js=reveal("words-result"), **quiet)
+        compared.then(**then)
         changes = [layer.input, likeness.input, colour.input, untrained.input]
         gr.on(changes, **task, trigger_mode="always_last", show_progress="hidden")
         ready.input(contexts_of, ready, [given, contexts], show_progress="hidden", **quiet).then(
             **task
-        )
+        ).then(**then)
     return [models, layer, given, ready, contexts]
 
 

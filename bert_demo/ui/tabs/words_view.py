@@ -21,6 +21,7 @@ from bert_demo.ui.parts.view import (
     details,
     few,
     heading,
+    jump,
     next_step,
     question,
     table,
@@ -127,6 +128,7 @@ def show_contexts(
         columns(*(_map(i, one, groups) for i, one in enumerate(beside))),
         *([pair] if pair else []),
         next_step(say("Next: teach it to judge →"), "finetune", entries[0].id),
+        jump(say("Follow one “{word}” through the layers", word=word), "words-follow"),
         *(_remark(one, word, texts) for one in shown),
         *_separations(shown, twins),
         details(

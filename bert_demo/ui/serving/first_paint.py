@@ -1,0 +1,43 @@
+"""The page's own tags in the HTML that the server sends.
+
+Gradio adds what it is given for the head when its scripts have come; a browser on a slow line then
+shows nothing until there, and asks for our script last.
+"""
+
+from __future__ import annotations
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_PLACE = b"</head>"
+
+
+class FirstPaint:
+    """Puts `tags` into the head of whole HTML pages."""
+
+    def __init__(self, app: ASGIApp, tags: str) -> None:
+        self.app, self._tags = app, tags.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        start: Message | None = None
+        content = b""
+
+        async def with_tags(message: Message) -> None:
+            nonlocal start, content
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if headers.get("content-type", "").startswith("text/html"):
+                    start = message
+                    return
+            elif start is not None:
+                content += message.get("body", b"")
+                if message.get("more_body"):
+                    return
+                message["body"] = content.replace(_PLACE, self._tags + _PLACE, 1)
+                MutableHeaders(scope=start)["content-length"] = str(len(message["body"]))
+                await send(start)
+            await send(message)
+
+        is_page = scope["type"] == "http" and scope["method"] == "GET"
+        await self.app(scope, receive, with_tags if is_page else send)

@@ -1,0 +1,158 @@
+"""One token followed through all layers, as a view; in Fill in the blank and in Its words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bert_demo.config import UserError
+from bert_demo.ui.parts.language import listed, number, say, translate
+from bert_demo.ui.parts.view import Block, View, attention, details, followed, table, text, view
+
+if TYPE_CHECKING:
+    from bert_demo.inference.follow import FollowedToken
+    from bert_demo.inference.models import Entry, ModelShelf
+    from bert_demo.model.checkpoint import Checkpoint
+
+MOST_TOKENS = 128
+_MOST_LETTERS = 2000
+
+
+def follow_view(
+    shelf: ModelShelf,
+    model: str | None,
+    texts: Sequence[str],
+    which: object = 0,
+    place: object = None,
+    *,
+    word: str | None = None,
+    summary: str,
+) -> View:
+    """A token of one of some texts, followed, folded behind `summary`.
+
+    which: the text; place: the token, or None for the first blank, else the first token of `word`.
+    With a word also where the model met it in its training text.
+    Raises `UserError` for what a browser cannot have meant.
+    """
+    from bert_demo.inference.follow import follow
+    from bert_demo.inference.predict import encode_ids
+    from bert_demo.inference.words import find_word, split_pair
+
+    if not model or not texts or not texts[0].strip():
+        return view()
+    if isinstance(which, bool) or not isinstance(which, int) or not 0 <= which < len(texts):
+        raise UserError("That text is no longer there.")
+    chosen = texts[which]
+    if len(chosen) > _MOST_LETTERS:
+        raise UserError("The text is too long; at most {limit:,} letters fit.", limit=_MOST_LETTERS)
+    loaded = shelf.load(model)
+    first, second = split_pair(chosen)
+    ids = encode_ids(loaded.model, loaded.tokenizer, first, second).input_ids
+    if len(ids) > MOST_TOKENS:
+        raise UserError(
+            "The text has {n} tokens; one is followed in texts of at most {limit}.",
+            n=len(ids),
+            limit=MOST_TOKENS,
+        )
+    if place is None:
+        place = 1
+        if loaded.tokenizer.mask_id in ids:
+            place = ids.index(loaded.tokenizer.mask_id)
+        elif word and (stands := find_word(loaded.tokenizer, word, first)):
+            place = 1 + stands.start
+    found = follow(loaded.model, loaded.tokenizer, first, place, second)  # type: ignore[arg-type]
+    met = _met(shelf.entry(model), loaded, word, chosen) if word else []
+    return view(details(summary, *_blocks(found, texts, which)), *met)
+
+
+def _met(entry: Entry, loaded: Checkpoint, word: str, chosen: str) -> list[Block]:
+    """Where in its training text the word stands most as it does in a text."""
+    from bert_demo.inference.occurrences import occurrences
+
+    summary = say("Where did it meet such a “{word}”?", word=word)
+    try:
+        found = occurrences(loaded.model, loaded.tokenizer, word, chosen, entry.corpus)
+    except UserError as error:
+        return [details(summary, text(translate(error), "muted"))]
+    if found is None:
+        words = say(
+            "That cannot be told: which text {model} was last trained on is not known, or the "
+            "text is not on this computer.",
+            model=entry.title,
+        )
+        return [details(summary, text(words, "muted"))]
+    told = {"word": word, "n": number(found.count), "all": number(found.tokens)}
+    stands = say(
+        "“{word}” stands {n} times among the {all} tokens of its training text, {corpus}.",
+        **told,
+        corpus=found.corpus,
+    )
+    if not found.nearest:
+        few = say("From so little it cannot have learnt what the word means.")
+        return [details(summary, text(f"{stands} {few}"))]
+    rows = [[one.sentence, number(one.nearness, "+.2f")] for one in found.nearest]
+    caption = say("Nearest to “{text}”, of {n} that were compared", text=chosen, n=found.looked_at)
+    how = say(
+        "Cosines of the word's last-layer vectors, the mean of all these subtracted. What a model "
+        "never read of a word it cannot know: look whether the sense that you mean is among these."
+    )
+    listed_rows = table(caption, [say("Sentence"), say("Cosine")], rows, numbers=(1,))
+    return [details(summary, text(stands), listed_rows, text(how, "muted"))]
+
+
+def asked_for(event: Any) -> tuple[object, object]:
+    """The text and token that a browser names, whatever it sent."""
+    row = getattr(event, "row", None)
+    return (row[0], row[1]) if isinstance(row, list) and len(row) == 2 else (None, None)
+
+
+def _blocks(found: FollowedToken, texts: Sequence[str], which: int) -> list[Block]:
+    token = found.tokens[found.place]
+    facts = []
+    if len(found.pieces) > 1:
+        facts.append(say("A piece of a word cut into {pieces}.", pieces=" ".join(found.pieces)))
+    near = [f"{other} ({number(cosine, '.2f')})" for other, cosine in found.neighbours]
+    facts.append(
+        say("Nearest to the embedding of “{token}”: {words}.", token=token, words=listed(near))
+    )
+    rows = []
+    for layer, at in enumerate(found.layers):
+        said = [f"{word} {_share(share)}" for word, share in at.guesses]
+        moved = "" if at.moved is None else number(at.moved, ".0%")
+        name = say("Layer {n}", n=layer) if layer else say("Embeddings")
+        rows.append([name, *([" · ".join(said)] if at.guesses else []), moved])
+    has_head = bool(found.layers[0].guesses)
+    names = ["", *([say("What the head would say here")] if has_head else []), say("Moved by")]
+    if has_head:
+        how = say(
+            "The masked-LM head learnt to read the last layer alone; asked of each layer's vector, "
+            "it shows when the answer forms. Moved by: the step since the layer before, as a share "
+            "of the vector's length."
+        )
+    else:
+        how = say(
+            "This model has no masked-LM head to ask what stands here. Moved by: the step since "
+            "the layer before, as a share of the vector's length."
+        )
+    caption = say("“{token}” from layer to layer", token=token)
+    attentions = [layer.attention.tolist() for layer in found.layers if layer.attention is not None]
+    chosen = followed(found.tokens, found.place, found.first_length, texts, which)
+    where = attention(found.tokens, found.place, found.first_length, attentions)
+    note = say(
+        "Each row is one head: the stronger the colour, the more “{token}” looks at that token. "
+        "Where it looks is not why it says what it says: attention is not an explanation (Jain and "
+        "Wallace 2019).",
+        token=token,
+    )
+    return [
+        chosen,
+        text(" ".join(facts)),
+        table(caption, names, rows, numbers=(len(names) - 1,)),
+        text(how, "muted"),
+        where,
+        text(note, "muted"),
+    ]
+
+
+def _share(share: float) -> str:
+    return number(share, ".0%") if share >= 0.005 else "< 1%"

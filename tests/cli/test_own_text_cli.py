@@ -1,0 +1,110 @@
+"""A text of one's own from the command line: described, learnt from, gone on with, scored."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from bert_demo.cli.parser import main
+from bert_demo.data import own
+from bert_demo.data.wikitext import read_own
+from bert_demo.inference.models import ModelShelf
+from bert_demo.interop.bundle import bundle
+from bert_demo.model.about import read_about
+from bert_demo.model.checkpoint import load, read_config
+from bert_demo.model.folders import CONFIG, METRICS
+from bert_demo.training.loop import train
+from bert_demo.training.recorder import read_metrics
+
+NOUNS = ("baker", "river", "garden", "teacher", "window", "letter", "winter", "market")
+
+
+def told(seed: int, word: str = "harbour") -> str:
+    """A text about a few things, in which no word of the probes has several senses."""
+    draw = random.Random(seed)
+    sentences = (
+        f"The {draw.choice(NOUNS)} and the {draw.choice(NOUNS)} saw the {word} number {n}."
+        for n in range(1200)
+    )
+    return "\n\n".join(" ".join(group) for group in zip(*[sentences] * 4, strict=True))
+
+
+def test_from_a_file_to_a_model_and_its_scores(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "tales.txt", tmp_path / "out"
+    file.write_text(told(1), encoding="utf-8")
+    assert main(["prepare", "--corpus", str(file), "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    name = found["corpus"]
+    assert found["too_little"] and found["title"] == "tales" and found["sentences"] > 1000
+    assert main(["prepare", "--corpus", str(file)]) == 0
+    assert f"Its name is {name}." in (words := capfd.readouterr().out)
+    assert "Note: Too little text: it will be learnt by heart" in words
+
+    flags = ["--out", str(out), "--batch-size", "32", "--hidden-size", "32", "--json"]
+    assert main(["pretrain", "--corpus", str(file), *flags, "--steps", "6"]) == 0
+    assert "Too little text" in capfd.readouterr().err
+    about = read_about(read_config(out))
+    assert about.run is not None and about.run.corpus == name
+
+    # The film asks about the text's own words, in sentences that the model does not learn from.
+    frames = [event for event in read_metrics(out) if event["event"] == "probe"]
+    held_out = read_own(own.file_of(name, "validation")).sentences.to_pylist()
+    asked = [blank["text"] for blank in frames[-1]["blanks"]]  # type: ignore[typeddict-item]
+    assert len({*asked}) == 8
+    for text in asked:
+        before, after = text.split("<mask>")
+        assert any(s.startswith(before) and s.endswith(after) for s in held_out)
+    assert frames[-1]["similarities"] is None  # type: ignore[typeddict-item]
+
+    # A run that was cut short goes on once its text is there again.
+    cut, asked_to_stop = tmp_path / "cut", iter([False, False, True])
+    for _ in train(about.run, cut, should_stop=lambda: next(asked_to_stop)):
+        pass
+    own.forget(name)
+    assert main(["pretrain", "--resume", "--out", str(cut), "--json"]) == 2
+    assert "is not in this computer's cache any more" in capfd.readouterr().err
+    assert main(["prepare", "--corpus", str(file)]) == 0
+    assert main(["pretrain", "--resume", "--out", str(cut), "--json"]) == 0
+    assert read_about(read_config(cut)).step == 6
+    capfd.readouterr()
+
+    # It is scored by its file as well as by its name.
+    scores = []
+    for text in (str(file), name, f"{name}:validation", f"{file}:test"):
+        assert main(["evaluate", "--model", str(out), "--text", text, "--json"]) == 0
+        scores.append(json.loads(capfd.readouterr().out))
+    assert scores[0] == scores[1] == scores[2] != scores[3]
+    assert scores[0]["mlm_loss"] == pytest.approx(
+        read_about(read_config(out)).score("mlm_loss"), abs=0.02
+    )
+
+    # Its untrained twin is made again from what the checkpoint says.
+    twin = ModelShelf(tmp_path / "none", tmp_path).twin("run/out")
+    assert twin.tokenizer.fingerprint == load(out).tokenizer.fingerprint
+
+    # What leaves the computer has neither its sentences nor its name.
+    bundle(out, tmp_path / "small")
+    for path in (tmp_path / "small" / one for one in (CONFIG, METRICS, "README.md")):
+        shown = path.read_text(encoding="utf-8")
+        assert "tales" not in shown and not any(text in shown for text in asked), path
+    capfd.readouterr()
+
+    file.write_text(" ", encoding="utf-8")
+    assert main(["pretrain", "--corpus", str(file), "--steps", "1", "--out", str(out)]) == 2
+    assert "is empty" in capfd.readouterr().err
+
+
+def test_a_text_with_a_word_of_several_senses_has_its_map(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "banks.txt", tmp_path / "out"
+    file.write_text(told(2, "bank"), encoding="utf-8")
+    flags = ["--out", str(out), "--hidden-size", "16", "--batch-size", "16", "--steps", "2"]
+    assert main(["pretrain", "--corpus", str(file), *flags]) == 0
+    frames = [event for event in read_metrics(out) if event["event"] == "probe"]
+    assert frames[-1]["similarities"]["word"] == "bank"  # type: ignore[typeddict-item]

@@ -1,0 +1,119 @@
+"""Why a verdict: by gradients along a path and by leaving words out, against plain calculations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import bert_demo
+from bert_demo.config import LABELS, UserError
+from bert_demo.data.packing import pack
+from bert_demo.inference.attributions import attribute, integrated_gradients
+from bert_demo.inference.predict import classify, classify_all
+
+JUDGE = Path(__file__).resolve().parents[2] / "checkpoints/bert-small-snli"
+PAIR = "the children are not eating", "the children are eating"
+
+
+@pytest.fixture(scope="module")
+def judge() -> Any:
+    return bert_demo.load(JUDGE)[:2]
+
+
+def test_those_of_a_linear_model_are_exact() -> None:
+    torch.manual_seed(0)
+    weight, inputs, baseline = torch.randn(3, 5, 4, dtype=torch.float64)
+    for steps, at_once in ((1, 1), (7, 3), (32, 32)):
+        found = integrated_gradients(
+            lambda x: (x * weight).sum((1, 2)), inputs, baseline, steps, at_once
+        )
+        torch.testing.assert_close(found, weight * (inputs - baseline))
+
+
+def test_a_product_is_shared_as_worked_out_by_hand() -> None:
+    # f(x, y) = x^2 y from (0, 0) to (2, 3): the shares of its 12 are 2/3 and 1/3.
+    found = integrated_gradients(
+        lambda x: x[:, 0] ** 2 * x[:, 1], torch.tensor([2.0, 3.0]), torch.zeros(2)
+    )
+    torch.testing.assert_close(found, torch.tensor([8.0, 4.0]))
+
+
+def test_the_shares_add_up_and_the_rest_is_told(judge: Any) -> None:
+    for pair in (PAIR, ("two dogs are running in the snow", "three cats are asleep")):
+        fine, coarse = attribute(*judge, *pair), attribute(*judge, *pair, steps=2)
+        verdict = classify(*judge, *pair)
+        assert fine.label == verdict.label
+        assert fine.probability == pytest.approx(verdict.probabilities[fine.label], abs=1e-5)
+        for found in (fine, coarse):
+            total = sum(word.gradient for word in found.words)
+            made = found.probability - found.baseline_probability
+            assert found.error == pytest.approx(total - made, abs=1e-6)
+        assert abs(fine.error) <= 0.01 < abs(coarse.error)
+        assert fine.steps in (32, 64, 128) and coarse.steps == 2
+
+
+def plain(judge: Any, pair: tuple[str, str], label: int, points: int) -> list[float]:
+    """Each token's share by the midpoint rule, point by point, by PyTorch's hooks alone."""
+    model, tokenizer = judge
+    encoded = tokenizer.encode_pair(*pair, max_length=512)
+    batch = pack([(encoded.input_ids, encoded.token_type_ids)])
+    table = model.embeddings.word_embeddings.weight.detach()
+    inputs = table[encoded.input_ids]
+    ends = {tokenizer.cls_id, tokenizer.sep_id}
+    baseline = table[[i if i in ends else tokenizer.mask_id for i in encoded.input_ids]]
+    offset = torch.zeros_like(inputs).requires_grad_()
+    total = torch.zeros_like(inputs)
+    for k in range(points):
+        moved = baseline + (k + 0.5) / points * (inputs - baseline) - inputs
+
+        def before_norm(_: Any, given: tuple[Tensor], moved: Tensor = moved) -> tuple[Tensor]:
+            x = given[0].clone()
+            x[: len(moved)] += moved + offset
+            return (x,)
+
+        with model.embeddings.norm.register_forward_pre_hook(before_norm):
+            logits = model.nli_logits(model(batch, batch.cls_positions))
+        total += torch.autograd.grad(logits.softmax(-1)[0, label], offset)[0] / points
+    return (total * (inputs - baseline)).sum(-1).tolist()  # type: ignore[no-any-return]
+
+
+def test_gradients_agree_with_a_plain_calculation(judge: Any) -> None:
+    found = attribute(*judge, *PAIR, label="contradiction")
+    tokens = plain(judge, PAIR, LABELS.index("contradiction"), 100)
+    words = [*tokens[1:6], *tokens[7:11]]  # without <cls> and both <sep>
+    assert [word.gradient for word in found.words] == pytest.approx(words, abs=0.003)
+    assert [word.in_hypothesis for word in found.words] == [False] * 5 + [True] * 4
+
+
+def test_leaving_a_word_out_is_judging_without_it(judge: Any) -> None:
+    found = attribute(*judge, *PAIR)
+    texts = [text.split() for text in PAIR]
+    pairs = [
+        tuple(
+            " ".join(w for i, w in enumerate(t) if (s, i) != (side, place))
+            for s, t in enumerate(texts)
+        )
+        for side in (0, 1)
+        for place in range(len(texts[side]))
+    ]
+    shares = [verdict.probabilities[found.label] for verdict in classify_all(*judge, pairs)]  # type: ignore[arg-type]
+    expected = [found.probability - share for share in shares]
+    assert [word.left_out for word in found.words] == pytest.approx(expected, abs=1e-5)
+    assert " ".join(word.word for word in found.words) == " ".join(PAIR)
+
+
+def test_what_cannot_be_told_is_refused(judge: Any) -> None:
+    for arguments, words in (
+        (("a " * 90, "a " * 20), "110 words"),
+        ((" ", "a"), "is empty"),
+        ((*PAIR, "maybe"), "label is 'maybe'"),
+        ((*PAIR, None, 0), "steps is 0"),
+    ):
+        with pytest.raises(UserError, match=words):
+            attribute(*judge, *arguments)
+    # One word a side: without it the side is empty, which is no mistake here.
+    assert len(attribute(*judge, "dogs", "cats").words) == 2

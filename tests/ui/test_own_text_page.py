@@ -1,0 +1,224 @@
+"""One's own text on the page: what it tells before Start, whom it refuses, and when it is gone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("gradio")
+
+from helpers.browser import Visitor, chromium, press, served, visit, wait_for
+
+from bert_demo.config import RunConfig, TrainingConfig, UserError, own_task
+from bert_demo.data import own
+from bert_demo.runs.store import RunStore
+from bert_demo.ui.api import Api, public_event, status_of
+from bert_demo.ui.context import AppContext
+from bert_demo.ui.parts import forms, own_text
+from bert_demo.ui.parts.own_text import MOST_AN_HOUR, MOST_BYTES, bring
+from bert_demo.ui.serving.settings import AppSettings
+from bert_demo.ui.tabs.training_handlers import described, foretell, start_run
+
+__all__ = ["chromium", "visit"]
+BROWSER = {"token": "mine", "admin": ""}
+OTHER = {"token": "yours", "admin": ""}
+
+
+def told(seed: int) -> str:
+    """A text of a few hundred sentences about a bank."""
+    draw, words = random.Random(seed), ("old", "new", "red", "bank", "boat", "child", "tree")
+    sentences = (
+        f"The {' '.join(draw.choices(words, k=5))} was seen {n} times." for n in range(400)
+    )
+    return "\n\n".join(" ".join(four) for four in zip(*[sentences] * 4, strict=True))
+
+
+Page = Callable[..., AppContext]
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    made = []
+
+    def make(**settings: Any) -> AppContext:
+        context = AppContext(AppSettings(data_dir=tmp_path, checkpoints_dir=tmp_path, **settings))
+        context.measuring = False
+        made.append(context)
+        return context
+
+    yield make
+    for name in own.brought():
+        own.forget(name)
+
+
+def form(corpus: str) -> dict[str, Any]:
+    return forms.defaults("pretraining") | {"corpus": corpus, "budget_kind": "steps", "budget": 50}
+
+
+def test_a_text_is_described_before_the_run_and_gone_after_the_last(page: Page) -> None:
+    context = page()
+    name = bring(context, "pretraining", told(1), "My tales.md")
+    assert name.startswith("own:My-tales-") and own.brought() == [name]
+    shown, command = foretell(context, "pretraining", form(name))
+    facts = dict(shown["facts"])
+    assert facts["Text"].endswith("tokens") and "bank" in facts["Words with several senses"]
+    assert facts["Commonest words"].split()[0] in ("the", "was") and not shown["refusal"]
+    assert "Too little text: it will be learnt by heart" in shown["note"]
+    assert f"--corpus {name}" in command
+    nothing, _ = foretell(context, "pretraining", form(forms.OWN))
+    assert nothing["refusal"].startswith("Paste your own text")
+
+    runs = [start_run(context, "pretraining", form(name), who) for who in (BROWSER, OTHER)]
+    assert runs[0].title == "tiny on My-tales"
+    # Whoever knows the whole name can learn from the text, so others are not told of it.
+    said = status_of(context, runs[0])["settings"]["corpus"]
+    assert said == public_event(context, {"event": "start", "corpus": name})["corpus"] == "My-tales"
+    context.store.request(runs[0].id, "delete", "mine")
+    assert own.is_here(name)
+    context.store.request(runs[1].id, "delete", "yours")
+    assert not own.is_here(name)
+
+
+def table(rows: int = 90) -> str:
+    """Pairs, three about each premise."""
+    lines = ["premise,hypothesis,label"]
+    for n in range(rows):
+        label = ("entailment", "neutral", "contradiction")[n % 3]
+        lines.append(f"The boat {n // 3} is red.,Thing {n} is true.,{label}")
+    return "\n".join(lines)
+
+
+def test_pairs_are_described_and_fine_tuned_on(page: Page) -> None:
+    context = page()
+    name = bring(context, "nli", table(), "judged")
+    assert own_task(name) == "nli"
+    values = forms.defaults("nli") | {"corpus": name, "start_from": None}
+    assert foretell(context, "nli", values)[0]["refusal"].startswith("Choose a pretrained model")
+    run = RunConfig("nli", name, start_from="x", training=TrainingConfig(steps=1))
+    lines, remarks = described(run, None)
+    assert [words for _, words in lines] == [
+        "75 pairs: 25 entailment, 25 neutral, 25 contradiction",
+        "6 pairs: 2 entailment, 2 neutral, 2 contradiction",
+        "9 pairs: 3 entailment, 3 neutral, 3 contradiction",
+    ]
+    assert remarks == []
+    found = Api(context).take_text(table(), "judged.csv", "nli")
+    assert found["corpus"] == name and found["facts"]["Train"] == lines[0][1]
+    for wrong, words in (
+        ("a,b\n1,2", "line 1: there is no column 'premise'"),
+        ("premise,hypothesis,label\na,b,maybe", "line 2: the label is 'maybe'"),
+    ):
+        with pytest.raises(UserError) as caught:
+            bring(context, "nli", wrong, "judged")
+        assert str(caught.value).startswith("judged.csv, ") and words in str(caught.value)
+    with pytest.raises(UserError, match="task is 'poem'"):
+        Api(context).take_text("x", task="poem")
+
+
+def test_what_the_command_line_took_in_stays(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "tales.txt"
+    path.write_text(told(2), encoding="utf-8")
+    name, context = own_text.take_text(path), page()
+    assert bring(context, "pretraining", told(2), "tales") == name and own.brought() == []
+    run = start_run(context, "pretraining", form(name), BROWSER)
+    context.store.request(run.id, "delete", "mine")
+    assert own.is_here(name)
+    own.forget(name)
+
+
+def test_visitors_of_a_public_page_bring_none_unless_the_teacher_allows_it(page: Page) -> None:
+    home, public, allowed = page(), page(public=True), page(public=True, own_text=True)
+    name = bring(home, "pretraining", told(3), "")
+    refusal = "Texts of one's own are not taken on this page; the teacher decides."
+    for wish in (
+        lambda: bring(public, "pretraining", told(3), ""),
+        lambda: start_run(public, "pretraining", form(name), BROWSER),
+        lambda: Api(public).take_text(told(3)),
+        lambda: Api(public).start_run(corpus=name, settings={"steps": 2}),
+    ):
+        with pytest.raises(UserError) as caught:
+            wish()
+        assert str(caught.value) == refusal
+    assert foretell(public, "pretraining", form(name))[0] == {"refusal": refusal}
+    assert public.store.list() == []
+    found = Api(allowed).take_text(told(3), "x")
+    assert own_task(found["corpus"]) == "pretraining"
+    assert found["remarks"][0].startswith("Too little text")
+    run = Api(allowed).start_run(corpus=found["corpus"], settings={"steps": 2})
+    assert allowed.store.get(run["run"]).config.corpus == found["corpus"]  # type: ignore[union-attr]
+    allowed.store.request(run["run"], "delete", run["token"])
+
+
+def test_bytes_number_and_time_are_bounded(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = page(public=True, own_text=True)
+    for wrong, words in (
+        (None, "Paste a text first"),
+        (" \n", "Paste a text first"),
+        (["a"], "Paste a text first"),
+        ("é" * (MOST_BYTES // 2 + 1), "The text has 4.0 MB; the page reads 4 at most"),
+        ("a\0b" * 50, "pasted-text.txt is no text"),
+        ("One sentence.", "The text pasted-text has too little text"),
+    ):
+        with pytest.raises(UserError) as caught:
+            bring(context, "pretraining", wrong, "", "1.2.3.4")
+        assert words in str(caught.value) and "/" not in str(caught.value)
+    names = [
+        bring(context, "pretraining", told(10 + n), "../../x\n.csv.txt", "5.6.7.8")
+        for n in range(MOST_AN_HOUR)
+    ]
+    assert len({*names}) == MOST_AN_HOUR and all(own_task(one) for one in names)
+    with pytest.raises(UserError, match="10 texts came from your network within an hour"):
+        bring(context, "pretraining", told(99), "", "5.6.7.8")
+    bring(context, "pretraining", told(99), "", "9.9.9.9")
+
+    monkeypatch.setattr(own_text, "MOST_TEXTS", MOST_AN_HOUR + 1)
+    with pytest.raises(UserError, match="as many as there can be"):
+        bring(context, "pretraining", told(98), "")
+    # Those that no run has used for an hour make room.
+    used = context.queue.submit(RunConfig(corpus=names[0]), "mine", None, 1.0, "")
+    monkeypatch.setattr(own, "age_seconds", lambda name: 4000.0)
+    kept = bring(context, "pretraining", told(98), "")
+    assert {*own.brought()} == {names[0], kept}
+    context.store.request(used.id, "delete", "mine")
+    monkeypatch.setattr(own_text, "_MOST_SECONDS", 0.0)
+    with pytest.raises(UserError, match="took longer than 0 seconds"):
+        bring(context, "pretraining", told(97), "")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture(scope="module")
+def address(root: Path, chromium: Any) -> Iterator[str]:
+    with served(root) as url:
+        yield url
+
+
+def test_somebody_gives_a_file_and_starts(
+    address: str, root: Path, visit: Callable[..., Visitor]
+) -> None:
+    page = visit().open(address)
+    form = page.locator("[role=tabpanel]:has(#live-pretrain)")
+    wait_for(page, "document.querySelector('.bd-name input, .bd-name textarea').value")
+    form.get_by_text("Settings", exact=True).click()
+    form.get_by_label("Corpus").click()
+    page.get_by_role("option", name="Your own text").click()
+    box = form.locator(".bd-own")
+    file = root / "Märchen.txt"
+    file.write_bytes(told(4).encode("utf-16"))
+    box.locator("input[type=file]").set_input_files(file)
+    press(page, "Read this text")
+    form.get_by_text("Words with several senses").wait_for()
+    form.get_by_text("Too little text: it will be learnt by heart").wait_for()
+    assert form.get_by_label("Corpus").input_value() == "Märchen" and not box.is_visible()
+    press(page, "Start with these settings")
+    form.get_by_role("button", name="Stop", exact=True).wait_for()
+    (run,) = RunStore(root / "runs").list()
+    assert run.config is not None and run.config.corpus.startswith("own:Märchen-")
+    own.forget(run.config.corpus)
