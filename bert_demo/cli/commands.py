@@ -115,18 +115,25 @@ def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str,
     """`data` is a corpus and split, or a file; with a sentence on its source, and remarks."""
     from bert_demo.data.prepare import prepare_nli, tokenize_nli
 
-    name, _, split = data.rpartition(":") if own_task(data) is None else (data, "", "test")
-    name, split = (name, split) if name else (data, "test")
+    name, split = _corpus_and_split(data)
     if name in NLI_CORPORA or own_task(name) == "nli":
-        pairs, report = prepare_nli(name, split or "test", tokenizer)
+        pairs, report = prepare_nli(name, split, tokenizer)
         return pairs, report.sentence(), []
     texts, source, remarks = _labelled_texts(data)
     return tokenize_nli(texts, tokenizer), source, remarks
 
 
+def _corpus_and_split(data: str) -> tuple[str, str]:
+    """The parts of NAME:SPLIT; without a split it is the test split."""
+    if own_task(data) is not None:
+        return data, "test"
+    name, _, split = data.rpartition(":")
+    return (name, split or "test") if name else (data, "test")
+
+
 def _labelled_texts(data: str) -> tuple[NliTexts, str, list[str]]:
     """The same as people wrote them."""
-    from bert_demo.data.corpora import CORPORA
+    from bert_demo.data.corpora import corpus_spec
     from bert_demo.data.prepare import nli_texts
     from bert_demo.data.snli import read_pairs_file
     from bert_demo.data.traps.pairs import trap_pairs
@@ -134,10 +141,10 @@ def _labelled_texts(data: str) -> tuple[NliTexts, str, list[str]]:
     if data == TRAPS:
         texts = trap_pairs()
         return texts, f"{len(texts):,} trap pairs by kind, after HANS; none was trained on.", []
-    name, _, split = data.partition(":")
-    if name in NLI_CORPORA:
-        texts, where = nli_texts(name, split or "test")
-        return texts, f"{CORPORA[name].title}, {split or 'test'} ({where}).", []
+    name, split = _corpus_and_split(data)
+    if name in NLI_CORPORA or own_task(name) == "nli":
+        texts, where = nli_texts(name, split)
+        return texts, f"{corpus_spec(name).title}, {split} ({where}).", []
     texts = read_pairs_file(data)
     remarks = [f"The numbers of {data} were read as labels: {NUMBERS}."] if texts.numbered else []
     return texts, f"Labelled pairs of {data}.", remarks

@@ -281,7 +281,8 @@ def _wikitext_and_snli(split: str) -> Source:
 
 def nli_texts(corpus: str, split: str) -> tuple[NliTexts, Text]:
     """Labelled pairs as people wrote them, and where they are from; raises as `prepare_text`."""
-    _check("corpus", corpus, NLI_CORPORA)
+    if own_task(corpus) != "nli":
+        _check("corpus", corpus, NLI_CORPORA)
     _check("split", split, SPLITS)
     source = nli_source(corpus, split)
     return source.read(), source.origin

@@ -10,9 +10,9 @@ nli                Premise and hypothesis
 nli_examples       its pairs to begin with
 nli_view           its answer
 nli_why            what carried that answer, and what flips it
-fails             its part "Where it fails": a whole table judged
-fails_tables      the tables that can be judged, one's own among them
-fails_view        its answer
+fails              its part "Where it fails": a whole table judged
+fails_tables       the tables that can be judged, one's own among them
+fails_view         its answer
 blank              Fill in the blank
 follow_view        one token followed through the layers, there and in Words in context
 runs/              Runs

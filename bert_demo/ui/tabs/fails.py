@@ -89,7 +89,7 @@ def create_where_it_fails(
         cell = _cell(event)
         return matrix_view(job, found, cell), behind_view(found, cell), [job.key, *cell]
 
-    def pick(shown: list[str], event: gr.EventData) -> tuple[str, str, None]:
+    def open_pair(shown: list[str], event: gr.EventData) -> tuple[str, str, None]:
         _, found = _kept(judging, shown)
         label, verdict = shown[1:]
         rows, row = shown_pairs(found, (label, verdict)), getattr(event, "row", None)
@@ -147,7 +147,7 @@ def create_where_it_fails(
     judged.then(None, js=_OPEN, **quiet)
     halt.click(stop, shown, None, **quiet)
     matrix.select(answered(look_behind), shown, [matrix, behind, shown], **quiet)
-    picked = behind.select(answered(pick), shown, pair, **quiet)
+    picked = behind.select(answered(open_pair), shown, pair, **quiet)
     picked.then(None, js="() => window.scrollTo({top: 0, behavior: 'smooth'})", **quiet)
     return picked
 
