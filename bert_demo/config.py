@@ -421,6 +421,13 @@ class TrainingConfig:
     validate_every_steps: int | None = setting(
         None, "Steps between validations; empty means about twenty in a run", low=1, high=10**7
     )
+    stop_at_loss: float | None = setting(
+        None,
+        "Held-out loss (of masked words, or of pairs) at which a run ends before its budget; it is "
+        "looked at in each validation, on 512 pairs",
+        low=0,
+        high=100,
+    )
     save_every_seconds: float = setting(
         30.0, "Seconds between saves of the unfinished run", low=1, high=86400
     )
@@ -517,6 +524,7 @@ _VISITORS_TRAINING = (
     "learning_rate",
     "seed",
     "validate_every_steps",
+    "stop_at_loss",
     "save_every_seconds",
     "device",
     "precision",

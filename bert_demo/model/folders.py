@@ -33,7 +33,7 @@ RESUME, METRICS = "resume.safetensors", "metrics.jsonl"
 RUN, STATUS, CONTROL = "run.json", "status.json", "control.json"
 MODEL, LOCK, ERRORS = "model", "lock", "error.log"
 
-LONGEST_TITLE = 80
+LONGEST_TITLE, LONGEST_NOTE = 80, 200
 
 _NAME = re.compile(r"\w[\w .-]*")
 

@@ -130,6 +130,12 @@ class RunQueue:
         """Whether a warm worker is there, busy or not."""
         return any(worker is not None and worker.ready for worker in self._slots)
 
+    @property
+    def training(self) -> bool:
+        """Whether a worker has a run."""
+        slots = list(self._slots)
+        return any(worker is not None and worker.run_id is not None for worker in slots)
+
     def held_bytes(self) -> int:
         """What the workers hold of this computer's memory, and the next run can have."""
         return memory_held(worker.pid for worker in list(self._slots) if worker is not None)

@@ -33,6 +33,7 @@ from bert_demo.model.about import read_about, read_scores
 from bert_demo.model.folders import (
     CONFIG,
     CONTROL,
+    LONGEST_NOTE,
     LONGEST_TITLE,
     MODEL,
     RESUME,
@@ -116,6 +117,8 @@ class Run:
     created: float
     estimate_seconds: float | None
     status: Status
+    note: str = ""
+    """What its owner wrote on it."""
 
     @property
     def has_model(self) -> bool:
@@ -202,6 +205,7 @@ def read_run(folder: Path) -> Run | None:
         float(created) if is_number(created, 0, _LAST_TIME) else 0.0,
         estimate if is_number(estimate, 0) else None,
         status,
+        one_line(facts.get("note"), LONGEST_NOTE),
     )
 
 

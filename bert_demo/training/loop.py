@@ -138,6 +138,7 @@ class _Loop:
         self._readings = Readings(on_cpu, self.setup.task, training.batch_size, asks)
         self._scores: Scores = {}
         """Of the last validation."""
+        self._good_enough = False
         self._learnt: dict[str, Tensor] = {}
         """Tensors as the last step left them, where more was done to them since."""
 
@@ -159,9 +160,10 @@ class _Loop:
     ) -> Literal["completed", "stopped"] | None:
         """Whether the budget is spent or somebody asked to stop; all processes agree."""
         asked = should_stop is not None and should_stop()
+        asked = asked or self._good_enough
         asked, seconds = self.world.agree(asked, self.clock.seconds, self.setup.device)
         self.clock.agree(seconds)
-        if self.clock.spent() >= 1:
+        if self.clock.spent() >= 1 or self._good_enough:
             return "completed"
         return "stopped" if asked else None
 
@@ -247,6 +249,13 @@ class _Loop:
         """What to say of a run that ended as it should."""
         if reason == "stopped":
             return Text("Stopped after {n} steps, as asked.", n=self.clock.step)
+        if self._good_enough:
+            return Text(
+                "Reached a held-out loss of {loss:g} after {n} steps, in {seconds:.1f} s.",
+                loss=self.run.training.stop_at_loss,
+                n=self.clock.step,
+                seconds=self.clock.seconds,
+            )
         return Text(
             "Finished {n} steps in {seconds:.1f} s.", n=self.clock.step, seconds=self.clock.seconds
         )
@@ -279,6 +288,9 @@ class _Loop:
         every = len(self.setup.validation)
         with self.clock.validating(every if limit is None else min(limit, every)):
             self._scores = validate(self.setup, limit)
+        enough = self.run.training.stop_at_loss
+        loss = self._scores["mlm_loss" if self.run.task == "pretraining" else "loss"]
+        self._good_enough = enough is not None and loss <= enough
         seconds = round(self.clock.seconds, 4)
         event = {"event": "validation", "step": self.clock.step, "seconds": seconds}
         return self._recorder.note(cast(ValidationEvent, event | self._scores))

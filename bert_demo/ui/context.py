@@ -67,7 +67,7 @@ class AppContext:
         )
         self.imports = Importer(settings.data_dir / "models")
         self.shelf = ModelShelf(settings.checkpoints_dir, self.store.root, self.imports.folder)
-        self.judging = Judging(self.shelf)
+        self.judging = Judging(self.shelf, lambda: self.queue.training)
         self.share = ShareLink()
         self._browser: gr.BrowserState | None = None
         self.speed: Speed | None = None

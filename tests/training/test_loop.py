@@ -137,6 +137,17 @@ def test_who_stops_a_run_while_it_is_scored_waits_for_a_sample_only() -> None:
     assert list(train(a_run(steps=2)))[-1]["scores"]["n"] > 512
 
 
+def test_a_run_ends_at_the_loss_that_was_asked_for() -> None:
+    events = list(train(a_run(steps=40, validate_every_steps=2, stop_at_loss=7.0)))
+    losses = [e["mlm_loss"] for e in events if e["event"] == "validation"]
+    end = events[-1]
+    assert end["reason"] == "completed" and end["step"] < 40 and "loss of 7 after" in end["message"]
+    # The last is of the whole split.
+    assert losses[-2] <= 7 and all(loss > 7 for loss in losses[:-2])
+    with pytest.raises(UserError, match="stop_at_loss is -1"):
+        a_run(stop_at_loss=-1.0)
+
+
 def test_a_listener_that_leaves_loses_nothing(tmp_path: Path) -> None:
     run = a_run(steps=8)
     events = train(run, tmp_path / "run")

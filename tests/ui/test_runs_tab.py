@@ -130,6 +130,14 @@ def test_curves_of_several_runs_lie_in_one_figure(context: AppContext) -> None:
     (line,) = charts["runs-mlm_loss"]["layout"]["shapes"]
     assert line["y0"] == pytest.approx(events[0]["baselines"]["unigram"], abs=1e-3)
     assert charts["runs-accuracy"]["data"][0]["name"].startswith("3. judge")
+    folds = [b for b in shown["blocks"] if b["kind"] == "details"]
+    rates = folds[0]["blocks"][0]["figure"]["data"][0]["y"]
+    told = [e["learning_rate"] for e in events if e["event"] == "step"]
+    assert rates == pytest.approx(told, rel=1e-4)
+    again = tab.side_by_side(context, ids, "step", logarithmic=True)
+    first, second = (part[0] for part in again["blocks"][0]["parts"])
+    assert first["figure"]["layout"]["yaxis"]["type"] == "log"
+    assert all(part["figure"]["layout"]["xaxis"]["type"] == "log" for part in (first, second))
 
 
 def test_differences_name_only_what_differs(context: AppContext) -> None:

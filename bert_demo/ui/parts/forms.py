@@ -89,6 +89,7 @@ _LABELS = {
     "wordpieces": later("Number of pieces"),
     "save_every_seconds": later("Seconds between saves"),
     "validate_every_steps": later("Steps between validations"),
+    "stop_at_loss": later("Stop at a loss of"),
     "gradient_accumulation_steps": later("Parts of a step's batch"),
     "norm": later("LayerNorm"),
     "hidden_act": later("Activation"),
@@ -112,6 +113,7 @@ _OWN = {
     "num_attention_heads": _SIZES_OWN,
     "intermediate_size": _SIZES_OWN,
     "validate_every_steps": later("about twenty in a run"),
+    "stop_at_loss": later("no loss: run to the end"),
 }
 _HALF_A_MINUTE = later("Start: 30 seconds")
 _BOOKS = later("The book's run")

@@ -31,6 +31,10 @@ _MOST_KEPT_PAIRS = 200_000
 _CLOSING_SECONDS = 5.0
 _NICE = 10
 """Below the training, which is at 5, and far below the page itself."""
+_REST = 2.0
+"""Pauses beside a run in training, in times of the work between them: a training that has to share
+its cores loses more than its share, as its threads wait for each other."""
+_LONGEST_REST = 1.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,9 @@ class Job:
 class Judging:
     """The jobs of one page, and their results."""
 
-    def __init__(self, shelf: ModelShelf) -> None:
-        self._shelf = shelf
+    def __init__(self, shelf: ModelShelf, training: Callable[[], bool] = lambda: False) -> None:
+        """`training`: whether a run is, beside which judging pauses again and again."""
+        self._shelf, self._training = shelf, training
         self._lock = threading.Lock()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._thread: threading.Thread | None = None
@@ -163,11 +168,12 @@ class Judging:
     def _judge(self, job: Job) -> Failures:
         from bert_demo.inference.failures import find_failures
 
-        most = job.table.most_seconds
-        end = None if most is None else time.monotonic() + most
+        most, begin = job.table.most_seconds, time.monotonic()
+        paused = 0.0
+        latest = threading.local()
 
         def stop_wished() -> bool:
-            if end is not None and time.monotonic() > end:
+            if most is not None and time.monotonic() - begin - paused > most:
                 raise UserError(
                     "Judging took longer than the {seconds:.0f} seconds that it may here; take "
                     "fewer pairs or a smaller model.",
@@ -188,8 +194,15 @@ class Judging:
             counting = threading.Lock()
 
             def progress(n: int) -> None:
+                nonlocal paused
+                now = time.monotonic()
+                worked = now - getattr(latest, "at", now) if self._training() else 0.0
+                pause = min(_REST * worked, _LONGEST_REST)
                 with counting:
                     job.share += n / (2 * len(texts))
+                    paused += pause
+                time.sleep(pause)
+                latest.at = time.monotonic()
 
             return find_failures(loaded.model, loaded.tokenizer, texts, progress=progress)
 

@@ -21,13 +21,15 @@
     let rows = [], chosen = new Set(), mine = new Set(), locked = [], column = "created", direction = -1;
     let drawn = "", timer = null;
 
+    const search = make("input", { type: "search", class: "br-search", placeholder: say("Search"), "aria-label": say("Search the runs") });
+    search.addEventListener("input", () => draw());
     const count = make("p", { class: "br-count", role: "status" });
     const head = make("tr", {});
     const body = make("tbody", {});
     const scroll = make("div", { class: "br-scroll", tabindex: "0", role: "region", "aria-label": say("All runs") },
       make("table", { class: "br-table" }, make("thead", {}, head), body));
     const nothing = make("p", { class: "br-nothing", text: say("There are no runs yet. Training a small model takes 30 seconds, in the tab Pretrain.") });
-    element.replaceChildren(make("div", { class: "br-runs" }, scroll, nothing, count));
+    element.replaceChildren(make("div", { class: "br-runs" }, search, scroll, nothing, count));
 
     head.append(make("th", { scope: "col" }, make("span", { class: "br-hidden", text: say("Ticked") })));
     for (const [name, label, first, look] of COLUMNS) {
@@ -42,7 +44,12 @@
 
     const key = (row) => (column in row.sort ? row.sort[column] : row[column]);
 
-    const sorted = () => [...rows].sort((a, b) => {
+    const wanted = (row) => {
+      const told = [row.title, row.note, states[row.state], row.task, row.corpus, row.size].join(" ").toLowerCase();
+      return search.value.toLowerCase().split(/\s+/).every((word) => told.includes(word));
+    };
+
+    const sorted = () => rows.filter(wanted).sort((a, b) => {
       const [x, y] = [key(a), key(b)];
       // What has no value comes last either way.
       if ((x ?? "") === "" || (y ?? "") === "") return ((x ?? "") === "") - ((y ?? "") === "");
@@ -87,6 +94,7 @@
             cell.append(chip, " ");
           }
           cell.append(make("a", { href: `?run=${encodeURIComponent(row.id)}`, text: row.title }));
+          if (row.note) cell.append(" ", make("span", { class: "br-detail", text: row.note }));
           if (mine.has(row.id)) cell.append(" ", make("span", { class: "br-mine", text: say("yours") }));
         } else if (name === "state") {
           cell.append(make("span", { class: "bd-badge", "data-state": row.state, text: states[row.state] || row.state }));
@@ -102,7 +110,7 @@
     };
 
     const draw = () => {
-      const now = JSON.stringify([rows, [...chosen], [...mine], column, direction]);
+      const now = JSON.stringify([rows, [...chosen], [...mine], column, direction, search.value]);
       if (now === drawn) return;
       drawn = now;
       const focused = body.contains(document.activeElement) ? document.activeElement.closest("tr").dataset.run : null;
@@ -117,6 +125,7 @@
         cell.setAttribute("aria-sort", here ? (direction > 0 ? "ascending" : "descending") : "none");
       }
       scroll.hidden = rows.length === 0;
+      search.hidden = rows.length < 2;
       nothing.hidden = rows.length > 0;
       tell();
     };

@@ -133,7 +133,7 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
                 words = gr.Textbox(
                     EXAMPLES[0],
                     label=say("Text"),
-                    info=say("Write <mask> or ___ where a word is missing"),
+                    info=say("Write `<mask>` or `___` where a word is missing"),
                     lines=2,
                     max_length=_MOST_LETTERS,
                 )

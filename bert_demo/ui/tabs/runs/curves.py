@@ -41,16 +41,21 @@ CURVES = {
 }
 
 
+RATE = Curve(Metric("learning_rate", "learning rate", "", None), later("Learning rate"), "")
+
+
 def overlay(
     runs: Sequence[Run],
     events: Mapping[str, Sequence[Mapping[str, Any]]],
     curve: Curve,
     by: str,
     places: Sequence[int],
+    *,
+    logarithmic: bool = False,
 ) -> Figure:
     """Smoothed lines of several runs, with diamonds where held-out text was scored.
 
-    `places`: which colour and number each run has.
+    `places`: which colour and number each run has; `logarithmic`: both axes, but that of shares.
     """
     measure = curve.metric.name
     traces: list[dict[str, Any]] = []
@@ -64,7 +69,8 @@ def overlay(
         colour = SERIES[place % len(SERIES)]
         told = [e for e in events[run.id] if {"step", by, measure} <= e.keys()]
         steps = [e for e in told if e["event"] == "step"]
-        smoothed = smooth([e[measure] for e in steps])
+        values = [e[measure] for e in steps]
+        smoothed = values if curve is RATE else smooth(values)
         kept = _thin(len(steps))
         traces.append(
             {
@@ -75,7 +81,7 @@ def overlay(
                 "x": [steps[i][by] for i in kept],
                 "y": [float(f"{smoothed[i]:.5g}") for i in kept],
                 "line": {"color": colour, "width": 2, "dash": _DASHES[place % len(_DASHES)]},
-                "hovertemplate": "%{y:.3f} (" + clock + " %{x})<extra>" + _NAME + "</extra>",
+                "hovertemplate": "%{y:.4~g} (" + clock + " %{x})<extra>" + _NAME + "</extra>",
             }
         )
         # Of two scores at one step the later one, at the end of a run, is on more text.
@@ -102,7 +108,10 @@ def overlay(
         baseline = baseline_of(run, curve.metric)
         if baseline is not None:
             baselines.setdefault(round(baseline, 3), []).append(corpus_of(run))
-    axis = {"gridcolor": LINES, "zeroline": False, "automargin": True}
+    axis: dict[str, Any] = {"gridcolor": LINES, "zeroline": False, "automargin": True}
+    is_share = curve.metric.unit == "share"
+    across: dict[str, Any] = {"type": "log"} if logarithmic else {"rangemode": "tozero"}
+    up = {"tickformat": ".0%"} if is_share else {"type": "log"} if logarithmic else {}
     return {
         "data": traces,
         "layout": {
@@ -112,11 +121,16 @@ def overlay(
             "margin": {"l": 46, "r": 12, "t": 8, "b": 40},
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
             "hoverlabel": {"align": "left"},
-            "xaxis": {**axis, "title": {"text": clock, "standoff": 6}, "rangemode": "tozero"},
-            "yaxis": {**axis, **({"tickformat": ".0%"} if curve.metric.unit == "share" else {})},
+            "xaxis": {**axis, "title": {"text": clock, "standoff": 6}, **across},
+            "yaxis": {**axis, **up},
             "shapes": [_line(value) for value in baselines],
             "annotations": [
-                _note(value, curve.baseline_words, sorted(set(corpora)), len(baselines))
+                _note(
+                    math.log10(value) if "type" in up else value,
+                    curve.baseline_words,
+                    sorted(set(corpora)),
+                    len(baselines),
+                )
                 for value, corpora in baselines.items()
             ],
         },

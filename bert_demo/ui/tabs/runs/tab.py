@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -21,6 +22,7 @@ from bert_demo.ui.serving.files import room_for
 from bert_demo.ui.tabs.against import answer_words
 from bert_demo.ui.tabs.runs.downloads import download_bytes, pack_metrics, pack_model
 from bert_demo.ui.tabs.runs.hub_models import create_hub_models
+from bert_demo.ui.tabs.runs.naming import create_naming_part
 from bert_demo.ui.tabs.runs.publish import create_publish_part
 from bert_demo.ui.tabs.runs.views import MOST_CHOSEN, best, chosen_ids, compare, rows
 
@@ -41,8 +43,8 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
         return listing(context, chosen_ids(shown), browser), view(*best(context.store.list()))
 
     @in_words
-    def overlay(shown: Any, by: Any) -> View:
-        return side_by_side(context, chosen_ids(shown), by)
+    def overlay(shown: Any, by: Any, logarithmic: Any) -> View:
+        return side_by_side(context, chosen_ids(shown), by, logarithmic=logarithmic is True)
 
     tab = gr.Tab(say("Runs"), id="runs")
     with tab:
@@ -66,26 +68,29 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
                 container=False,
                 elem_classes="br-last",
             )
+            logarithmic = gr.Checkbox(False, label=say("Logarithmic axes"), container=False)
         files = gr.File(
             label=say("Models (zip) and numbers (CSV)"),
             visible=False,
             interactive=False,
             height=190,
         )
+        create_naming_part(context, listed, partial(listing, context))
         curves = view_part(min_height=120)
         leaders = view_part()
+        drawn = [listed, by, logarithmic]
         quiet: dict[str, Any] = {
             "show_progress": "hidden",
             "concurrency_limit": None,
             "api_visibility": "private",
         }
         tab.select(refresh, [listed, context.browser], [listed, leaders], **quiet).then(
-            overlay, [listed, by], curves, **quiet
+            overlay, drawn, curves, **quiet
         )
         gr.on(
-            [listed.select, by.input],
+            [listed.select, by.input, logarithmic.input],
             overlay,
-            [listed, by],
+            drawn,
             curves,
             trigger_mode="always_last",
             **quiet,
@@ -119,7 +124,7 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
             js="(list, browser) => window.bertDemo.whenSure(list, browser)",
             trigger_mode="always_last",  # a "yes" right after a "no" counts
             **quiet,
-        ).then(overlay, [listed, by], curves, **quiet)
+        ).then(overlay, drawn, curves, **quiet)
         create_publish_part(context, tab, listed)
         create_hub_models(context, tab)
     return tab
@@ -141,12 +146,15 @@ def listing(context: AppContext, chosen: list[str], browser: Any) -> dict[str, A
     }
 
 
-def side_by_side(context: AppContext, chosen: list[str], by: Any) -> View:
+def side_by_side(
+    context: AppContext, chosen: list[str], by: Any, *, logarithmic: bool = False
+) -> View:
     """Curves and differences of the ticked runs."""
     if not chosen:
         return view(text(say("Tick runs in the list to see their curves together."), "muted"))
     runs = _runs(context, chosen[:MOST_CHOSEN])
-    blocks = compare(context.store, runs, by if by in _BY else "step")
+    by = by if by in _BY else "step"
+    blocks = compare(context.store, runs, by, logarithmic=logarithmic)
     if len(chosen) > MOST_CHOSEN:
         words = say("These are the first {n} of the ticked runs.", n=MOST_CHOSEN)
         blocks.insert(0, text(words, "muted"))

@@ -11,12 +11,12 @@ from bert_demo.runs.facts import corpus_of, result_of, settings_of, task_of
 from bert_demo.runs.record import Run
 from bert_demo.runs.store import RunStore
 from bert_demo.ui.parts.language import later, number, say, translate
-from bert_demo.ui.parts.view import Block, chart, columns, heading, table, text
-from bert_demo.ui.tabs.runs.curves import CURVES, overlay
+from bert_demo.ui.parts.view import Block, chart, columns, details, heading, table, text
+from bert_demo.ui.tabs.runs.curves import CURVES, RATE, Curve, overlay
 
 MOST_CHOSEN = 8
 _BEST = 10
-_HEIGHT = 340
+_HEIGHT, _LOW = 340, 240
 _TASKS = {"pretraining": later("pretraining"), "nli": later("fine-tuning")}
 _BEST_OF = {
     "pretraining": later("Best pretraining on {corpus}"),
@@ -51,6 +51,7 @@ def rows(runs: Sequence[Run], baseline: Run | None = None) -> list[dict[str, Any
                 "result": "" if result is None else _value(result),
                 "detail": "" if result is None else _measured(run, result, baseline),
                 "created": run.created,
+                "note": run.note,
                 "sort": {
                     "title": run.title.lower(),
                     "step": status.step,
@@ -114,34 +115,16 @@ def chosen_ids(shown: Any) -> list[str]:
     return list(dict.fromkeys(name for name in chosen if isinstance(name, str)))
 
 
-def compare(store: RunStore, runs: Sequence[Run], by: str) -> list[Block]:
+def compare(
+    store: RunStore, runs: Sequence[Run], by: str, *, logarithmic: bool = False
+) -> list[Block]:
     """Curves of the chosen runs over "step" or "seconds", and how their settings differ."""
-    blocks: list[Block] = []
-    for task, curves in CURVES.items():
-        of_task = [run for run in runs if task_of(run) == task]
-        if not of_task:
-            continue
-        events = {run.id: store.events(run.id)[0] for run in of_task}
-        places = [runs.index(run) for run in of_task]
-        blocks.append(
-            columns(
-                *(
-                    [
-                        chart(
-                            f"runs-{curve.metric.name}",
-                            overlay(of_task, events, curve, by, places),
-                            say(
-                                "{measure}, {task}",
-                                measure=say(curve.title),
-                                task=say(_TASKS[task]),
-                            ),
-                            _HEIGHT,
-                        )
-                    ]
-                    for curve in curves
-                )
-            )
-        )
+    blocks = [
+        block
+        for task in CURVES
+        if any(task_of(run) == task for run in runs)
+        for block in _curves(store, task, runs, by, logarithmic)
+    ]
     found = differences(runs)
     if len(runs) > 1:
         blocks.append(heading(say("What is different about them")))
@@ -152,6 +135,26 @@ def compare(store: RunStore, runs: Sequence[Run], by: str) -> list[Block]:
         else:
             blocks.append(text(say("Their settings are the same.")))
     return blocks
+
+
+def _curves(
+    store: RunStore, task: str, runs: Sequence[Run], by: str, logarithmic: bool
+) -> list[Block]:
+    """Curves of those of the runs that are of this task; `runs` tell their colours."""
+    of_task = [run for run in runs if task_of(run) == task]
+    events = {run.id: store.events(run.id)[0] for run in of_task}
+    places = [runs.index(run) for run in of_task]
+
+    def drawn(curve: Curve, height: int = _HEIGHT) -> Block:
+        words = say("{measure}, {task}", measure=say(curve.title), task=say(_TASKS[task]))
+        figure = overlay(of_task, events, curve, by, places, logarithmic=logarithmic)
+        key = f"runs-{curve.metric.name}" + (f"-{task}" if curve is RATE else "")
+        return chart(key, figure, words, height)
+
+    return [
+        columns(*([drawn(curve)] for curve in CURVES[task])),
+        details(say(RATE.title), drawn(RATE, _LOW)),
+    ]
 
 
 def differences(runs: Sequence[Run]) -> list[list[str]]:
