@@ -124,7 +124,7 @@ def visit(chromium: Any, address: str) -> Iterator[Callable[..., Visitor]]:
     yield make
     for visitor in visitors:
         visitor.context.close()
-        assert visitor.complaints == []
+        assert visitor.complaints == [], visitor.complaints
         local = (address, "data:", "blob:")
         assert [url for url in visitor.asked if not url.startswith(local)] == []
 

@@ -24,7 +24,7 @@ from bert_demo.ui.parts.view import (
     view,
     view_part,
 )
-from bert_demo.ui.tabs.follow_view import asked_for, follow_view
+from bert_demo.ui.tabs.follow_view import asked_for, follow_view, following
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
@@ -116,13 +116,10 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
     menu = ModelMenu(shelf, "pretraining")
     show = in_words(lambda *values: fill_blanks(shelf, *values))
 
-    @in_words
-    def follow(model: str | None, words: str, row: Any = (0, None)) -> View:
+    def follow(model: str | None, words: str, event: gr.EventData) -> View:
         summary = say("Follow one token through the layers")
-        return follow_view(shelf, model, [words.strip()], *row, summary=summary)
-
-    def follow_asked(model: str | None, words: str, event: gr.EventData) -> View:
-        return follow(model, words, asked_for(event))
+        answer = in_words(follow_view)
+        return answer(shelf, model, [words.strip()], *asked_for(event), summary=summary)
 
     tab = gr.Tab(say("Fill in the blank"), id="blank")
     with tab:
@@ -158,16 +155,9 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
             "preprocess": False,  # gradio's own words for a number out of range are English
             **quiet,
         }
-        then: dict[str, Any] = {
-            "fn": follow,
-            "inputs": [model, words],
-            "outputs": follower,
-            "show_progress": "hidden",
-            **quiet,
-        }
+        then = following(follow, [model, words], follower)
         menu.keep_fresh(tab, body).then(**task).then(**then)
         model.input(**task).then(**then)
-        follower.select(**then | {"fn": follow_asked})
         top.input(**task, show_progress="hidden", trigger_mode="always_last")
         blank.click(None, words, words, js="(words) => `${words.trimEnd()} <mask>`", **quiet)
         chosen = examples.click(lambda e: e[0], examples, words, show_progress="hidden", **quiet)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import gradio as gr
 
 from bert_demo.config import UserError
 from bert_demo.ui.parts.language import listed, number, say, translate
@@ -100,10 +103,30 @@ def _met(entry: Entry, loaded: Checkpoint, word: str, chosen: str) -> list[Block
     return [details(summary, text(stands), listed_rows, text(how, "muted"))]
 
 
+def following(follow: Callable[..., View], inputs: list[Any], follower: gr.HTML) -> dict[str, Any]:
+    """Arguments of `then`, after which `follow(*inputs, event)` is shown by `follower`.
+
+    It is shown too when a token is clicked. One event for both: of two answers the one that was
+    asked for last stays.
+    """
+    asked = gr.State(0)
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    gr.on(
+        [asked.change, follower.select],
+        follow,
+        inputs,
+        follower,
+        trigger_mode="always_last",
+        concurrency_limit=None,
+        **quiet,
+    )
+    return {"fn": time.time_ns, "inputs": None, "outputs": asked, **quiet}
+
+
 def asked_for(event: Any) -> tuple[object, object]:
-    """The text and token that a browser names, whatever it sent."""
-    row = getattr(event, "row", None)
-    return (row[0], row[1]) if isinstance(row, list) and len(row) == 2 else (None, None)
+    """The text and token that a browser names, whatever it sent; the first text's where none is."""
+    row = getattr(event, "row", (0, None))
+    return (row[0], row[1]) if isinstance(row, list | tuple) and len(row) == 2 else (None, None)
 
 
 def _blocks(found: FollowedToken, texts: Sequence[str], which: int) -> list[Block]:

@@ -10,7 +10,7 @@ import gradio as gr
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.parts.model_menu import ModelMenu
 from bert_demo.ui.parts.view import View, contexts_part, in_words, reveal, view_part
-from bert_demo.ui.tabs.follow_view import asked_for, follow_view
+from bert_demo.ui.tabs.follow_view import asked_for, follow_view, following
 from bert_demo.ui.tabs.words_contexts import CRANES, contexts_of, read_rows, ready_made
 from bert_demo.ui.tabs.words_view import BY_CONTEXT, BY_SENSE, CENTRED, RAW, show_contexts
 
@@ -41,15 +41,15 @@ def create_words_tab(context: AppContext) -> list[Any]:
     def emptied(models: list[str] | None, *rest: Any) -> Any:
         return gr.skip() if models else show(models, *rest)
 
-    @in_words
-    def follow(models: list[str] | None, word: str, rows: Any, row: Any = (0, None)) -> View:
-        texts, _ = read_rows(rows)
-        summary = say("Follow one “{word}” through the layers", word=word)
-        model = models[0] if models else None
-        return follow_view(shelf, model, texts, *row, word=word, summary=summary)
+    def follow(models: list[str] | None, word: str, rows: Any, event: gr.EventData) -> View:
+        @in_words
+        def answer() -> View:
+            texts, _ = read_rows(rows)
+            summary = say("Follow one “{word}” through the layers", word=word)
+            model = models[0] if models else None
+            return follow_view(shelf, model, texts, *asked_for(event), word=word, summary=summary)
 
-    def follow_asked(models: list[str] | None, word: str, rows: Any, event: gr.EventData) -> View:
-        return follow(models, word, rows, asked_for(event))
+        return answer()
 
     tab = gr.Tab(say("2 Its words"), id="words")
     with tab:
@@ -88,13 +88,7 @@ def create_words_tab(context: AppContext) -> list[Any]:
         shown = [models, layer, given, contexts, likeness, colour, untrained]
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {"fn": show, "inputs": shown, "outputs": result, **quiet}
-        then: dict[str, Any] = {
-            "fn": follow,
-            "inputs": [models, given, contexts],
-            "outputs": follower,
-            "show_progress": "hidden",
-            **quiet,
-        }
+        then = following(follow, [models, given, contexts], follower)
 
         for event in (menu.keep_fresh(tab, body).then, models.input):
             event(
@@ -104,7 +98,6 @@ def create_words_tab(context: AppContext) -> list[Any]:
                 show_progress_on=result,
                 **quiet,
             ).then(**then)
-        follower.select(**then | {"fn": follow_asked})
         # A menu that is emptied at once triggers no `input`.
         models.change(emptied, shown, result, show_progress="hidden", **quiet)
         result.change(
