@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from bert_demo.model import fast_paths
 from bert_demo.model.metrics import BASELINES, METRICS
+from bert_demo.runs.asked import NO_QUESTIONS, Questions
 from bert_demo.training.events import EndEvent, Event, StartEvent, StepEvent, ValidationEvent
 
 if TYPE_CHECKING:
@@ -69,8 +70,9 @@ def table(rows: list[list[str]]) -> str:
 class TrainingReport:
     """Prints the events of a run; the bar is drawn on a terminal only."""
 
-    def __init__(self, as_json: bool) -> None:
-        self._json = as_json
+    def __init__(self, as_json: bool, questions: Questions = NO_QUESTIONS) -> None:
+        self._json, self._questions = as_json, questions
+        self._frame: Mapping[str, Any] = {}
         self._loss = "loss"
         self._bar: tqdm[NoReturn] | None = None
 
@@ -86,8 +88,16 @@ class TrainingReport:
                 self._loss = "loss against the teacher"
             self.clear()
             say(_start(event) if event["event"] == "start" else _validation(event))
+        elif event["event"] == "probe":
+            if not self._frame:
+                self.clear()
+                for remark in _unread(event):
+                    note(remark)
+            self._frame = event
         elif event["event"] == "end":
             self.clear()
+            for line in answers(self._frame, self._questions):
+                say(line)
             if event["reason"] != "failed":
                 say(_end(event))
 
@@ -123,6 +133,37 @@ class TrainingReport:
             self._bar.total = total
             self._bar.set_description_str(words, refresh=False)
             self._bar.update(seconds - self._bar.n)
+
+
+def answers(frame: Mapping[str, Any], questions: Questions) -> list[str]:
+    """What a frame of `bert_demo.runs.film` says to questions of one's own, a line for each."""
+    lines = [
+        f"{blank['text']}: "
+        + ", ".join(f"{word} {probability:.3f}" for word, probability in blank["words"])
+        for blank in frame.get("blanks", [])
+        if blank["text"] in questions.blanks
+    ]
+    found = frame.get("similarities") or {}
+    if questions.contexts and found.get("labels") == list(questions.contexts):
+        apart = frame.get("separation")
+        told = "" if apart is None else f", same sense against other senses {apart:+.3f}"
+        lines.append(f"{len(found['labels'])} times {found['word']!r}{told}:")
+        numbers = [str(n) for n in range(1, len(found["labels"]) + 1)]
+        rows = [[f"{value:.2f}" for value in row] for row in found["matrix"]]
+        named = [[n, *row] for n, row in zip(numbers, rows, strict=True)]
+        lines += table([["", *numbers], *named]).splitlines()
+        lines += map(": ".join, zip(numbers, found["labels"], strict=True))
+    return lines
+
+
+def _unread(frame: Mapping[str, Any]) -> list[str]:
+    """What of one's own questions this model cannot read."""
+    found = []
+    if "unknown" in frame:
+        found.append(f"The model does not know {', '.join(frame['unknown'])}: it reads <unk>.")
+    if "unasked" in frame:
+        found.append(f"The model cannot be asked: {'; '.join(frame['unasked'])}.")
+    return found
 
 
 def scored(scores: Mapping[str, Any]) -> str:

@@ -130,6 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     one = command("pretrain", "Train a new model on text: masked words and next sentences.")
     _add_training(one, "pretraining")
+    _add_questions(one)
     one = command("finetune", "Train a checkpoint to judge a premise and a hypothesis.")
     _add_training(one, "nli")
 
@@ -265,6 +266,30 @@ def _add_training(parser: argparse.ArgumentParser, task: str) -> None:
     corpora = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
     _add_settings(parser.add_argument_group("what is trained"), RunConfig, skipped, corpora)
     _add_settings(parser.add_argument_group("how it is trained"), TrainingConfig, (), corpora)
+
+
+def _add_questions(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "what it is asked while it learns",
+        "The answers are in the run's film, and the last ones are printed (with --json all). They "
+        "are not kept for --resume; give them again.",
+    )
+    group.add_argument(
+        "--ask",
+        action="append",
+        metavar="TEXT",
+        help='A sentence with a blank: "the crane stood on one <mask>"; up to 8 of them',
+    )
+    group.add_argument("--ask-word", metavar="WORD", help="The word of the film's map")
+    group.add_argument(
+        "--ask-context",
+        action="append",
+        metavar="TEXT",
+        help="A text with that word, 3 to 24 of them",
+    )
+    group.add_argument(
+        "--ask-sense", action="append", metavar="SENSE", help="Of the word in each --ask-context"
+    )
 
 
 def _add_settings(

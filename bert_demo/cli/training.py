@@ -20,6 +20,7 @@ from bert_demo.config import (
     run_config,
     settings_of,
 )
+from bert_demo.runs.asked import Questions
 
 
 def train_command(flags: Namespace, task: str) -> int:
@@ -37,10 +38,10 @@ def train_command(flags: Namespace, task: str) -> int:
             out=out,
             other=other,
         )
-    run = run_of(flags, task, base)
+    run, questions = run_of(flags, task, base), questions_of(flags)
     if distributed.world().size == 1:
         _forewarn(run)
-    report, reason, message = TrainingReport(flags.json), "", ""
+    report, reason, message = TrainingReport(flags.json, questions), "", ""
     leads = distributed.world().leads  # under torchrun one process speaks for all
     with _Interrupt() as interrupt:
         try:
@@ -50,10 +51,11 @@ def train_command(flags: Namespace, task: str) -> int:
                 resume=flags.resume,
                 overwrite=flags.overwrite,
                 should_stop=interrupt,
-                probe=film_of(run),
+                probe=film_of(run, questions),
             ):
                 interrupt.armed = True
-                if leads and event["event"] != "probe":  # the page shows the film
+                # The page shows the film; here are the answers to what was asked.
+                if leads and (questions or event["event"] != "probe"):
                     report.show(event)
                 if event["event"] == "end":
                     reason, message = event["reason"], event["message"]
@@ -116,6 +118,17 @@ def run_of(flags: Namespace, task: str, base: RunConfig | None) -> RunConfig:
     values |= {s.name: given[s.name] for s in settings_of(RunConfig) if s.name in given}
     training |= {s.name: given[s.name] for s in settings_of(TrainingConfig) if s.name in given}
     return run_config(values | {"training": training})
+
+
+def questions_of(flags: Namespace) -> Questions:
+    """What a run is asked by its flags; raises `UserError` for what cannot be asked."""
+    given = vars(flags)  # fine-tuning has no film
+    return Questions(
+        tuple(given.get("ask") or ()),
+        given.get("ask_word") or "",
+        tuple(given.get("ask_context") or ()),
+        tuple(given.get("ask_sense") or ()),
+    )
 
 
 def named_corpus(given: Sequence[str], task: str, column: str | None = None) -> str:

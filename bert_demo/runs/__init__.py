@@ -2,6 +2,7 @@
 
 The files in the order in which to read them:
 
+asked        what somebody asks a model while it learns
 record       what a run's folder says, read and written in whole pieces
 facts        what a run's checkpoint says of it: its results, baselines, settings
 events       the events of runs that many people watch

@@ -1,8 +1,8 @@
 """What a model under training says of a few fixed sentences: the frames of the probe film.
 
 Sentences are chosen once for each vocabulary, those whose words it has first, so that one film can
-be made for any corpus; Crane World's own come first for its models. All of them go through the
-model together.
+be made for any corpus; Crane World's own come first for its models, and what somebody asks comes
+before all of them. All of them go through the model together.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import torch
 from bert_demo.config import RunConfig, own_task
 from bert_demo.data.crane_world.probes import PROBES, SENSES
 from bert_demo.data.packing import PackedBatch, pack
-from bert_demo.data.tokenizer import Tokenizer
+from bert_demo.data.tokenizer import MASK, Tokenizer
 from bert_demo.inference.predict import evaluating
 from bert_demo.inference.senses import cosines, mean_subtracted, within_less_between
-from bert_demo.inference.words import find_word
+from bert_demo.inference.words import find_word, unknown_words
 from bert_demo.model.bert import BertModel
+from bert_demo.runs.asked import FEWEST_CONTEXTS, NO_QUESTIONS, Questions
 from bert_demo.runs.questions import known_senses, own_blanks
 
 _BLANKS = 8
 _TOP = 5
 _CONTEXTS = 6  # of each sense
-_MAX_LENGTH = 64
 
 # For text about the world at large, as WikiText is.
 _GENERAL = (
@@ -55,17 +55,29 @@ class _Script:
     word: str
     senses: list[str]
     contexts: list[str]
+    unknown: list[str]
+    """Words of somebody's own questions that are read as <unk>."""
+    unasked: list[str]
+    """Texts of somebody's own in which the model does not read the blank or the word."""
 
 
-def film_of(run: RunConfig) -> Callable[[BertModel, Tokenizer], dict[str, Any]] | None:
-    """What a run's film asks: of its own text where it has one; None where it has no film."""
+def film_of(
+    run: RunConfig, questions: Questions = NO_QUESTIONS
+) -> Callable[[BertModel, Tokenizer], dict[str, Any]] | None:
+    """What a run's film asks: first these questions, then others, of the run's own text where it
+    has one; None where it has no film."""
     if run.task != "pretraining":
         return None
     own = run.corpus if own_task(run.corpus) is not None else None
-    return functools.partial(film_frame, corpus=own)
+    return functools.partial(film_frame, corpus=own, questions=questions)
 
 
-def film_frame(model: BertModel, tokenizer: Tokenizer, corpus: str | None = None) -> dict[str, Any]:
+def film_frame(
+    model: BertModel,
+    tokenizer: Tokenizer,
+    corpus: str | None = None,
+    questions: Questions = NO_QUESTIONS,
+) -> dict[str, Any]:
     """What the model fills in, and how alike it finds one word in several senses.
 
     Returns plain data: blanks ([{"text", "words": [[word, probability], ...]}]), similarities
@@ -74,8 +86,12 @@ def film_frame(model: BertModel, tokenizer: Tokenizer, corpus: str | None = None
     all vectors asked for, as they are: near 1 the model tells no word from another).
     Similarities are None, and there is no separation, where a text of one's own, `corpus`, has no
     word of several senses.
+    The blanks of `questions` come first, others make them eight, and its map takes the place of
+    the other; separation is there where two of its texts share a sense and two do not. "unknown"
+    lists the words of these questions that the model reads as <unk>, and "unasked" the texts in
+    which it does not read the blank or the word at all; neither is there where it is empty.
     """
-    script = _script(tokenizer, corpus)
+    script = _script(tokenizer, corpus, questions, model.config.max_position_embeddings)
     with evaluating(model):
         batch = script.batch.to(model.device)
         vectors = model(batch, script.positions.to(model.device))
@@ -110,12 +126,14 @@ def film_frame(model: BertModel, tokenizer: Tokenizer, corpus: str | None = None
                 "senses": script.senses,
                 "matrix": [[round(value, 2) for value in row] for row in matrix.tolist()],
             },
-            "separation": round(within_less_between(matrix, script.senses), 4),
         }
+        if 1 < len(set(script.senses)) < len(script.senses):
+            frame["separation"] = round(within_less_between(matrix, script.senses), 4)
         everything = torch.cat([everything, words])
     if len(everything) > 1:
         frame["alike"] = round(float(_off_diagonal(cosines(everything)).mean()), 4)
-    return frame
+    told = {"unknown": script.unknown, "unasked": script.unasked}
+    return frame | {name: texts for name, texts in told.items() if texts}
 
 
 def _off_diagonal(matrix: torch.Tensor) -> torch.Tensor:
@@ -124,8 +142,11 @@ def _off_diagonal(matrix: torch.Tensor) -> torch.Tensor:
 
 
 @functools.lru_cache(maxsize=2)
-def _script(tokenizer: Tokenizer, corpus: str | None) -> _Script:
-    """Choose the sentences for a vocabulary, and for a text of one's own."""
+def _script(
+    tokenizer: Tokenizer, corpus: str | None, questions: Questions, longest: int
+) -> _Script:
+    """Choose the sentences for a vocabulary, a text of one's own and questions of one's own; a
+    model reads `longest` tokens."""
 
     def strange(text: str) -> int:
         """How many words are unknown, or in more pieces than a common word is."""
@@ -148,13 +169,31 @@ def _script(tokenizer: Tokenizer, corpus: str | None) -> _Script:
         for sense, texts in SENSES.get(word, {}).items()
         for text in sorted(texts, key=strange)[:_CONTEXTS]
     ]
+
+    mask = tokenizer.mask_id
+
+    def span_of(text: str, word: str = "") -> list[int]:
+        """Where the tokens of the word are, or of the blank; empty where the model reads none."""
+        if word:
+            place = find_word(tokenizer, word, text)
+            span = [1 + i for i in place or ()]  # after <cls>
+        else:
+            span = [1 + i for i, token in enumerate(tokenizer.encode(text)) if token == mask][:1]
+        return span if span and span[-1] < longest - 1 else []
+
+    own = [text for text in questions.blanks if span_of(text)]
+    blanks = [*own, *(text for text in blanks if text not in own and span_of(text))][:_BLANKS]
+    mapped = [*zip(questions.senses, questions.contexts, strict=True)]
+    read = [(sense, text) for sense, text in mapped if span_of(text, questions.word)]
+    if len(read) >= FEWEST_CONTEXTS:
+        word, chosen = questions.word, read
+    chosen = [(sense, text) for sense, text in chosen if span_of(text, word)]
     contexts = [text for _, text in chosen]
-    encoded = [tokenizer.encode_pair(text, max_length=_MAX_LENGTH) for text in [*blanks, *contexts]]
-    spans = [[item.input_ids.index(tokenizer.mask_id)] for item in encoded[: len(blanks)]]
-    for text in contexts:
-        place = find_word(tokenizer, word, text)
-        assert place is not None, "a probe sentence does not have its word"
-        spans.append([1 + i for i in place])  # after <cls>
+    unasked = [text for text in questions.blanks if text not in own]
+    unasked += [text for sense, text in mapped if (sense, text) not in read]
+    everything = [text.replace(MASK, " ") for text in (*questions.blanks, *questions.contexts)]
+    encoded = [tokenizer.encode_pair(text, max_length=longest) for text in [*blanks, *contexts]]
+    spans = [*map(span_of, blanks), *(span_of(text, word) for text in contexts)]
     batch = pack([(item.input_ids, item.token_type_ids) for item in encoded])
     starts = [0] * len(encoded)
     for start, number in zip(batch.cls_positions.tolist(), batch.order.tolist(), strict=True):
@@ -168,4 +207,6 @@ def _script(tokenizer: Tokenizer, corpus: str | None) -> _Script:
         word,
         [sense for sense, _ in chosen],
         contexts,
+        unknown_words(tokenizer, *everything),
+        unasked,
     )

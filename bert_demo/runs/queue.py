@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from bert_demo.config import RunConfig, Text, UserError
 from bert_demo.model.device import memory_held
+from bert_demo.runs.asked import NO_QUESTIONS, Questions
 from bert_demo.runs.crowd import Crowd
 from bert_demo.runs.process import WorkerProcess
 from bert_demo.runs.record import TRAINING, Run, held
@@ -148,6 +149,7 @@ class RunQueue:
         estimate_seconds: float | None = None,
         address: str = "",
         most_waiting: int | None = None,
+        questions: Questions = NO_QUESTIONS,
     ) -> Run:
         """Queue a new run for the owner of `token`, who came from `address`.
 
@@ -163,7 +165,9 @@ class RunQueue:
             )
         with self._lock:
             self._check_queued(token, address, most_waiting)
-            run = self.store.create(self.with_limit(config), token, title, estimate_seconds)
+            run = self.store.create(
+                self.with_limit(config), token, title, estimate_seconds, questions
+            )
             self._joined(run, address)
         self._inbox.put(lambda: None)
         return run

@@ -44,6 +44,7 @@ from bert_demo.model.folders import (
     read_json,
 )
 from bert_demo.model.plain_json import is_number, is_whole, one_line, read_value
+from bert_demo.runs.asked import NO_QUESTIONS, Questions, read_questions
 
 TRAINING = ("running", "pausing", "stopping")
 """States in which a worker has the run."""
@@ -119,6 +120,8 @@ class Run:
     status: Status
     note: str = ""
     """What its owner wrote on it."""
+    questions: Questions = NO_QUESTIONS
+    """What its owner asks in its film."""
 
     @property
     def has_model(self) -> bool:
@@ -206,6 +209,7 @@ def read_run(folder: Path) -> Run | None:
         estimate if is_number(estimate, 0) else None,
         status,
         one_line(facts.get("note"), LONGEST_NOTE),
+        _questions(facts.get("questions")),
     )
 
 
@@ -223,6 +227,14 @@ def _config(values: Any) -> RunConfig | None:
         return run_config(values) if isinstance(values, dict) else None
     except (ValueError, TypeError, AttributeError):
         return None
+
+
+def _questions(values: Any) -> Questions:
+    """None where there are none that can be asked: the run can be trained all the same."""
+    try:
+        return read_questions(values) if values is not None else NO_QUESTIONS
+    except UserError:
+        return NO_QUESTIONS
 
 
 def _status(values: dict[str, Any] | None) -> Status:

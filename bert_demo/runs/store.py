@@ -38,6 +38,7 @@ from bert_demo.model.folders import (
     is_file,
 )
 from bert_demo.model.plain_json import one_line
+from bert_demo.runs.asked import NO_QUESTIONS, Questions
 from bert_demo.runs.events import Events, Tails
 from bert_demo.runs.guesses import Asker, Guesses
 from bert_demo.runs.record import (
@@ -123,6 +124,7 @@ class RunStore:
         owner_token: str,
         title: str | None = None,
         estimate_seconds: float | None = None,
+        questions: Questions = NO_QUESTIONS,
     ) -> Run:
         """A new run, queued. Raises `UserError` where the disk or the owner has too much."""
         owner = owner_of(owner_token)
@@ -136,6 +138,7 @@ class RunStore:
                 "owner": owner,
                 "created": now,
                 "estimate_seconds": estimate_seconds,
+                "questions": questions.to_dict(),
             }
             try:
                 self._check_room(owner)

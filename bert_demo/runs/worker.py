@@ -233,7 +233,7 @@ def _events(
         overwrite=True,  # a run that was cut short before its first save begins again
         should_stop=lambda: wished(run.folder) == "stop",
         most_seconds=most_seconds,
-        probe=film_of(run.config),
+        probe=film_of(run.config, run.questions),
     )
     if peers is not None:
         try:

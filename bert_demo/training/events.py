@@ -212,6 +212,7 @@ def _is_frame(event: dict[str, Any]) -> bool:
         and isinstance(blanks, list)
         and all(map(_is_blank, blanks))
         and (likeness is None or _is_likeness(likeness))
+        and all(_are_texts(event.get(name, [])) for name in ("unknown", "unasked"))
     )
 
 

@@ -34,6 +34,7 @@ from bert_demo.config import (
 from bert_demo.data.own_pairs import pairs_report
 from bert_demo.data.own_report import text_report
 from bert_demo.inference.models import RUN, model_id
+from bert_demo.runs.asked import read_questions
 from bert_demo.runs.record import Run
 from bert_demo.runs.zerogpu import ZeroGpuQueue
 from bert_demo.ui.context import AppContext, answered
@@ -81,11 +82,14 @@ class Api:
         settings: dict[str, Any] | None = None,
         title: str = "",
         token: str = "",
+        questions: dict[str, Any] | None = None,
         request: gr.Request | None = None,
     ) -> Answer:
         """Queue a run. task: "pretraining" or "nli"; start_from: a model's id, which "nli" needs;
         settings: any other setting by name, such as {"size": "small", "steps": 100}; token: your
-        secret, or empty to be given one. Returns {"run", "model", "token"}; the token stops it."""
+        secret, or empty to be given one; questions: what its film asks first, {"blanks": up to 8
+        sentences with <mask>, "word", "contexts": 3 to 24 texts with it, "senses"}. Returns {"run",
+        "model", "token"}; the token stops it."""
         if isinstance(self._context.queue, ZeroGpuQueue):
             raise UserError(
                 "This Space has a GPU only while the page itself asks for it, so a run is started "
@@ -95,7 +99,10 @@ class Api:
         expected = self._context.accept(config)
         token = _text("token", token, _LONGEST_NAME) or secrets.token_urlsafe(16)
         title, address = _text("title", title, _LONGEST_NAME), self._context.address_of(request)
-        run = self._context.queue.submit(config, token, title or None, expected.seconds, address)
+        asked = read_questions(questions or {})
+        run = self._context.queue.submit(
+            config, token, title or None, expected.seconds, address, questions=asked
+        )
         return {"run": run.id, "model": model_id(RUN, run.id), "token": token}
 
     def run_status(self, run: str) -> Answer:

@@ -35,6 +35,7 @@ _ARRIVING = (
     "[browser, window.bertDemo?.asked ?? window.location.search, window.bertDemo?.kept() ?? '']"
 )
 _MOST_OTHERS = 5
+_LONGEST_QUESTIONS = 10_000
 _MOST_WAITING = 500
 
 
@@ -88,7 +89,9 @@ def build_app(context: AppContext) -> gr.Blocks:
             return stored, chosen, *shown, *forms_kept, start_from, *asked
 
         assert finetune.start_from is not None
-        form_parts = [part for tab in (pretrain, finetune) for part in (tab.name, *tab.fields)]
+        form_parts = [
+            part for tab in (pretrain, finetune) for part in (tab.name, *tab.fields, *tab.questions)
+        ]
         form_parts.remove(finetune.start_from)
         page.load(
             arrived,
@@ -163,20 +166,33 @@ def arrive(context: AppContext, stored: Any, search: Any) -> tuple[dict[str, str
 
 
 def restore(kept: Any, token: str) -> list[Any]:
-    """What the forms said when this browser left, each with the name of its runs before it."""
+    """What the forms said when this browser left, each with the name of its runs before it and
+    pretraining with its questions behind it."""
     try:
         told = json.loads(kept)
         tasks = {task: json.loads(told[task] or "{}") for task in ("pretraining", "nli")}
         name = one_line(told["name"], LONGEST_NAME)
     except (ValueError, TypeError, KeyError, RecursionError):
-        tasks, name = {"pretraining": {}, "nli": {}}, ""
+        told, tasks, name = {}, {"pretraining": {}, "nli": {}}, ""
     found: list[Any] = []
     for task, values in tasks.items():
         fields = forms.restored(task, values)
         found.append(name or forms.suggested_name(token))
         values = [fields[name] for name in forms.names(task) if name != "start_from"]
         found += ["" if value is None else value for value in values]
+        if task == "pretraining":
+            found += _kept_questions(told.get("questions"))
     return found
+
+
+def _kept_questions(kept: Any) -> list[str]:
+    """The three texts of a form's questions, empty where they are none."""
+    try:
+        texts = json.loads(kept)
+    except (ValueError, TypeError, RecursionError):
+        texts = []
+    texts = texts if isinstance(texts, list) and len(texts) == 3 else [""] * 3
+    return [text[:_LONGEST_QUESTIONS] if isinstance(text, str) else "" for text in texts]
 
 
 def others_training(context: AppContext) -> list[dict[str, str]]:

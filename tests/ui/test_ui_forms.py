@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import re
 import shlex
@@ -167,13 +168,37 @@ def test_a_card_says_what_its_run_would_take(context: AppContext) -> None:
 
 
 @pytest.mark.parametrize(
-    "kept", ["", "{}", "[]", "null", '{"name": 3}', "[" * 2000, '{"name": "x"}']
+    "kept",
+    [
+        *("", "{}", "[]", "null", '{"name": 3}', "[" * 2000, '{"name": "x"}'),
+        *(
+            json.dumps({"name": "", "pretraining": "", "nli": "", "questions": questions})
+            for questions in (3, "[", '["a", 3]', '["a", 3, {}]', "[" * 2000)
+        ),
+    ],
 )
 def test_what_a_browser_kept_of_a_form_cannot_hurt(kept: str) -> None:
     values = page.restore(kept, "token")
     expected = [v for task in forms.PRESETS for v in (None, *forms.defaults(task).values())]
-    assert len(values) == len(expected) - 1, "the model to start from is chosen elsewhere"
+    assert len(values) == len(expected) - 1 + 3, "the model to start from is chosen elsewhere"
     assert values[0] in forms.BIRDS
+
+
+def test_questions_are_kept_and_asked(context: AppContext) -> None:
+    typed = ["a ___ flies\n___ is red", "crane", "crane one\ntwo crane\ncrane three"]
+    kept = {"name": "", "pretraining": "", "nli": "", "questions": json.dumps(typed)}
+    values = page.restore(json.dumps(kept), "token")
+    place = 1 + len(forms.names("pretraining"))
+    assert values[place : place + 3] == typed
+    start = functools.partial(
+        training_handlers.start_run, context, "pretraining", filled(budget=2), TOKEN
+    )
+    run = start(asked=typed)
+    assert run.questions.blanks == ("a <mask> flies", "<mask> is red")
+    assert run.questions.contexts == ("crane one", "two crane", "crane three")
+    for wrong, reason in ((["no gap", "", ""], "no blank"), ([3, "", ""], "must be text")):
+        with pytest.raises(UserError, match=reason):
+            start(asked=wrong)
 
 
 def test_a_form_comes_back_as_it_was_left() -> None:

@@ -21,7 +21,8 @@
     const mapTitle = make("h3", { class: "bd-h" });
     const mapHost = make("div", {});
     const map = window.bertDemo.senses(mapHost);
-    hosts.guesses.append(blanks);
+    const unread = make("p", { class: "bd-note" });
+    hosts.guesses.append(blanks, unread);
     hosts.map.append(mapTitle, mapHost, verdict);
     hosts.bar.append(play, slider, when);
     hosts.more.append(
@@ -64,11 +65,16 @@
       slider.setAttribute("aria-valuetext", words);
       showBlanks(blanks, (frame.blanks || []).slice(0, IN_SIGHT));
       showBlanks(others, (frame.blanks || []).slice(IN_SIGHT));
+      unread.textContent = [
+        frame.unknown && say("It does not know: {words}.", { words: frame.unknown.join(", ") }),
+        frame.unasked && say("It cannot be asked: {texts}.", { texts: frame.unasked.join("; ") }),
+      ].filter(Boolean).join(" ");
       const found = frame.similarities;
       if (!found) return;
       mapTitle.textContent = say("{n} times “{word}”, by their vectors", { n: found.labels.length, word: found.word });
       map.show(found);
       showMatrix(found);
+      verdict.textContent = "";
       if (frame.separation !== undefined && frame.separation !== null) {
         const sign = frame.separation >= 0 ? "+" : "−";
         verdict.textContent = say(

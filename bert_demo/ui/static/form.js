@@ -14,10 +14,12 @@
   }
 
   window.bertDemo.keepName = (name) => keep("name", name || "");
+  window.bertDemo.keepQuestions = (texts) => keep("questions", JSON.stringify(texts));
   window.bertDemo.keepForm = (task, names, values) => keep(
     task, JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]]))));
   window.bertDemo.kept = () => JSON.stringify({
-    name: kept("name"), pretraining: kept("pretraining"), nli: kept("nli") });
+    name: kept("name"), pretraining: kept("pretraining"), nli: kept("nli"),
+    questions: kept("questions") });
 
   // A file that is dropped on the box for one's own text, or chosen there, is read here and put
   // into its field, as if it were pasted. A byte order mark says how it is written; else it is

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from bert_demo.runs.asked import FEWEST_CONTEXTS, LONGEST_WORD, MOST_BLANKS, MOST_CONTEXTS
 from bert_demo.ui.context import AppContext, answered
 from bert_demo.ui.parts import assets, forms
 from bert_demo.ui.parts.language import later, say
@@ -29,6 +30,7 @@ from bert_demo.ui.tabs.training_handlers import (
 
 _MEASURING_SECONDS = 5
 _KEEP_NAME = "(name) => window.bertDemo.keepName(name)"
+_KEEP_QUESTIONS = "(...texts) => window.bertDemo.keepQuestions(texts)"
 _WAYS_ON = {
     "pretraining": WayOn(later("Next: look at its words →"), "words"),
     "nli": WayOn(later("Next: argue with it →"), "nli"),
@@ -54,6 +56,8 @@ class TrainingTab:
     name: gr.Textbox
     fields: list[Any]
     """The form's fields, in the order of `forms.names`."""
+    questions: list[gr.Textbox]
+    """What is asked while it learns, in the order of `asked_lines`; fine-tuning has no film."""
 
 
 def create_pretrain_tab(context: AppContext) -> TrainingTab:
@@ -103,6 +107,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
                     apply_default_css=False,
                 )
                 with_settings = gr.Button(say("Start with these settings"), variant="primary")
+            questions = _question_boxes() if task == "pretraining" else []
             design = forms.design_names(task)
             with gr.Accordion(say("More settings"), open=False):
                 for name in names:
@@ -153,18 +158,18 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         return *told, gr.Timer(active=context.measuring), *cards
 
     def begin(visitor: gr.Request, *given: Any) -> tuple[dict[str, Any], str]:
-        *asked, name, browser = given
+        form, (name, browser, *asked) = given[: len(names)], given[len(names) :]
         if own_busy_run(context, browser):
             gr.Info(say("Your first run is still training; this one waits until it is done."))
-        values, address = dict(zip(names, asked, strict=True)), context.address_of(visitor)
-        run = start_run(context, task, values, browser, address, name)
+        values, address = dict(zip(names, form, strict=True)), context.address_of(visitor)
+        run = start_run(context, task, values, browser, address, name, asked)
         return {"run": run.id, "others": []}, run.id
 
     def start_after(event: Any) -> None:
         """What starting a run is made of, after the event that asks for it."""
         begun = event(
             answered(begin),
-            [*inputs, run_name, context.browser],
+            [*inputs, run_name, context.browser, *questions],
             [live, run_id],
             trigger_mode="once",
             **quiet,
@@ -182,6 +187,8 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
     )
     described.then(None, inputs, js=_keep(task), api_visibility="private")
     run_name.change(None, run_name, js=_KEEP_NAME, api_visibility="private")
+    for box in questions:
+        box.change(None, questions, js=_KEEP_QUESTIONS, api_visibility="private")
     for preset, button in presets:
 
         def choose(*given: Any, name: str = preset) -> list[Any]:
@@ -232,7 +239,42 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
             queue=False,
             **quiet,
         )
-    return TrainingTab(live, start_from, run_name, inputs)
+    return TrainingTab(live, start_from, run_name, inputs, questions)
+
+
+def _question_boxes() -> list[gr.Textbox]:
+    """Blanks, a word and texts with it, for the film of the next run."""
+    with gr.Accordion(say("Your own questions"), open=False):
+        gr.Markdown(
+            say("They are asked while it learns. Whoever watches the run sees them."),
+            elem_classes="bd-note",
+        )
+        return [
+            gr.Textbox(
+                label=say("Sentences with a blank"),
+                info=say("One to a line, up to {n}; `___` is the blank.", n=MOST_BLANKS),
+                placeholder="the crane stood on one ___",
+                lines=3,
+                max_lines=MOST_BLANKS,
+            ),
+            gr.Textbox(
+                label=say("A word for the map"),
+                placeholder="crane",
+                max_lines=1,
+                max_length=LONGEST_WORD,
+            ),
+            gr.Textbox(
+                label=say("Texts with this word"),
+                info=say(
+                    "One to a line, {least} to {most}; behind | its sense, or none to any.",
+                    least=FEWEST_CONTEXTS,
+                    most=MOST_CONTEXTS,
+                ),
+                placeholder="a crane flew over the marsh | bird",
+                lines=3,
+                max_lines=8,
+            ),
+        ]
 
 
 def _keep(task: str) -> str:

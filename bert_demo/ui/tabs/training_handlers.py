@@ -19,6 +19,7 @@ from bert_demo.data.own_report import text_report
 from bert_demo.interop.sharing import model_name
 from bert_demo.model.folders import METRICS
 from bert_demo.model.plain_json import one_line
+from bert_demo.runs.asked import NO_QUESTIONS, asked_lines
 from bert_demo.runs.events import COLLAPSED, Tail
 from bert_demo.runs.record import RESUMABLE, TRAINING, Run
 from bert_demo.runs.store import default_title
@@ -147,18 +148,23 @@ def start_run(
     browser: Any,
     address: str = "",
     name: Any = "",
+    asked: Sequence[Any] = (),
 ) -> Run:
     """Put a run into the queue for this browser, which is at `address`.
 
-    `name` is what its owner calls it; without one it is called by its settings. Raises
-    `UserError` with the reason if the run cannot start.
+    `name` is what its owner calls it; without one it is called by its settings. `asked` is what
+    is typed for its film, as `asked_lines` reads it. Raises `UserError` with the reason if the run
+    cannot start.
     """
+    questions = asked_lines(*asked) if asked else NO_QUESTIONS
     run = resolve(context, task, values)
     expected = context.accept(run)
     # Its name from then on, in whatever language the page is opened.
     title = one_line(name, LONGEST_NAME) or translate(default_title(run))
     title = free_title(title, [other.title for other in context.store.list()])
-    return context.queue.submit(run, own_token(browser), title, expected.seconds, address)
+    return context.queue.submit(
+        run, own_token(browser), title, expected.seconds, address, questions=questions
+    )
 
 
 def own_busy_run(context: AppContext, browser: Any) -> bool:
