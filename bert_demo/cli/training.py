@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bert_demo.cli.output import TrainingReport, note, say
 from bert_demo.config import (
@@ -20,6 +20,10 @@ from bert_demo.config import (
     run_config,
     settings_of,
 )
+from bert_demo.model.folders import METRICS
+
+if TYPE_CHECKING:
+    from bert_demo.runs.diagnosis import Diagnosis
 
 
 def train_command(flags: Namespace, task: str) -> int:
@@ -54,7 +58,7 @@ def train_command(flags: Namespace, task: str) -> int:
             ):
                 interrupt.armed = True
                 if leads and event["event"] != "probe":  # the page shows the film
-                    report.show(event)
+                    report.show(event, _diagnosis(out, run) if event["event"] == "end" else None)
                 if event["event"] == "end":
                     reason, message = event["reason"], event["message"]
         finally:
@@ -70,6 +74,14 @@ def train_command(flags: Namespace, task: str) -> int:
     if leads and not flags.json:
         say(f"The checkpoint is in {out}.")
     return 0
+
+
+def _diagnosis(out: Path, run: RunConfig) -> Diagnosis | None:
+    """Whether the curve of the run in a folder is normal, from its first step on."""
+    from bert_demo.runs.diagnosis import diagnose
+    from bert_demo.runs.events import Tail
+
+    return diagnose(Tail(out / METRICS).since(0)[0], run.training.batch_size)
 
 
 def _forewarn(run: RunConfig) -> None:
