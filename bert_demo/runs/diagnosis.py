@@ -181,8 +181,7 @@ def _collapsed(frames: Sequence[Mapping[str, Any]]) -> Diagnosis | None:
     return Diagnosis(
         "collapsed",
         Text(
-            "Collapsed: all its vectors are alike (mean cosine {n:.2f}), so it tells no word from "
-            "another.",
+            "Collapsed: all its vectors are alike (mean cosine {n:.2f}).",
             n=last[0]["alike"],
         ),
         Text("Try a tenth of the learning rate, or the recommended recipe."),
