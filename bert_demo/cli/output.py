@@ -17,6 +17,8 @@ from bert_demo.training.events import EndEvent, Event, StartEvent, StepEvent, Va
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from bert_demo.runs.diagnosis import Diagnosis
+
 
 def say(text: str) -> None:
     """One or more lines of the answer."""
@@ -76,10 +78,11 @@ class TrainingReport:
         self._loss = "loss"
         self._bar: tqdm[NoReturn] | None = None
 
-    def show(self, event: Event) -> None:
-        """One event of `train`."""
+    def show(self, event: Event, diagnosis: Diagnosis | None = None) -> None:
+        """One event of `train`; with the last one, whether the run's curve is normal."""
         if self._json:
-            emit(dict(event))
+            more = {"diagnosis": vars(diagnosis)} if diagnosis is not None else {}
+            emit({**event, **more})
         elif event["event"] == "step":
             if sys.stderr.isatty():
                 self._draw(event)
@@ -100,6 +103,8 @@ class TrainingReport:
                 say(line)
             if event["reason"] != "failed":
                 say(_end(event))
+                if diagnosis is not None:
+                    say(f"{diagnosis.seen} {diagnosis.advice}")
 
     def clear(self) -> None:
         """Take the bar away, so that what follows has a line of its own."""

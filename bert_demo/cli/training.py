@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bert_demo.cli.output import TrainingReport, note, say
 from bert_demo.config import (
@@ -20,7 +20,11 @@ from bert_demo.config import (
     run_config,
     settings_of,
 )
+from bert_demo.model.folders import METRICS
 from bert_demo.runs.asked import Questions
+
+if TYPE_CHECKING:
+    from bert_demo.runs.diagnosis import Diagnosis
 
 
 def train_command(flags: Namespace, task: str) -> int:
@@ -56,7 +60,7 @@ def train_command(flags: Namespace, task: str) -> int:
                 interrupt.armed = True
                 # The page shows the film; here are the answers to what was asked.
                 if leads and (questions or event["event"] != "probe"):
-                    report.show(event)
+                    report.show(event, _diagnosis(out, run) if event["event"] == "end" else None)
                 if event["event"] == "end":
                     reason, message = event["reason"], event["message"]
         finally:
@@ -72,6 +76,14 @@ def train_command(flags: Namespace, task: str) -> int:
     if leads and not flags.json:
         say(f"The checkpoint is in {out}.")
     return 0
+
+
+def _diagnosis(out: Path, run: RunConfig) -> Diagnosis | None:
+    """Whether the curve of the run in a folder is normal, from its first step on."""
+    from bert_demo.runs.diagnosis import diagnose
+    from bert_demo.runs.events import Tail
+
+    return diagnose(Tail(out / METRICS).since(0)[0], run.training.batch_size)
 
 
 def _forewarn(run: RunConfig) -> None:

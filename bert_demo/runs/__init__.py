@@ -7,6 +7,7 @@ record       what a run's folder says, read and written in whole pieces
 facts        what a run's checkpoint says of it: its results, baselines, settings
 events       the events of runs that many people watch
 store        all runs under one folder, and who may do what with them
+diagnosis    which named state a run is in, by its curves, and one thing to try
 naming       another title and a note for a run
 baseline     the run that a class measures its own against
 pairs        runs that differ in one setting, with the same seeds

@@ -107,7 +107,8 @@ class Api:
 
     def run_status(self, run: str) -> Answer:
         """How far a run is: state, message, step, seconds, seconds_left, place in the queue,
-        expected wait, scores once it is over, its title and its settings."""
+        expected wait, scores once it is over, its title, its settings, and diagnosis: null or
+        {"name", "seen", "advice"}, whether its curve is normal and one thing to try."""
         found = self._context.store.get(run)
         return status_of(self._context, found)
 
@@ -344,7 +345,19 @@ def status_of(context: AppContext, run: Run) -> Answer:
         "position": place.position,
         "expected_wait_seconds": place.expected_wait_seconds,
         "scores": status.scores,
+        "diagnosis": _diagnosis(context, run),
         "settings": config,
+    }
+
+
+def _diagnosis(context: AppContext, run: Run) -> Answer | None:
+    found = context.diagnoses.of(run.id)
+    if found is None:
+        return None
+    return {
+        "name": found.name,
+        "seen": translate(found.seen),
+        "advice": translate(found.advice),
     }
 
 

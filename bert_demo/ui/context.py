@@ -26,6 +26,7 @@ from bert_demo.data.files import cache_dir
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.importer import Importer
 from bert_demo.model.device import available_memory_bytes
+from bert_demo.runs.diagnosis import Diagnoses
 from bert_demo.runs.guesses import Asker
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import RunStore
@@ -62,6 +63,7 @@ class AppContext:
         self.admin_token = settings.admin_token or secrets.token_urlsafe(12)
         folder = settings.data_dir / "runs"
         self.store = RunStore(folder, admin_token=self.admin_token, asker=self._asker)
+        self.diagnoses = Diagnoses(self.store)
         self.queue = make_queue(
             self.store, max_run_seconds=settings.max_run_seconds, public=self.is_public
         )

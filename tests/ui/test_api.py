@@ -128,17 +128,19 @@ def test_names_are_stable_and_described(client: Client) -> None:
 
 
 def test_a_run_from_start_to_its_model(call: Call) -> None:
-    started = call("start_run", settings=SMALL | {"steps": 6}, title="by <b>API</b>")
+    started = call("start_run", settings=SMALL | {"steps": 12}, title="by <b>API</b>")
     assert len(started["token"]) > 16
     status = finished(call, started["run"])
     assert status["state"] == "completed", status["message"]
-    assert status["step"] == 6 and status["title"] == "by <b>API</b>"
+    assert status["step"] == 12 and status["title"] == "by <b>API</b>"
     assert status["settings"]["hidden_size"] == 32
     assert status["scores"]["mlm_loss"] > 0
+    assert status["diagnosis"]["name"] == "word_frequency", status["diagnosis"]
+    assert "more steps, some hundred" in status["diagnosis"]["advice"]
     assert status["model"] == started["model"]
     first = call("run_events", started["run"])
     kinds = [event["event"] for event in first["events"]]
-    assert kinds[0] == "start" and kinds[-1] == "end" and kinds.count("step") == 6
+    assert kinds[0] == "start" and kinds[-1] == "end" and kinds.count("step") == 12
     assert call("run_events", started["run"], first["next"])["events"] == []
     assert started["model"] in [model["id"] for model in call("list_models", "pretraining")]
     tokens = call("encode", started["model"], "a crane is flying")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -12,6 +13,7 @@ import pytest
 from helpers.browser import (
     ADMIN,
     BUNDLED,
+    ROOT,
     Visitor,
     chromium,
     press,
@@ -23,10 +25,11 @@ from helpers.browser import (
 
 pytest.importorskip("gradio")
 
-from bert_demo.config import UserError
+from bert_demo.config import RunConfig, UserError
+from bert_demo.model.folders import METRICS
 from bert_demo.ui.address import pair_of, tab_of, values_of, words_of
 from bert_demo.ui.context import AppContext
-from bert_demo.ui.parts import live
+from bert_demo.ui.parts import language, live
 from bert_demo.ui.serving.settings import AppSettings
 
 __all__ = ["chromium", "visit"]
@@ -50,6 +53,20 @@ def context(tmp_path: Any) -> Iterator[AppContext]:
     made = AppContext(AppSettings(data_dir=tmp_path))
     yield made
     made.close()
+
+
+@pytest.mark.parametrize(("code", "begins"), [("en", "Fine: "), ("de", "Gut: "), ("zh", "正常")])
+def test_a_run_is_told_of_with_its_state(context: AppContext, code: str, begins: str) -> None:
+    run = context.store.create(RunConfig(), "me")
+    assert live.answer(context, {"run": run.id})["diagnosis"] is None
+    run.model.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "checkpoints" / "bert-crane-world" / METRICS, run.model)
+    language.use(code)
+    try:
+        told = live.answer(context, {"run": run.id})["diagnosis"]
+    finally:
+        language.use(language.SOURCE)
+    assert told["name"] == "fine" and told["words"].startswith(begins)
 
 
 def test_a_model_that_came_along_has_its_run_recorded(context: AppContext) -> None:

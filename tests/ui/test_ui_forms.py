@@ -117,6 +117,16 @@ def test_the_books_run_is_the_books() -> None:
     assert (run.training.epochs, run.training.batch_size, run.training.max_length) == (5, 512, 128)
 
 
+def test_the_books_mistakes_are_runs_in_its_recipe_that_differ_in_the_rate() -> None:
+    runs = [forms.read("pretraining", forms.preset("pretraining", m, {})) for m in forms.MISTAKES]
+    assert [run.training.learning_rate for run in runs] == [0.01, 0.001]
+    assert {(run.training.recipe, run.corpus, run.training.steps) for run in runs} == {
+        ("d2l", "crane-world", 50)
+    }
+    with pytest.raises(UserError, match="There is no preset"):
+        forms.preset("nli", next(iter(forms.MISTAKES)), {})
+
+
 def test_a_preset_undoes_what_was_changed() -> None:
     changed = filled(hidden_size=512, learning_rate=0.5, seed=9)
     values = forms.preset("pretraining", "Start: 30 seconds", changed)

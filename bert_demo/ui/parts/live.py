@@ -148,8 +148,18 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
         "steps": _columns(steps),
         "validations": _of(events, "validation"),
         "frames": frames,
+        "diagnosis": _diagnosis(context, run),
         "status": _status(context, run),
     }
+
+
+def _diagnosis(context: AppContext, run: Run) -> dict[str, str] | None:
+    """Whether its curve is normal, and one thing to try."""
+    found = context.diagnoses.of(run.id)
+    if found is None:
+        return None
+    words = say("{some} {more}", some=found.seen, more=found.advice)
+    return {"name": found.name, "words": words}
 
 
 def recorded(context: AppContext, task: Any) -> dict[str, Any]:

@@ -123,6 +123,7 @@
         for (const value of values) column.push(value);
       }
       data.validations.push(...answer.validations);
+      data.diagnosis = answer.diagnosis;
       film.add(answer.frames);
       status = answer.status;
       asking.update({ ...data, frames: film.frames });
@@ -152,6 +153,7 @@
       parts.again.disabled = !data.end;
       parts.body.toggleAttribute("data-recorded", Boolean(playing));
       note(playing ? "" : words(), status.state === "failed");
+      diagnose();
       const nli = status.task === "nli";
       const left = data.end && !BUSY.includes(status.state) ? null : last("seconds_left");
       const spent = last("seconds");
@@ -191,6 +193,18 @@
       set("memory", memory ? bytes(memory) : null, "");
       if (data.end && data.end.scores && data.end.scores.test) result(data.end.scores.test);
       else parts.result.hidden = true;
+    }
+
+    // Whether the curve is normal, beside what the run does. What is said already is not said twice:
+    // a run that failed has said why, and of one that collapsed the question speaks in the end.
+    // While it trains it takes the place of which text it is, so that nothing is pushed out of sight.
+    function diagnose() {
+      const found = data.diagnosis, told = status.state === "failed" || (found && found.name === "collapsed" && data.end);
+      const words = found && !told ? found.words : "";
+      if (parts.diagnosis.textContent !== words) parts.diagnosis.textContent = words;
+      parts.diagnosis.dataset.state = found ? found.name : "";
+      parts.diagnosis.hidden = !words;
+      parts.message.hidden = Boolean(words) && status.state === "running";
     }
 
     function words() {

@@ -116,6 +116,12 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
             with gr.Accordion(say("Design choices"), open=False):
                 for name in design:
                     fields[name] = forms.field(task, name, values[name])
+            if task == "pretraining":
+                with gr.Accordion(say("The book's mistakes"), open=False):
+                    for name, (_, words) in forms.MISTAKES.items():
+                        with gr.Column(elem_classes="bd-presets"):
+                            presets.append((name, gr.Button(card(name, ""))))
+                            gr.Markdown(say(words), elem_classes="bd-note")
             with gr.Accordion(say("The same from a shell"), open=False):
                 command = gr.Textbox(
                     label=say("Command"),

@@ -1,0 +1,371 @@
+"""Is this curve normal? From the events of a run to one named state, with one thing to try.
+
+What is looked at, in this order; the first that holds is the answer. n is the number of steps,
+and a loss is a mean over the last max(5, min(50, n / 10)) of them, a window.
+
+diverged        the loss became infinite, or is 0.5 nats or more above that of knowing nothing
+collapsed       the film's frames of the last fifth of the steps find all vectors alike:
+                `COLLAPSED`; 50 steps of the book's recipe at 0.001 do so in passing, 26 to 31
+rate_too_high   the loss has risen by 0.15 nats and four standard errors above its lowest window;
+                or some window is 0.1 nats and three standard errors above the first two steps
+                and above knowing no context, and the run has not come below that since; or two
+                steps, one of them in the later half, jumped by a nat and six standard deviations
+                above the window before them
+by_heart        the last two held-out losses of equally many pairs are 3% and 0.05 nats or more
+                above the lowest, and the training loss is at most 80% of the held-out one
+word_frequency  the masked-LM loss is less than 0.2 nats below that of word frequency
+chance          a judge's loss is less than 0.05 nats below that of guessing
+coin            the next-sentence loss is less than 0.01 nats below that of a coin
+fine            none of these
+
+The thresholds lie between what runs of minutes were measured to do: 27 steps of "recommended" on
+Crane World end 0.15 nats below word frequency and 50 steps 0.28; AdamW at a rate of
+0.03 is 0.45 nats above its beginning after 20 steps.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bert_demo.config import Text
+from bert_demo.runs.events import COLLAPSED
+from bert_demo.runs.store import RunStore
+
+Name = Literal[
+    "diverged",
+    "collapsed",
+    "rate_too_high",
+    "by_heart",
+    "word_frequency",
+    "chance",
+    "coin",
+    "fine",
+]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The state that a run is in."""
+
+    name: Name
+    seen: Text
+    """What the numbers say, in a sentence that begins with the state."""
+    advice: Text
+    """One thing to try, in a sentence."""
+
+
+_FEWEST_STEPS = 10
+_ABOVE_NOTHING = 0.5
+_ALIKE_FOR = 0.2
+_RISE, _RISE_ERRORS = 0.15, 4
+_BEGAN, _WORSE, _WORSE_ERRORS = 2, 0.1, 3
+_JUMP, _JUMP_DEVIATIONS = 1.0, 6
+_HEART_RISE, _HEART_SHARE, _HEART_GAP = 0.05, 1.03, 0.8
+_BELOW_FREQUENCY, _BELOW_CHANCE, _BELOW_COIN = 0.2, 0.05, 0.01
+_MANY_STEPS = 1000
+_NOT_FINITE = "The loss is no longer a finite number"
+
+
+def diagnose(
+    events: Iterable[Mapping[str, Any]], batch_size: int | None = None
+) -> Diagnosis | None:
+    """The state of a run by its events so far, as `bert_demo.training.events` has them.
+
+    `batch_size` is the number of pairs in a step, by which passes over the text are counted. None
+    where less than 10 steps tell of the run, or where it does not say what its loss has to beat.
+    """
+    by_kind: dict[str, list[Mapping[str, Any]]] = {}
+    for event in events:
+        by_kind.setdefault(event["event"], []).append(event)
+    start, end = by_kind.get("start", []), by_kind.get("end", [])
+    if end and end[-1].get("message", "").startswith(_NOT_FINITE):
+        return _diverged(Text("Diverged: the loss is no longer a finite number."))
+    main = "loss" if start and start[-1].get("task") == "nli" else "mlm_loss"
+    steps = [e for e in by_kind.get("step", []) if main in e and "loss" in e]
+    if not start or len(steps) < _FEWEST_STEPS or "uniform" not in start[-1].get("baselines", {}):
+        return None
+    run = _Run(start[-1], steps, by_kind.get("validation", []), main, batch_size)
+    frames = [frame for frame in by_kind.get("probe", []) if "alike" in frame]
+    return (
+        _above_nothing(run)
+        or _collapsed(frames)
+        or _rate_too_high(run)
+        or _by_heart(run)
+        or _no_context(run)
+        or _coin(run)
+        or _fine(run)
+    )
+
+
+class _Run:
+    """What is asked of a run more than once."""
+
+    def __init__(
+        self,
+        start: Mapping[str, Any],
+        steps: Sequence[Mapping[str, Any]],
+        validations: Sequence[Mapping[str, Any]],
+        main: str,
+        batch_size: int | None,
+    ) -> None:
+        self.start, self.steps, self.main = start, steps, main
+        self.baselines: Mapping[str, float] = start["baselines"]
+        self.window = max(5, min(50, len(steps) // 10))
+        self.loss = self.last(main)
+        # The last one may be on all held-out pairs, and others on some: of unlike pairs.
+        with_loss = [v for v in validations if main in v]
+        self.held_out = [v for v in with_loss if v.get("n") == with_loss[0].get("n")]
+        self.pairs = None if batch_size is None else batch_size * steps[-1]["step"]
+
+    @property
+    def line(self) -> float | None:
+        """The loss of who knows no context, less what may be noise or the easiest few words."""
+        if self.main == "loss":
+            return self.baselines["uniform"] - _BELOW_CHANCE
+        frequency = self.baselines.get("unigram_train", self.baselines.get("unigram"))
+        return None if frequency is None else frequency - _BELOW_FREQUENCY
+
+    def windows(self, name: str) -> list[float]:
+        """A loss over one window after the other, from the first step on."""
+        values = [step[name] for step in self.steps]
+        ends = range(self.window, len(values) + 1, self.window)
+        return [statistics.fmean(values[i - self.window : i]) for i in ends]
+
+    def noise(self, name: str) -> float:
+        """The standard deviation of a loss from batch to batch."""
+        values: list[float] = [step[name] for step in self.steps]
+        # Neighbours differ by noise alone, however the curve falls; their median forgives jumps.
+        moves = [abs(after - before) for before, after in itertools.pairwise(values)]
+        return statistics.median(moves) / 0.954  # the median of a normal distribution's
+
+    def last(self, name: str) -> float:
+        """A loss over the last window."""
+        return statistics.fmean(step[name] for step in self.steps[-self.window :])
+
+    def passes(self, step: int) -> float | None:
+        """Over the text, after so many steps."""
+        pairs = self.start.get("train_examples")
+        return self.pairs / self.steps[-1]["step"] * step / pairs if self.pairs and pairs else None
+
+
+def _diverged(seen: Text) -> Diagnosis:
+    return Diagnosis("diverged", seen, Text("Try a tenth of the learning rate."))
+
+
+def _above_nothing(run: _Run) -> Diagnosis | None:
+    nothing = run.baselines["uniform"]
+    if run.loss < nothing + _ABOVE_NOTHING:
+        return None
+    return _diverged(
+        Text(
+            "Diverged: the loss is {loss:.1f}; whoever knows nothing has {nothing:.1f}.",
+            loss=run.loss,
+            nothing=nothing,
+        )
+    )
+
+
+def _collapsed(frames: Sequence[Mapping[str, Any]]) -> Diagnosis | None:
+    alike = itertools.takewhile(lambda frame: frame["alike"] >= COLLAPSED, reversed(frames))
+    last = [*alike]
+    if not last or last[0]["step"] - last[-1]["step"] < _ALIKE_FOR * last[0]["step"]:
+        return None
+    return Diagnosis(
+        "collapsed",
+        Text(
+            "Collapsed: all its vectors are alike (mean cosine {n:.2f}).",
+            n=last[0]["alike"],
+        ),
+        Text("Try a tenth of the learning rate, or the recommended recipe."),
+    )
+
+
+def _rate_too_high(run: _Run) -> Diagnosis | None:
+    seen = _risen(run) or _worse(run) or _jumps(run)
+    if seen is None:
+        return None
+    rate = max(step.get("learning_rate", 0.0) for step in run.steps) / 3
+    advice = Text("Try a third of the learning rate, {rate:g}.", rate=float(f"{rate:.1g}"))
+    return Diagnosis("rate_too_high", seen, advice)
+
+
+def _risen(run: _Run) -> Text | None:
+    lowest, now = min(run.windows("loss")), run.last("loss")
+    error = run.noise("loss") * math.sqrt(2 / run.window)
+    if now - lowest <= max(_RISE, _RISE_ERRORS * error):
+        return None
+    return Text(
+        "Learning rate too high: the loss rose from {low:.2f} to {now:.2f}.", low=lowest, now=now
+    )
+
+
+def _worse(run: _Run) -> Text | None:
+    began = statistics.fmean(step[run.main] for step in run.steps[:_BEGAN])
+    highest = max(run.windows(run.main))
+    error = run.noise(run.main) * math.sqrt(1 / _BEGAN + 1 / run.window)
+    if (
+        run.line is None
+        or run.loss <= run.line
+        or highest - max(began, run.line) <= max(_WORSE, _WORSE_ERRORS * error)
+    ):
+        return None
+    return Text(
+        "Learning rate too high: the loss rose to {high:.2f}; it began at {began:.2f}.",
+        high=highest,
+        began=began,
+    )
+
+
+def _jumps(run: _Run) -> Text | None:
+    losses = [step["loss"] for step in run.steps]
+    window, jumps, noise = run.window, [], run.noise("loss")
+    before = math.fsum(losses[:window])
+    for i in range(window, len(losses)):
+        if losses[i] - before / window > _JUMP + _JUMP_DEVIATIONS * noise:
+            jumps.append(i)
+        before += losses[i] - losses[i - window]
+    if len(jumps) < 2 or jumps[-1] < len(losses) / 2:
+        return None
+    return Text(
+        "Learning rate too high: the loss jumped {n} times, last at step {step:,}.",
+        n=len(jumps),
+        step=run.steps[jumps[-1]]["step"],
+    )
+
+
+def _by_heart(run: _Run) -> Diagnosis | None:
+    # A loss against a teacher's probabilities is of another kind than one against labels.
+    if len(run.held_out) < 3 or run.start.get("taught"):
+        return None
+    best = min(run.held_out, key=lambda v: v[run.main])
+    lowest, now = best[run.main], run.held_out[-1][run.main]
+    risen = max(lowest + _HEART_RISE, lowest * _HEART_SHARE)
+    if any(v[run.main] < risen for v in run.held_out[-2:]) or run.loss > _HEART_GAP * now:
+        return None
+    passes = run.passes(best["step"])
+    after = (
+        Text("step {n:,}", n=best["step"])
+        if passes is None
+        else Text("{n:.1f} passes over the text", n=passes)
+    )
+    return Diagnosis(
+        "by_heart",
+        Text(
+            "Learning by heart since {after}: held-out loss rose from {low:.2f} to {now:.2f}, "
+            "training loss is {loss:.2f}.",
+            after=after,
+            low=lowest,
+            now=now,
+            loss=run.loss,
+        ),
+        Text("Stop there, or give it more text."),
+    )
+
+
+def _no_context(run: _Run) -> Diagnosis | None:
+    loss = run.loss
+    if run.start.get("taught"):
+        if not run.held_out:
+            return None
+        loss = run.held_out[-1][run.main]
+    if run.line is None or loss <= run.line:
+        return None
+    few = len(run.steps) < _MANY_STEPS
+    more = Text("Give it more steps, some hundred.")
+    if run.main == "loss":
+        seen = Text(
+            "Still guessing: the loss is {loss:.2f}, and guessing has {line:.2f}.",
+            loss=loss,
+            line=run.baselines["uniform"],
+        )
+        longer = Text("Start from a model that was pretrained longer.")
+        return Diagnosis("chance", seen, more if few else longer)
+    frequency = run.line + _BELOW_FREQUENCY
+    seen = (
+        Text(
+            "Still at word frequency: loss {loss:.2f}, and frequency alone has {line:.2f}.",
+            loss=loss,
+            line=frequency,
+        )
+        if loss < frequency + _BELOW_FREQUENCY
+        else Text(
+            "Not even word frequency yet: loss {loss:.2f}, and frequency alone has {line:.2f}.",
+            loss=loss,
+            line=frequency,
+        )
+    )
+    other = Text("Try the recommended recipe, or a third of the learning rate.")
+    return Diagnosis("word_frequency", seen, more if few else other)
+
+
+def _coin(run: _Run) -> Diagnosis | None:
+    coin = run.baselines.get("coin")
+    if coin is None or any("nsp_loss" not in step for step in run.steps[-run.window :]):
+        return None
+    loss = run.last("nsp_loss")
+    if loss <= coin - _BELOW_COIN:
+        return None
+    return Diagnosis(
+        "coin",
+        Text(
+            "Next sentence still a coin: its loss is {loss:.2f}, as of a coin; words are learnt "
+            "already.",
+            loss=loss,
+        ),
+        Text("Give it twice the steps: it comes after the words."),
+    )
+
+
+def _fine(run: _Run) -> Diagnosis:
+    seen = (
+        Text("Fine: it judges better than by guessing.")
+        if run.main == "loss"
+        else Text("Fine: it guesses masked words by what stands around them.")
+    )
+    losses = [v[run.main] for v in run.held_out]
+    # One more or less is noise.
+    stands = len(losses) > 3 and min(losses[-3:]) > min(losses[:-3])
+    return Diagnosis(
+        "fine",
+        seen,
+        Text("The held-out loss no longer falls; more text or a larger model leads further.")
+        if stands
+        else Text("More steps lead further."),
+    )
+
+
+class Diagnoses:
+    """What was found last of the runs that many watch: each is looked at once a second at most."""
+
+    _FRESH_SECONDS = 1.0
+    _KEPT = 64
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._found: OrderedDict[str, tuple[float, int, Diagnosis | None]] = OrderedDict()
+
+    def of(self, run_id: str) -> Diagnosis | None:
+        """The state of a run; of one that has ended by all its events."""
+        run = self._store.get(run_id)
+        events, cursor = self._store.events(run_id)
+        now = time.monotonic()
+        with self._lock:
+            made, then, found = self._found.get(run_id, (-math.inf, -1, None))
+            over = bool(events) and events[-1]["event"] == "end"
+            if cursor == then or (now - made < self._FRESH_SECONDS and not over):
+                return found
+            found = diagnose(events, None if run.config is None else run.config.training.batch_size)
+            self._found[run_id] = now, cursor, found
+            self._found.move_to_end(run_id)
+            while len(self._found) > self._KEPT:
+                self._found.popitem(last=False)
+            return found
