@@ -462,9 +462,9 @@ def test_a_token_is_followed_where_somebody_clicks(shelf: ModelShelf) -> None:
             follow_view(shelf, CRANE, texts, which, place, summary=summary)
     with pytest.raises(UserError, match="at most 128"):
         follow_view(shelf, CRANE, ["a " * 200], summary=summary)
-    assert asked_for(SimpleNamespace(row=[1, 2])) == (1, 2)
+    assert asked_for(SimpleNamespace(cell=[1, 2])) == (1, 2)
     for row in (None, 3, [1], "12", [1, 2, 3]):
-        assert asked_for(SimpleNamespace(row=row)) == (None, None)
+        assert asked_for(SimpleNamespace(cell=row)) == (None, None)
 
 
 def test_the_menu_keeps_a_choice_and_takes_up_a_new_run(shelf: ModelShelf) -> None:

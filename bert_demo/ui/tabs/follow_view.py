@@ -125,7 +125,10 @@ def following(follow: Callable[..., View], inputs: list[Any], follower: gr.HTML)
 
 def asked_for(event: Any) -> tuple[object, object]:
     """The text and token that a browser names, whatever it sent; the first text's where none is."""
-    row = getattr(event, "row", (0, None))
+    try:
+        row = event.cell
+    except (AttributeError, TypeError):  # no click
+        row = (0, None)
     return (row[0], row[1]) if isinstance(row, list | tuple) and len(row) == 2 else (None, None)
 
 
