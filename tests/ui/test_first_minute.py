@@ -149,7 +149,8 @@ def test_the_path_leads_on_with_the_model(
     press(page, "Next: look at its words →")
     page.locator("[role=tabpanel]:has(#words-result)").get_by_text(bird).first.wait_for()
     assert page.title() == "Its words · bert_demo"
-    assert parse_qs(urlsplit(page.url).query) == {"run": [run], "tab": ["words"]}
+    named = parse_qs(urlsplit(page.url).query)
+    assert (named["run"], named["tab"]) == ([run], ["words"])
     press(page, "Next: teach it to judge →")
     station = page.locator("[role=tabpanel]:has(#live-finetune)")
     chosen = f"[...document.querySelectorAll('input')].some(i => i.value.includes('{bird} ('))"

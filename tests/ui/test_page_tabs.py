@@ -162,8 +162,9 @@ def test_blanks_are_filled(visit: Callable[..., Visitor], address: str) -> None:
     )
     assert page.locator("#blank-result .bv-bar").count() == 8
     # One token is followed, and then another one, without the rest being folded away.
-    page.get_by_text("Follow one token through the layers").click()
     row = page.locator("#blank-follow .bf-tokens .bd-choice")
+    wait_for(page, "document.querySelectorAll('#blank-follow .bf-tokens .bd-choice').length === 5")
+    page.get_by_text("Follow one token through the layers").click()
     row.nth(1).click()
     page.get_by_text("“the” from layer to layer").wait_for()
     page.locator("#blank-follow .bf-head").first.click()

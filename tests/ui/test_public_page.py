@@ -185,5 +185,5 @@ def test_a_request_reaches_the_handlers() -> None:
 
     start = answered(Api(SimpleNamespace()).start_run)  # type: ignore[arg-type]
     asked = gr.Request(username="ada")
-    inputs, *_ = special_args(start, list(range(7)), asked)
-    assert inputs == [*range(7), asked]
+    inputs, *_ = special_args(start, list(range(8)), asked)
+    assert inputs == [*range(8), asked]

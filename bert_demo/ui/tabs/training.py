@@ -29,6 +29,9 @@ from bert_demo.ui.tabs.training_handlers import (
 )
 
 _MEASURING_SECONDS = 5
+# The models know English alone, whatever the page's language.
+_EXAMPLE_BLANK, _EXAMPLE_WORD = "the crane stood on one ___", "crane"
+_EXAMPLE_TEXT = "a crane flew over the marsh | bird"
 _KEEP_NAME = "(name) => window.bertDemo.keepName(name)"
 _KEEP_QUESTIONS = "(...texts) => window.bertDemo.keepQuestions(texts)"
 _WAYS_ON = {
@@ -164,7 +167,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         return *told, gr.Timer(active=context.measuring), *cards
 
     def begin(visitor: gr.Request, *given: Any) -> tuple[dict[str, Any], str]:
-        form, (name, browser, *asked) = given[: len(names)], given[len(names) :]
+        form, (name, *asked, browser) = given[: len(names)], given[len(names) :]
         if own_busy_run(context, browser):
             gr.Info(say("Your first run is still training; this one waits until it is done."))
         values, address = dict(zip(names, form, strict=True)), context.address_of(visitor)
@@ -175,7 +178,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         """What starting a run is made of, after the event that asks for it."""
         begun = event(
             answered(begin),
-            [*inputs, run_name, context.browser, *questions],
+            [*inputs, run_name, *questions, context.browser],
             [live, run_id],
             trigger_mode="once",
             **quiet,
@@ -259,13 +262,13 @@ def _question_boxes() -> list[gr.Textbox]:
             gr.Textbox(
                 label=say("Sentences with a blank"),
                 info=say("One to a line, up to {n}; `___` is the blank.", n=MOST_BLANKS),
-                placeholder="the crane stood on one ___",
+                placeholder=_EXAMPLE_BLANK,
                 lines=3,
                 max_lines=MOST_BLANKS,
             ),
             gr.Textbox(
                 label=say("A word for the map"),
-                placeholder="crane",
+                placeholder=_EXAMPLE_WORD,
                 max_lines=1,
                 max_length=LONGEST_WORD,
             ),
@@ -276,7 +279,7 @@ def _question_boxes() -> list[gr.Textbox]:
                     least=FEWEST_CONTEXTS,
                     most=MOST_CONTEXTS,
                 ),
-                placeholder="a crane flew over the marsh | bird",
+                placeholder=_EXAMPLE_TEXT,
                 lines=3,
                 max_lines=8,
             ),

@@ -156,7 +156,10 @@ def start_run(
     is typed for its film, as `asked_lines` reads it. Raises `UserError` with the reason if the run
     cannot start.
     """
-    questions = asked_lines(*asked) if asked else NO_QUESTIONS
+    # A box that nobody has touched may come as none.
+    questions = (
+        asked_lines(*("" if text is None else text for text in asked)) if asked else NO_QUESTIONS
+    )
     run = resolve(context, task, values)
     expected = context.accept(run)
     # Its name from then on, in whatever language the page is opened.
