@@ -100,6 +100,17 @@ def translate(said: str | UserError) -> str:
     return without_places(words)
 
 
+def as_it_came(error: UserError, name: str = "") -> UserError:
+    """The same about a file without where the page has put it for a moment; `name`: what it was
+    called where it came from, if that is another name."""
+    values = error.text.values
+    if "path" not in values:
+        return error
+    return UserError(
+        error.text.template, **{**values, "path": name or Path(str(values["path"])).name}
+    )
+
+
 def hide_places(folders: Iterable[Path]) -> None:
     """Leave these folders of this computer out of all that `translate` says from now on."""
     global _hidden

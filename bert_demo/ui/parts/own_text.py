@@ -19,7 +19,7 @@ from bert_demo.data.own_text import take_text
 from bert_demo.model.plain_json import one_line
 from bert_demo.ui.context import AppContext, answered
 from bert_demo.ui.parts import forms
-from bert_demo.ui.parts.language import later, say
+from bert_demo.ui.parts.language import as_it_came, later, say
 
 MOST_BYTES = 4_000_000
 """Of one text; form.js says the same. Requests are bounded too."""
@@ -84,17 +84,9 @@ def bring(context: AppContext, task: str, text: Any, title: Any, address: str = 
             n=round(_MOST_SECONDS),
         ) from None
     except UserError as error:
-        raise _without_folder(error) from None
+        raise as_it_came(error) from None
     finally:
         _AT_A_TIME.release()
-
-
-def _without_folder(error: UserError) -> UserError:
-    """The sentence without where the page has put the text for a moment."""
-    values = error.text.values
-    if "path" not in values:
-        return error
-    return UserError(error.text.template, **{**values, "path": Path(str(values["path"])).name})
 
 
 def _make_room(context: AppContext) -> None:

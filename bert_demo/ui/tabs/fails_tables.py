@@ -16,7 +16,7 @@ from bert_demo.data.corpora import CORPORA, whereabouts
 from bert_demo.data.snli import NliTexts, read_pairs_file
 from bert_demo.data.tables import ENDINGS
 from bert_demo.data.traps.pairs import trap_pairs
-from bert_demo.ui.parts.language import later, say
+from bert_demo.ui.parts.language import as_it_came, later, say
 from bert_demo.ui.serving.judging import Table
 
 OWN = "own"
@@ -118,7 +118,4 @@ def _read(name: str, content: bytes) -> NliTexts:
         try:
             return read_pairs_file(path)
         except UserError as error:
-            # Where it lay is nobody's business: the sentence names the file as it came.
-            raise UserError(
-                Text(error.text.template, **{**error.text.values, "path": name})
-            ) from error
+            raise as_it_came(error, name) from error
