@@ -355,7 +355,6 @@ class Diagnoses:
 
     def of(self, run_id: str) -> Diagnosis | None:
         """The state of a run; of one that has ended by all its events."""
-        run = self._store.get(run_id)
         events, cursor = self._store.events(run_id)
         now = time.monotonic()
         with self._lock:
@@ -363,7 +362,8 @@ class Diagnoses:
             over = bool(events) and events[-1]["event"] == "end"
             if cursor == then or (now - made < self._FRESH_SECONDS and not over):
                 return found
-            found = diagnose(events, None if run.config is None else run.config.training.batch_size)
+            config = self._store.get(run_id).config
+            found = diagnose(events, None if config is None else config.training.batch_size)
             self._found[run_id] = now, cursor, found
             self._found.move_to_end(run_id)
             while len(self._found) > self._KEPT:

@@ -229,9 +229,9 @@ def told(context: AppContext, ways: TwoWays) -> tuple[View, bool]:
             "{n} runs wait or train; the answer comes when both of a pair are done.", n=len(busy)
         )
         blocks.append(text(waits, "muted"))
-    shown = [run for run in runs if context.store.events(run.id)[0]][:_MOST_CURVES][::-1]
+    events = {run.id: context.store.events(run.id)[0] for run in runs}
+    shown = [run for run in runs if events[run.id]][:_MOST_CURVES][::-1]
     if shown:
-        events = {run.id: context.store.events(run.id)[0] for run in shown}
         curve = CURVES[ways.own.task][0]
         figure = overlay(shown, events, curve, "step", range(len(shown)))
         blocks.append(chart("against", figure, say(curve.title), _HEIGHT))
