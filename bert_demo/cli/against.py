@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from bert_demo.cli.output import TrainingReport, emit, note, say, table
 from bert_demo.cli.training import run_of
 from bert_demo.config import UserError
-from bert_demo.inference.difference import MEASURES, Difference
+from bert_demo.inference.difference import Difference
+from bert_demo.model.metrics import MAIN_LOSS
 from bert_demo.training.choices import change, changed
 
 if TYPE_CHECKING:
@@ -34,12 +35,11 @@ def against_command(flags: Namespace) -> int:
     if flags.steps is None and flags.epochs is None and flags.budget_seconds is None:
         flags.steps = _STEPS
     if flags.validate_every_steps is None and flags.steps is not None:
-        flags.validate_every_steps = max(
-            1, int(flags.steps) // _MOST_ROWS
-        )  # both at the same steps
+        # Both at the same steps.
+        flags.validate_every_steps = max(1, int(flags.steps) // _MOST_ROWS)
     run = run_of(flags, flags.task or "pretraining", None)
     words = str(change(run, changed(run, name, value), name))
-    measure = MEASURES[run.task]
+    measure = MAIN_LOSS[run.task]
     curves: dict[tuple[int, bool], Curve] = defaultdict(list)
     report = TrainingReport(flags.json)
 

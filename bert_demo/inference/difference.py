@@ -16,9 +16,6 @@ from bert_demo.config import Text
 from bert_demo.inference.report import Report
 
 MOST_PAIRS = 20
-MEASURES = {"pretraining": "mlm_loss", "nli": "loss"}
-"""The held-out loss by which runs of a task are compared. Not the next-sentence question: it may be
-the very thing that one of them leaves out."""
 
 # Student's t for 1, 2 ... 19 degrees of freedom: 98% lie between this and its negative. So of a
 # setting and itself a difference is claimed once in 50 times, which also leaves room for losses

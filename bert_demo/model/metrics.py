@@ -32,6 +32,10 @@ METRICS = {m.name: m for m in (LOSS, MLM_LOSS, NSP_LOSS, NSP_ACCURACY, ACCURACY)
 """By name, in the order of columns. `LOSS` is what training makes small: in pretraining the sum of
 both losses."""
 
+MAIN_LOSS = {"pretraining": MLM_LOSS.name, "nli": LOSS.name}
+"""The loss by which runs of a task are watched and compared. Not the next-sentence question: it may
+be the very thing that a run leaves out."""
+
 BASELINES = {
     "uniform": "every guess as likely as another",
     "unigram": "guessing by word frequency on held-out text",

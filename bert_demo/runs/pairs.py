@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bert_demo.config import COMPARED_SETTINGS, RunConfig
-from bert_demo.inference.difference import MEASURES, MOST_PAIRS, Difference, difference
+from bert_demo.inference.difference import MOST_PAIRS, Difference, difference
+from bert_demo.model.metrics import MAIN_LOSS
 from bert_demo.runs.record import Run
-from bert_demo.training.choices import value_of, with_seed
+from bert_demo.training.choices import value_of, with_seed, with_value
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,16 @@ def two_ways(runs: Sequence[Run]) -> TwoWays | None:
     own, other = ways
     names = COMPARED_SETTINGS[own.task]
     differing = [name for name in names if value_of(own, name) != value_of(other, name)]
-    if len(differing) != 1 or _same_but(own, other, differing[0]) != other:
+    if len(differing) != 1:
         return None
-    return TwoWays(differing[0], own, other)
-
-
-def _same_but(own: RunConfig, other: RunConfig, name: str) -> RunConfig:
-    """`own` with this setting as `other` has it."""
-    values = own.to_dict()
-    (values["training"] if name in values["training"] else values)[name] = value_of(other, name)
-    return RunConfig(**{**values, "training": type(own.training)(**values["training"])})
+    (name,) = differing
+    if with_value(own, name, value_of(other, name)) != other:
+        return None  # they differ in what cannot be tried against as well
+    return TwoWays(name, own, other)
 
 
 def _loss(run: Run) -> float | None:
     """What it scored on all held-out text."""
     task = "pretraining" if run.config is None else run.config.task
-    found = run.status.scores.get(MEASURES[task])
+    found = run.status.scores.get(MAIN_LOSS[task])
     return found if isinstance(found, float) else None

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.config import RunConfig, UserError
-from bert_demo.inference.difference import MEASURES, MOST_PAIRS, Difference, difference
+from bert_demo.inference.difference import MOST_PAIRS, Difference, difference
+from bert_demo.model.metrics import MAIN_LOSS
 from bert_demo.training.choices import changed, with_seed
 from bert_demo.training.events import Event
 from bert_demo.training.loop import train
@@ -82,5 +83,5 @@ def _loss_of(
                     seed=seed,
                     message=event["message"],
                 )
-            loss = float(event["scores"][MEASURES[run.task]])  # type: ignore[literal-required]
+            loss = float(event["scores"][MAIN_LOSS[run.task]])  # type: ignore[literal-required]
     return loss

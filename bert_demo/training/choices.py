@@ -74,6 +74,14 @@ def _said(value: Any) -> str | Text:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def with_value(run: RunConfig, name: str, value: Any) -> RunConfig:
+    """The same run with another value of a setting, of the type that it has."""
+    if hasattr(run.training, name):
+        training = dataclasses.replace(run.training, **{name: value})
+        return dataclasses.replace(run, training=training)
+    return dataclasses.replace(run, **{name: value})
+
+
 def with_seed(run: RunConfig, seed: int) -> RunConfig:
     """The same run under another seed."""
-    return dataclasses.replace(run, training=dataclasses.replace(run.training, seed=seed))
+    return with_value(run, "seed", seed)

@@ -23,6 +23,7 @@ from bert_demo.inference.evaluation import evaluate
 from bert_demo.model import checkpoint
 from bert_demo.model.about import read_about
 from bert_demo.model.device import peak_memory_bytes
+from bert_demo.model.metrics import MAIN_LOSS
 from bert_demo.training import distributed
 from bert_demo.training.events import (
     EndEvent,
@@ -289,7 +290,7 @@ class _Loop:
         with self.clock.validating(every if limit is None else min(limit, every)):
             self._scores = validate(self.setup, limit)
         enough = self.run.training.stop_at_loss
-        loss = self._scores["mlm_loss" if self.run.task == "pretraining" else "loss"]
+        loss = self._scores[MAIN_LOSS[self.run.task]]  # type: ignore[literal-required]
         self._good_enough = enough is not None and loss <= enough
         seconds = round(self.clock.seconds, 4)
         event = {"event": "validation", "step": self.clock.step, "seconds": seconds}
