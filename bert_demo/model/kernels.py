@@ -12,6 +12,7 @@ slower and takes a gigabyte within some hundred steps. `embed` and `select` add 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -49,8 +50,34 @@ def embed(ids: tuple[Tensor, ...], tables: tuple[Tensor, ...]) -> Tensor:
     choose_rows(None)
     if _compiled(tables[0]):
         return _with_operand(*blocks.embed(ids, tables, rows, _product_type(tables[0])))
-    first, second, third = (F.embedding(i, table) for i, table in zip(ids, tables, strict=True))
-    return resized(first + second + third, rows)
+    if tables[0].device.type == "cpu":
+        first, second, third = (F.embedding(i, table) for i, table in zip(ids, tables, strict=True))
+        return resized(first + second + third, rows)
+    others = _FewRows.apply(*ids[1:], *tables[1:])  # type: ignore[no-untyped-call]
+    return resized(F.embedding(ids[0], tables[0]) + others, rows)
+
+
+class _FewRows(torch.autograd.Function):
+    """The sum of rows of two small tables.
+
+    On a GPU PyTorch sorts the ids of each table to add up what its rows are sent back; where there
+    are few of them a product with zeros and ones takes less time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor, one: Tensor, other: Tensor) -> Tensor:
+        ctx.save_for_backward(first, second)
+        ctx.sizes = [len(one), len(other)]
+        return F.embedding(first, one) + F.embedding(second, other)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor, Tensor]:
+        size, _ = ctx.sizes
+        rows = torch.arange(sum(ctx.sizes), device=grad.device)
+        first, second = (ids[:, None] for ids in ctx.saved_tensors)
+        chosen = (rows == first) | (rows == second + size)  # (T, rows of both)
+        sums = chosen.t().to(grad.dtype) @ grad
+        return None, None, *sums.split(ctx.sizes)
 
 
 def select(x: Tensor, positions: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bert_demo.data.packing import pack
-from bert_demo.model import attention, dropout, kernels
+from bert_demo.model import attention, cross_entropy, dropout, kernels
 from bert_demo.model.compiled import library
 
 GROUPS = ((3, 1), (2, 5), (1, 6), (4, 9))
@@ -281,3 +281,28 @@ def test_linear_cross_entropy_of_a_hopeless_guess_is_finite() -> None:
     loss.backward()
     assert torch.isfinite(loss)
     assert x.grad is not None and torch.equal(x.grad, torch.full((1, 2), 2.0))
+
+
+def test_small_tables_looked_up_together_have_the_gradients_of_each() -> None:
+    """On a GPU tables of few rows are added up by one product."""
+    torch.manual_seed(3)
+    first, second = torch.randint(0, 2, (40,)), torch.randint(0, 9, (40,))
+    tables = [torch.randn(rows, 5, dtype=torch.double, requires_grad=True) for rows in (2, 9)]
+    given = torch.randn(40, 5, dtype=torch.double)
+    together = kernels._FewRows.apply(first, second, *tables)  # type: ignore[no-untyped-call]
+    apart = F.embedding(first, tables[0]) + F.embedding(second, tables[1])
+    torch.testing.assert_close(together, apart)
+    found, right = (torch.autograd.grad(x, tables, given) for x in (together, apart))
+    torch.testing.assert_close(found, right)
+
+
+def test_rows_that_are_not_asked_about_leave_the_cross_entropys_gradients_alone() -> None:
+    torch.manual_seed(4)
+    x, weight, bias = torch.randn(12, 8), torch.randn(30, 8), torch.randn(30)
+    labels = torch.randint(0, 30, (12,)).masked_fill(torch.arange(12) % 3 == 1, -1)
+    given = [tensor.requires_grad_() for tensor in (x, weight, bias)]
+    loss = cross_entropy.chunked_cross_entropy(*given, labels, torch.float32)
+    right = F.cross_entropy(x @ weight.T + bias, labels, ignore_index=-1, reduction="sum")
+    torch.testing.assert_close(loss, right)
+    grads, wanted = (torch.autograd.grad(one, given) for one in (loss, right))
+    torch.testing.assert_close(grads, wanted)
