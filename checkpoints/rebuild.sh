@@ -35,7 +35,7 @@ bundle() {
   local name=$1
   shift
   "$python" -m bert_demo bundle --model "$work/$name" --out "checkpoints/$name" --overwrite \
-    --note "Trained by this project; the weights are stored in half precision." "$@"
+    --note "Trained by this project." "$@"
 }
 
 bundle bert-small \

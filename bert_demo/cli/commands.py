@@ -289,10 +289,16 @@ def fetch(flags: Namespace) -> int:
 
 
 def bundle(flags: Namespace) -> int:
-    """A copy in half precision, with its card."""
+    """A copy in 16 or 8 bits, with its card."""
     from bert_demo.interop.bundle import bundle
 
-    done = bundle(flags.model, flags.out, notes=flags.note, overwrite=flags.overwrite)
+    done = bundle(
+        flags.model,
+        flags.out,
+        storage=flags.storage,
+        notes=flags.note,
+        overwrite=flags.overwrite,
+    )
     return _facts(flags, asdict(done))
 
 

@@ -249,6 +249,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_model(one)
     _add_out(one)
     _add_overwrite(one)
+    one.add_argument(
+        "--storage",
+        choices=("fp16", "int8"),
+        default="fp16",
+        help="The weights in 16 bits, or the matrices in 8 with a scale for each row",
+    )
     one.add_argument("--note", action="append", default=[], help="A paragraph for its card")
 
     one = command("prepare", "Fetch and cache all text, or take in and describe one's own.")

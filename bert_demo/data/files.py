@@ -221,10 +221,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
         os.fsync(file.fileno())
 
 
-def read_tensors(
-    path: Path, expected: Mapping[str, str]
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors, on the CPU, and metadata of a safetensors file, which must have `expected`."""
+@contextmanager
+def open_tensors(path: Path) -> Iterator[Any]:
+    """What `safe_open` gives; raises `CheckpointError` for a missing or damaged file."""
     with explained(path, "read"):
         if not path.is_file():
             raise CheckpointError(
@@ -233,20 +232,27 @@ def read_tensors(
         check_whole(path)
         try:
             with safe_open(path, "pt") as file:
-                metadata: dict[str, str] = file.metadata() or {}
-                if expected.items() - metadata.items():
-                    raise CheckpointError(
-                        "{path} does not belong to the files beside it; it was changed or "
-                        "comes from another checkpoint.",
-                        path=path,
-                    )
-                # Copies, because the file's own pages must not be tied to the model's life.
-                tensors = {name: file.get_tensor(name).clone() for name in list(file.keys())}
+                yield file
         except SafetensorError as error:
             raise CheckpointError(
                 "{path} is damaged or incomplete ({error}).", path=path, error=error
             ) from error
-    return tensors, metadata
+
+
+def read_tensors(
+    path: Path, expected: Mapping[str, str]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors, on the CPU, and metadata of a safetensors file, which must have `expected`."""
+    with open_tensors(path) as file:
+        metadata: dict[str, str] = file.metadata() or {}
+        if expected.items() - metadata.items():
+            raise CheckpointError(
+                "{path} does not belong to the files beside it; it was changed or "
+                "comes from another checkpoint.",
+                path=path,
+            )
+        # Copies, because the file's own pages must not be tied to the model's life.
+        return {name: file.get_tensor(name).clone() for name in list(file.keys())}, metadata
 
 
 def _absolute(folder: str | Path) -> Path:

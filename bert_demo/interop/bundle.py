@@ -1,6 +1,6 @@
 """A trained checkpoint made small enough to come along with the project, with its card.
 
-Weights in half precision, a curve of some hundred points, no path of the computer that it was
+Weights in 16 or 8 bits, a curve of some hundred points, no path of the computer that it was
 trained on.
 """
 
@@ -19,6 +19,7 @@ from bert_demo.interop.card import model_card
 from bert_demo.interop.sharing import without_paths, without_text
 from bert_demo.model import checkpoint
 from bert_demo.model.folders import METRICS
+from bert_demo.model.stored_weights import Storage
 from bert_demo.training.events import Event
 from bert_demo.training.recorder import read_metrics
 
@@ -37,16 +38,23 @@ class Bundled(Report):
 
 
 def bundle(
-    source: str | Path, out: str | Path, *, notes: Sequence[str] = (), overwrite: bool = False
+    source: str | Path,
+    out: str | Path,
+    *,
+    storage: Storage = "fp16",
+    notes: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> Bundled:
     """Write the small copy of the checkpoint in `source` to `out`.
 
     Args:
+        storage: how its weights are stored, as for `checkpoint.save`.
         notes: paragraphs for its card, such as how it came about.
         overwrite: replace a checkpoint that is in `out` already.
 
     Raises:
         CheckpointError: `source` is no checkpoint, or `out` cannot be written.
+        UserError: an unknown `storage`.
     """
     source, folder = Path(source), writers_path(out)
     checkpoint.check_writable(folder, overwrite=overwrite)
@@ -54,7 +62,7 @@ def bundle(
     about = without_paths(checkpoint.read_config(source))["about"]
     events = read_metrics(source)
     counts = checkpoint.token_counts(source)
-    checkpoint.save(folder, model, tokenizer, about, half=True, token_counts=counts)
+    checkpoint.save(folder, model, tokenizer, about, storage=storage, token_counts=counts)
     checkpoint.remove_resume(folder)
     with explained(folder, "written"):
         lines = "".join(json.dumps(event) + "\n" for event in _thinned(events))

@@ -29,6 +29,7 @@ from bert_demo.model import checkpoint
 from bert_demo.model.about import About, read_about
 from bert_demo.model.metrics import ACCURACY, METRICS
 from bert_demo.model.size import count_parameters
+from bert_demo.model.stored_weights import storage_of
 from bert_demo.training.recorder import read_metrics
 
 _PIPELINES = {
@@ -42,6 +43,11 @@ _TASKS = {
     "nli": "It judges whether a hypothesis follows from a premise: entailment, neutral or "
     "contradiction.",
     "encoder": "It represents words by vectors that depend on their context, and has no head.",
+}
+_STORED = {
+    "fp32": "32 bits (fp32)",
+    "fp16": "16 bits (fp16)",
+    "int8": "8 bits (int8, one scale for each row of a matrix)",
 }
 _CURVE_POINTS = 12
 _MORE_SCORES = {
@@ -57,7 +63,8 @@ def model_card(folder: str | Path, *, notes: Sequence[str] = (), usage: str | No
 
     Args:
         notes: paragraphs that have to be said of this copy of the model.
-        usage: Python that loads it; left out, the way of this project.
+        usage: Python that loads it from `transformers`' form, in fp32; left out, the way of this
+            project.
 
     Raises:
         CheckpointError: there is no checkpoint in `folder`, or it is damaged.
@@ -79,7 +86,7 @@ def model_card(folder: str | Path, *, notes: Sequence[str] = (), usage: str | No
         _TASKS[task],
         *notes,
         _section("Use", f"```python\n{usage or _USAGE[task]}\n```"),
-        _section("Shape", _shape(folder, task, config)),
+        _section("Shape", _shape(folder, task, config, exported=usage is not None)),
         _section("Data", _data(about, corpora)),
         _section("Training", _training(run, about)),
         _section("Scores", _scores(about)),
@@ -120,7 +127,7 @@ def _title(task: str, config: BertConfig, run: RunConfig | None, about: About) -
     return f"{words}, {done} on {corpus_spec(run.corpus).title}"
 
 
-def _shape(folder: Path, task: str, config: BertConfig) -> str:
+def _shape(folder: Path, task: str, config: BertConfig, *, exported: bool) -> str:
     parameters = count_parameters(config, task)
     rows = [("Parameters", f"{parameters:,}")]
     rows += [
@@ -129,6 +136,9 @@ def _shape(folder: Path, task: str, config: BertConfig) -> str:
         if name not in ("initializer_range", "hidden_dropout_prob", "attention_probs_dropout_prob")
     ]
     rows.append(("Vocabulary", _vocabulary(folder / checkpoint.TOKENIZER)))
+    # What is written for `transformers` is fp32, whatever it was made from.
+    storage = "fp32" if exported else storage_of(folder / checkpoint.WEIGHTS)
+    rows.append(("Weights stored in", _STORED[storage]))
     return _table(("", ""), rows)
 
 

@@ -10,6 +10,8 @@ threads           a batch on several threads of a CPU
 process           settings of a process that trains, made before torch is imported
 plain_json        JSON that anybody may have written, with bounds and types
 folders           what the files of a checkpoint's and of a run's folder are called
+rounding          a matrix in 8 bits
+stored_weights    the weights in a checkpoint's file, in 32, 16 or 8 bits
 checkpoint        a model as a folder
 about             what a checkpoint says of how it came about
 beginning         the weights that a model's training began with

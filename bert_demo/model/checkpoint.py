@@ -2,12 +2,12 @@
 
 config.json            what it is: task, shape of the model, the tokenizer's fingerprint, "about"
 tokenizer.json         the vocabulary
-model.safetensors      the weights, fp32 or fp16; where a pretrained model was primed with it, also
-                       how often its text has each token
+model.safetensors      the weights in fp32, fp16 or 8 bits, as `stored_weights` says; where a
+                       pretrained model was primed with it, also how often its text has each token
 resume.safetensors     only beside an unfinished run: all that the loop needs to go on
 
 The weights carry the digest of the configuration they belong to: files of two different
-checkpoints do not pass for one. How files change at once or not at all is in `storage`.
+checkpoints do not pass for one. How files change at once or not at all is in `data/files`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from bert_demo.data.files import (
     check_whole,
     explained,
     is_empty,
-    not_finite,
     part_folder,
     put_folder,
     read_tensors,
@@ -37,6 +36,7 @@ from bert_demo.data.files import (
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.model.folders import CONFIG, METRICS, RESUME, TOKENIZER, WEIGHTS, is_file
 from bert_demo.model.plain_json import mapping, read_value
+from bert_demo.model.stored_weights import Storage, as_computed, as_stored
 
 if TYPE_CHECKING:  # a page that starts reads what checkpoints say of themselves, without torch
     import numpy as np
@@ -109,7 +109,7 @@ def save(
     tokenizer: Tokenizer,
     about: Mapping[str, Any],
     *,
-    half: bool = False,
+    storage: Storage = "fp32",
     token_counts: npt.NDArray[np.int64] | None = None,
 ) -> None:
     """Write a checkpoint, or bring the one in `folder` up to date.
@@ -120,12 +120,14 @@ def save(
 
     Args:
         about: facts for people and programs, as JSON has them: settings, corpus, scores.
-        half: store fp16, for half the size and three digits.
+        storage: "fp16" for half the size and three digits, "int8" for a quarter of it: matrices
+            in 8 bits, with a scale for each row.
         token_counts: (V,), how often each token is in the text that the model was primed with.
 
     Raises:
         CheckpointError: a folder of something else, a file in the way, no permission, a full
             disk.
+        UserError: an unknown `storage`.
     """
     import torch
 
@@ -135,8 +137,7 @@ def save(
     state = model.state_dict()
     if model.config.tie_word_embeddings:
         state.pop(_TIED, None)
-    if half:
-        state = {name: value.half() for name, value in state.items()}
+    state = as_stored(state, storage)
     if token_counts is not None:
         state[_COUNTS] = torch.from_numpy(token_counts).int()
     with explained(folder, "written"):
@@ -276,35 +277,9 @@ def load(folder: str | Path) -> Checkpoint:
     tied = stored["task"] == "pretraining" and config.tie_word_embeddings
     tensors, _ = read_tensors(folder / WEIGHTS, {"config_sha256": _digest(stored)})
     tensors.pop(_COUNTS, None)
-    expected = {k: v.shape for k, v in model.state_dict().items() if not (tied and k == _TIED)}
-    for name in expected.keys() ^ tensors.keys():
-        raise CheckpointError(
-            "{path} misses tensor {name!r}."
-            if name in expected
-            else "{path} has an unknown tensor {name!r}.",
-            path=folder / WEIGHTS,
-            name=name,
-        )
-    for name, shape in expected.items():
-        value = tensors[name]
-        if value.shape != shape or not value.is_floating_point():
-            raise CheckpointError(
-                "{path} has {name!r} as {shape} {kind}; config.json says {expected}.",
-                path=folder / WEIGHTS,
-                name=name,
-                shape=tuple(value.shape),
-                kind=value.dtype,
-                expected=tuple(shape),
-            )
-        tensors[name] = value.float()
-    odd = not_finite(tensors)
-    if odd is not None:
-        raise CheckpointError(
-            "{path} has numbers in {name!r} that are infinite or none; the model cannot be used.",
-            path=folder / WEIGHTS,
-            name=odd,
-        )
-    model.load_state_dict(tensors, strict=False, assign=True)
+    shapes = {k: v.shape for k, v in model.state_dict().items() if not (tied and k == _TIED)}
+    weights = as_computed(tensors, shapes, folder / WEIGHTS)
+    model.load_state_dict(weights, strict=False, assign=True)
     if tied:
         model.mlm.decoder_weight = model.embeddings.word_embeddings.weight
     return Checkpoint(model.eval(), tokenizer, config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,15 @@ def test_what_is_no_checkpoint_gets_a_sentence(judge: Path, tmp_path: Path) -> N
         (tmp_path / name).write_text("[" if name == "config.json" else "[]", encoding="utf-8")
         with pytest.raises(checkpoint.CheckpointError, match=name):
             model_card(tmp_path)
+
+
+def test_a_card_says_how_the_weights_are_stored(judge: Path, tmp_path: Path) -> None:
+    assert "| Weights stored in | 32 bits (fp32) |" in model_card(judge)
+    shutil.copytree(judge, tmp_path / "copy")
+    weights = tmp_path / "copy/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(checkpoint.CheckpointError, match=r"model\.safetensors is damaged"):
+        model_card(tmp_path / "copy")
+    weights.unlink()
+    with pytest.raises(checkpoint.CheckpointError, match=r"has no model\.safetensors"):
+        model_card(tmp_path / "copy")

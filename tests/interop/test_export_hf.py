@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from bert_demo.cli import parser
 from bert_demo.config import LABELS, BertConfig, UserError
@@ -69,6 +70,24 @@ def saved(folder: Path, tokenizer: Tokenizer, task: str = "pretraining", **chang
                 value.add_(torch.randn_like(value) * 0.2)
     checkpoint.save(folder, model, tokenizer, {})
     return folder
+
+
+def test_a_checkpoint_in_eight_bits_is_exported_in_full(tmp_path: Path, pieces: Tokenizer) -> None:
+    model = checkpoint.load(saved(tmp_path / "whole", pieces, "nli")).model
+    checkpoint.save(tmp_path / "eight", model, pieces, {}, storage="int8")
+    rounded = checkpoint.load(tmp_path / "eight").model
+    export_hf(tmp_path / "eight", tmp_path / "out")
+    weights = load_file(tmp_path / "out/model.safetensors")
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+    assert "| Weights stored in | 32 bits" in (tmp_path / "out/README.md").read_text("utf-8")
+    theirs = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+    pair = pieces.encode_pair("a crane is flying", "cranes eat fish", max_length=40)
+    batch = pack([(pair.input_ids, pair.token_type_ids)])
+    ids, types = torch.tensor([pair.input_ids]), torch.tensor([pair.token_type_ids])
+    with torch.no_grad():
+        mine, unrounded = (m.nli_logits(m(batch)[:1]) for m in (rounded, model))
+        torch.testing.assert_close(theirs(ids, token_type_ids=types).logits, mine, **NEAR)
+        assert not torch.allclose(unrounded, mine, **NEAR)
 
 
 @pytest.mark.parametrize("task", ["pretraining", "nli", "encoder"])

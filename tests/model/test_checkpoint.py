@@ -15,19 +15,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bert_demo.config import LABELS, BertConfig
+from bert_demo.config import LABELS, BertConfig, UserError
 from bert_demo.data import files
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.model import checkpoint
 from bert_demo.model.bert import BertModel
 from bert_demo.model.checkpoint import CheckpointError
+from bert_demo.model.rounding import round_rows, unround_rows
+from bert_demo.model.stored_weights import Storage, storage_of
 
 WORDS = ["<unk>", "<pad>", "<mask>", "<cls>", "<sep>", "a", "crane", "is", "flying", "."]
 CONFIG = BertConfig(
@@ -123,16 +126,54 @@ def test_a_tied_matrix_is_stored_once(tmp_path: Path) -> None:
     assert "embeddings.word_embeddings.weight" in names
 
 
-def test_half_takes_half_the_room_and_loads_as_fp32(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("storage", "share"), [("fp16", 0.55), ("int8", 0.36)])
+def test_fewer_bits_take_less_room_and_load_as_fp32(
+    tmp_path: Path, storage: Storage, share: float
+) -> None:
+    """A row of eight weights and its scale take 10 bytes of 32; what is no matrix, half."""
     model = new_model(config=replace(CONFIG, vocab_size=2000))
-    checkpoint.save(tmp_path / "full", model, TOKENIZER, {})
-    checkpoint.save(tmp_path / "half", model, TOKENIZER, {}, half=True)
-    sizes = [(tmp_path / n / "model.safetensors").stat().st_size for n in ("full", "half")]
-    assert sizes[1] < 0.55 * sizes[0]
-    loaded = checkpoint.load(tmp_path / "half").model
+    counts = np.arange(2000)
+    checkpoint.save(tmp_path / "full", model, TOKENIZER, {}, token_counts=counts)
+    checkpoint.save(tmp_path / "less", model, TOKENIZER, {}, storage=storage, token_counts=counts)
+    full, less = (tmp_path / name / "model.safetensors" for name in ("full", "less"))
+    room = 4 * len(counts)  # of the counts, which are whole in both
+    assert less.stat().st_size - room < share * (full.stat().st_size - room)
+    assert (storage_of(full), storage_of(less)) == ("fp32", storage)
+    found = checkpoint.token_counts(tmp_path / "less")
+    assert found is not None and found.tolist() == counts.tolist()
+    loaded = checkpoint.load(tmp_path / "less").model
     for mine, original in zip(loaded.parameters(), model.parameters(), strict=True):
-        assert mine.dtype == torch.float32
-        assert torch.equal(mine, original.half().float())
+        assert mine.dtype == torch.float32 and mine.requires_grad
+        rounded = original.half().float()
+        if storage == "int8" and original.ndim == 2:
+            rounded = unround_rows(*round_rows(original.detach()))
+        assert torch.equal(mine, rounded)
+
+
+@pytest.mark.parametrize("config", [CONFIG, TIED], ids=["book", "tied"])
+@pytest.mark.parametrize("task", ["pretraining", "nli", "encoder"])
+def test_eight_bits_change_a_model_once(tmp_path: Path, config: BertConfig, task: str) -> None:
+    model = new_model(config=config, task=task)
+    stored = []
+    for name in ("one", "two"):
+        checkpoint.save(tmp_path / name, model, TOKENIZER, {}, storage="int8")
+        model = checkpoint.load(tmp_path / name).model
+        stored.append(load_file(tmp_path / name / "model.safetensors"))
+    assert stored[0].keys() == stored[1].keys()
+    for name, value in stored[0].items():
+        assert value.dtype == stored[1][name].dtype and torch.equal(value, stored[1][name]), name
+    whole = stored[0]["embeddings.word_embeddings.weight"].float()
+    scales = stored[0]["embeddings.word_embeddings.weight.scale"].float()
+    assert torch.equal(model.embeddings.word_embeddings.weight, whole * scales[:, None])
+    if task == "pretraining":
+        same = model.mlm.decoder_weight is model.embeddings.word_embeddings.weight
+        assert same == config.tie_word_embeddings
+
+
+def test_an_unknown_storage_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="storage is 'int4'; it must be one of: fp32, fp16, int8"):
+        checkpoint.save(tmp_path / "new", new_model(), TOKENIZER, {}, storage="int4")  # type: ignore[arg-type]
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_later_save_updates_and_keeps_what_it_does_not_own(tmp_path: Path) -> None:
@@ -576,6 +617,43 @@ def test_wrong_tensors_are_named(
     tmp_path: Path, change: Callable[[dict[str, Tensor]], Any], words: str
 ) -> None:
     saved(tmp_path)
+    weights_with(change, tmp_path)
+    assert words in complaint(checkpoint.load, tmp_path)
+
+
+MATRIX, SCALE = "pooler.weight", "pooler.weight.scale"
+VECTOR = "pooler.bias"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.pop(SCALE), f"misses tensor '{SCALE}'"),
+        (lambda t: t.pop(MATRIX), f"tensor '{MATRIX}"),
+        (lambda t: t.update({MATRIX: torch.ones(8, 8)}), f"unknown tensor '{SCALE}'"),
+        (lambda t: t.update({MATRIX: torch.ones(8, 9).char()}), "(8, 9) torch.int8"),
+        (lambda t: t.update({MATRIX: torch.ones(8).char()}), "(8,) torch.int8"),
+        (lambda t: t.update({MATRIX: torch.ones(8, 8).byte()}), f"'{SCALE}'"),
+        (lambda t: t.update({SCALE: torch.ones(9)}), f"'{SCALE}' as (9,)"),
+        (lambda t: t.update({SCALE: torch.ones(8, 1)}), f"'{SCALE}' as (8, 1)"),
+        (lambda t: t.update({SCALE: torch.tensor(1.0)}), f"'{SCALE}' as ()"),
+        (lambda t: t.update({SCALE: torch.ones(8).char()}), f"'{SCALE}' as (8,) torch.int8"),
+        (lambda t: t[SCALE].__setitem__(3, float("nan")), f"'{MATRIX}' that are infinite or none"),
+        (lambda t: t[SCALE].__setitem__(3, float("inf")), f"'{MATRIX}' that are infinite or none"),
+        (lambda t: t[SCALE].fill_(3e38), f"'{MATRIX}' that are infinite or none"),
+        (lambda t: t.update({VECTOR: torch.ones(8).char()}), f"'{VECTOR}' as (8,) torch.int8"),
+        (
+            lambda t: t.update({f"{VECTOR}.scale": torch.ones(8)}),
+            f"unknown tensor '{VECTOR}.scale'",
+        ),
+        (lambda t: t.update({f"{SCALE}.scale": torch.ones(8)}), f"unknown tensor '{SCALE}.scale'"),
+        (lambda t: t.update({"extra": torch.ones(2, 2).char()}), "unknown tensor 'extra'"),
+    ],
+)
+def test_wrong_tensors_in_eight_bits_are_named(
+    tmp_path: Path, change: Callable[[dict[str, Tensor]], Any], words: str
+) -> None:
+    checkpoint.save(tmp_path, new_model(), TOKENIZER, {}, storage="int8")
     weights_with(change, tmp_path)
     assert words in complaint(checkpoint.load, tmp_path)
 
