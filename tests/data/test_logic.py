@@ -61,7 +61,7 @@ def test_as_many_as_asked_for_of_each_kind_and_label(texts: NliTexts) -> None:
 
 def test_they_are_the_same_everywhere(texts: NliTexts) -> None:
     digest = hashlib.sha256(repr(rows(texts)).encode()).hexdigest()
-    assert digest[:16] == "3f6be8f7253ee62b"
+    assert digest[:16] == "cec7e25eb3b8eae0"
     assert rows(logic_pairs(500)) == rows(texts)[:500] != rows(logic_pairs(500, seed=1))
 
 
@@ -75,7 +75,7 @@ def test_sentences_are_whole(texts: NliTexts) -> None:
     for _, *sentences, _ in rows(texts):
         for sentence in sentences:
             assert re.fullmatch(r"[A-Z0-9][A-Za-z0-9 ,'-]+\.", sentence), sentence
-            wrong = r"\ba [aeio]|\ban [^aeiou]| ,|  |,,|\b(the|a|an) (the|a|an|my)\b"
+            wrong = r"\ba [aeio]|\ban (?!hour)[^aeiou]| ,|  |,,|\b(the|a|an) (the|a|an|my)\b"
             assert not re.search(wrong, sentence), sentence
 
 
