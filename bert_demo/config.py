@@ -509,8 +509,8 @@ NEW_MODEL_SETTINGS = (
 GUESSING_SETTINGS = ("mask_share", "mask_replaced", "mask_random", "next_sentence")
 """What a model is asked in pretraining, which is for that alone."""
 
-TEACHING_SETTINGS = ("teacher", "new_pairs")
-"""Learning from another model's verdicts, which is for fine-tuning alone."""
+TEACHING_SETTINGS = ("teacher", "new_pairs", "logic_pairs")
+"""What there is to learn from beside labelled pairs, which is for fine-tuning alone."""
 
 _VISITORS_TRAINING = (
     "recipe",
@@ -609,6 +609,13 @@ class RunConfig:
         low=0,
         high=10_000_000,
     )
+    logic_pairs: int = setting(
+        0,
+        "How many generated pairs of logic (negation, numbers, who did what, ...) are learnt from "
+        "as well, with their own labels",
+        low=0,
+        high=500_000,
+    )
     vocabulary: str = setting(
         "word", "Whole words, as the book has it, or pieces of words", choices=("word", "wordpiece")
     )
@@ -691,6 +698,8 @@ class RunConfig:
             raise UserError("Fine-tuning needs a checkpoint to start from.")
         if self.task != "nli" and self.teacher is not None:
             raise UserError("Only fine-tuning has a teacher; pretraining learns from text.")
+        if self.task != "nli" and self.logic_pairs:
+            raise UserError("Only fine-tuning has pairs of logic; pretraining learns from text.")
         if self.mask_replaced + self.mask_random > 1 + 1e-9:
             raise UserError(
                 "mask_replaced is {replaced:g} and mask_random {random:g}; together they can be 1 "

@@ -29,4 +29,5 @@ layout        where the tokens of a batch lie
 packing       a batch whose sequences lie end to end
 batches       the batch of a seed and a step
 new_pairs     unlabelled pairs for distillation
+logic/        generated pairs of logic for fine-tuning
 """

@@ -194,41 +194,57 @@ class Muon(Update):
     def __init__(self, matrices: Iterable[Tensor], rate: float, weight_decay: float) -> None:
         super().__init__(matrices, rate)
         self._decay = weight_decay
+        self.together = bool(self.parameters) and self.parameters[0].device.type == "cuda"
 
     @torch.no_grad()
     def step(self, factor: float) -> None:
         """Change each matrix that has a gradient, at `factor` times the rate."""
         rate = self.rate * factor
-        for number, matrix in enumerate(self.parameters):
-            if matrix.grad is None:
-                continue
-            momentum = self._remembered(number)["momentum_buffer"]
-            momentum.lerp_(matrix.grad, 1 - _MOMENTUM)
-            update = orthogonalised(matrix.grad.lerp(momentum, _MOMENTUM))  # Nesterov's
-            rows, columns = matrix.shape
-            matrix.mul_(1 - rate * self._decay)
-            matrix.add_(update, alpha=-rate * max(1, rows / columns) ** 0.5)
+        for numbers in self._alike():
+            matrices = [self.parameters[number] for number in numbers]
+            grads = [matrix.grad for matrix in matrices if matrix.grad is not None]
+            momenta = [self._remembered(number)["momentum_buffer"] for number in numbers]
+            torch._foreach_lerp_(momenta, grads, 1 - _MOMENTUM)
+            ahead = torch._foreach_lerp(grads, momenta, _MOMENTUM)  # Nesterov's
+            updates = [orthogonalised(ahead[0])]
+            if len(ahead) > 1:
+                updates = list(orthogonalised(torch.stack(ahead)).to(ahead[0].dtype).unbind())
+            rows, columns = matrices[0].shape
+            torch._foreach_mul_(matrices, 1 - rate * self._decay)
+            torch._foreach_add_(matrices, updates, alpha=-rate * max(1, rows / columns) ** 0.5)
+
+    def _alike(self) -> list[list[int]]:
+        """The numbers of the matrices that have a gradient: on a GPU, where operations are short,
+        those of one shape together; else each by itself."""
+        changed = [n for n, matrix in enumerate(self.parameters) if matrix.grad is not None]
+        if not self.together:
+            return [[number] for number in changed]
+        shapes: dict[torch.Size, list[int]] = {}
+        for number in changed:
+            shapes.setdefault(self.parameters[number].shape, []).append(number)
+        return list(shapes.values())
 
     def _fresh(self, parameter: Tensor) -> dict[str, Tensor]:
         return {"momentum_buffer": torch.zeros_like(parameter)}
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """(A, B) -> (A, B) with all singular values near 1: Newton-Schulz iterations.
+    """(A, B), or N of them, with all singular values near 1: Newton-Schulz iterations.
 
     In bf16, but in fp32 where bf16 is no faster: a processor without it would take 10 to 30 times
     as long.
     """
     linear, cubic, quintic = _NEWTON_SCHULZ
-    rows, columns = matrix.shape
+    rows, columns = matrix.shape[-2:]
+    product = torch.addmm if matrix.dim() == 2 else torch.baddbmm
     x = matrix.bfloat16() if fast_bf16(matrix.device) else matrix
     if rows > columns:
-        x = x.T
-    x = x / x.norm().clamp(min=1e-7)
+        x = x.mT
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
     for _ in range(_NEWTON_SCHULZ_STEPS):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=cubic, alpha=quintic), x, beta=linear)
-    return x.T if rows > columns else x
+        gram = x @ x.mT
+        x = product(x, product(gram, gram, gram, beta=cubic, alpha=quintic), x, beta=linear)
+    return x.mT if rows > columns else x
 
 
 class Optimizers:

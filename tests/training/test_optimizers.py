@@ -133,3 +133,27 @@ def test_training_does_not_wait_for_pytorchs_compiler() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.split() == ["end", "False"], done.stdout
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_matrices_of_one_shape_are_changed_together_as_by_themselves(
+    fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU."""
+    monkeypatch.setattr("bert_demo.training.optimizers.fast_bf16", lambda _: fast)
+    shapes = [(8, 4), (4, 8), (8, 4), (4, 8), (4, 4), (8, 4)]
+    generator = torch.Generator().manual_seed(5)
+    first = [torch.randn(shape, generator=generator).requires_grad_() for shape in shapes]
+    both = [Muon([p.detach().clone().requires_grad_() for p in first], 0.1, 0.1) for _ in range(2)]
+    both[1].together = True
+    for _ in range(3):
+        grads = [torch.randn(shape, generator=generator) for shape in shapes]
+        grads[3] = None  # type: ignore[call-overload]
+        for one in both:
+            for parameter, grad in zip(one.parameters, grads, strict=True):
+                parameter.grad = grad
+            one.step(0.5)
+    alone, together = (one.parameters for one in both)
+    near = {"rtol": 0.0, "atol": 0.02 if fast else 1e-5}
+    torch.testing.assert_close(together, alone, **near)
+    assert torch.equal(together[3], first[3]) and not torch.equal(together[0], first[0])

@@ -233,6 +233,7 @@ def test_answers_equal_those_of_the_library(call: Call, folder: Path) -> None:
         ("start_run", {"settings": {"teacher": "/etc"}}, "teacher cannot be set here"),
         ("start_run", {"settings": {"teacher": "/none"}}, "teacher cannot be set here"),
         ("start_run", {"settings": {"new_pairs": 10**7}}, "new_pairs cannot be set here"),
+        ("start_run", {"settings": {"logic_pairs": 10**5}}, "logic_pairs cannot be set here"),
         (
             "start_run",
             {"task": "nli", "start_from": "bundled/words", "settings": {"teacher": "/etc"}},
@@ -267,7 +268,7 @@ def test_what_a_visitor_may_set_is_what_the_forms_ask_for() -> None:
         asked = {*forms.names(task), *forms.BUDGETS} - {forms.BUDGET, forms.BUDGET_KIND}
         assert asked == set(visitors)
     offered = {name for visitors in VISITOR_SETTINGS.values() for name in visitors}
-    assert every - offered == {"task", "teacher", "new_pairs"}
+    assert every - offered == {"task", "teacher", "new_pairs", "logic_pairs"}
 
 
 def test_on_zerogpu_runs_start_from_the_page_alone(folder: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ its nouns, deeds and colours are none of Crane World's pairs'.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from bert_demo.config import LABELS
@@ -28,7 +29,9 @@ KINDS = (
 )
 """In this order. "plain" has no traps: whether the words themselves are any trouble."""
 
-_FIELDS = dict(zip(("follows", "open", "against"), range(len(LABELS)), strict=True))
+FIELDS = dict(zip(("follows", "open", "against"), range(len(LABELS)), strict=True))
+"""What a label is called in a text file of templates, and the label."""
+
 _PAIRS = 120  # of a kind and label
 _SEED = 29
 
@@ -40,18 +43,30 @@ def trap_pairs() -> NliTexts:
     rows: list[tuple[str, str, int]] = []
     kinds: list[str] = []
     for kind in KINDS:
-        for field, label in _FIELDS.items():
+        for field, label in FIELDS.items():
             templates = sections[kind][field]
             seen: set[tuple[str, str]] = set()
             while len(seen) < _PAIRS:
                 premise, hypothesis = split(templates[len(seen) % len(templates)])
                 words = _words(dice, sections["words"])
-                pair = _sentence(premise.format_map(words)), _sentence(hypothesis.format_map(words))
+                pair = fill(premise, words), fill(hypothesis, words)
                 if pair not in seen:
                     seen.add(pair)
                     rows.append((*pair, label))
                     kinds.append(kind)
     return pairs(rows, kinds=kinds)
+
+
+def templates() -> list[str]:
+    """All of "premise | hypothesis", with slots."""
+    sections = read("traps.txt", Path(__file__).parent)
+    return [text for kind in KINDS for field in FIELDS for text in sections[kind][field]]
+
+
+def fill(template: str, words: Mapping[str, str]) -> str:
+    """The sentence that a template's {slots} and these words make."""
+    whole = articles(template.format_map(words)).replace(" ,", ",")
+    return f"{whole[0].upper()}{whole[1:]}."
 
 
 def _words(dice: Dice, lists: dict[str, tuple[str, ...]]) -> dict[str, str]:
@@ -74,8 +89,3 @@ def _words(dice: Dice, lists: dict[str, tuple[str, ...]]) -> dict[str, str]:
         "deed": dice.choice(lists["deeds"]),
         "wear": dice.choice(lists["clothes"]),
     }
-
-
-def _sentence(words: str) -> str:
-    whole = articles(words).replace(" ,", ",")
-    return f"{whole[0].upper()}{whole[1:]}."

@@ -1,0 +1,7 @@
+"""Pairs of logic to learn from, mixed into fine-tuning.
+
+logic.txt  what they are made of
+slots      what the slots of their templates hold
+pairs      how they are made
+mixed      such pairs beside a corpus' own
+"""
