@@ -45,7 +45,7 @@ def logic_pairs(count: int, seed: int = 0) -> NliTexts:
     """`count` different pairs with their kinds, equally many of each kind and label.
 
     The same for a seed on every platform; the first pairs of a larger count are those of a
-    smaller one. Half a million take less than a minute. May be interrupted.
+    smaller one. Half a million take about a minute. May be interrupted.
     """
     lists = read("logic.txt", FOLDER)["words"]
     groups = list(logic_groups().items())
