@@ -30,7 +30,8 @@ SLOTS = {
     **dict.fromkeys(("As", "Bs"), r"(?:the|my|our|these) \w+"),
     **dict.fromkeys(("doing", "undoing"), DOING),
     **dict.fromkeys(("place", "spot"), r"in the \w+"),
-    **dict.fromkeys(("left", "right", "game"), r"[\w ]+"),
+    **dict.fromkeys(("left", "right"), "in front of|behind"),
+    "game": r"at \w+",
     "scene": r"(?:near|on|under|by|next to) [\w ]+",
     "trait": "famous|married",
 }
@@ -61,7 +62,7 @@ def test_as_many_as_asked_for_of_each_kind_and_label(texts: NliTexts) -> None:
 
 def test_they_are_the_same_everywhere(texts: NliTexts) -> None:
     digest = hashlib.sha256(repr(rows(texts)).encode()).hexdigest()
-    assert digest[:16] == "cec7e25eb3b8eae0"
+    assert digest[:16] == "19cf68d760d83307"
     assert rows(logic_pairs(500)) == rows(texts)[:500] != rows(logic_pairs(500, seed=1))
 
 
@@ -167,7 +168,7 @@ def test_labels_by_hand() -> None:
 
     groups = logic_groups()
     for kind, premise, hypothesis, label in rows(judged):
-        pair = f"{premise[:-1]} | {hypothesis[:-1]}"
+        pair = f"{premise[:-1]} | {hypothesis[:-1]}".lower()
         found = set()
         for wording, premises in groups[kind]:
             for one, entries in enumerate(premises):

@@ -114,11 +114,13 @@ def test_a_student_comes_to_agree_with_its_teacher(teacher: Path) -> None:
         start_from=str(teacher),
         teacher=str(teacher),
         new_pairs=300,
+        logic_pairs=60,
         training=TrainingConfig(steps=3, batch_size=32),
     )
     events = list(train(run))
     start = next(event for event in events if event["event"] == "start")
-    assert start["train_examples"] > 1000 and start["taught"] is True
+    assert start["train_examples"] > 20_000 + 290 + 59 and start["taught"] is True
+    assert "60 of them of logic" in start["source"]
     assert events[-1]["reason"] == "completed"
 
 

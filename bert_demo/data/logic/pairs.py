@@ -1,8 +1,9 @@
 """Pairs whose labels logic gives, by kind, in many wordings: a judge learns reading from them.
 
 A hypothesis is drawn first, then a premise that makes the label right, so that the hypothesis
-alone says nothing about it (see crane_world/nli.py). Words of the lists and templates are none of
-the traps' (data/traps), which are for asking only.
+alone says nothing about it (see crane_world/nli.py). Some hypotheses are denied as a whole, which
+turns what follows into what is contradicted, so that the premise alone says less. Words
+of the lists and templates are none of the traps' (data/traps), which are for asking only.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from bert_demo.data.traps.pairs import FIELDS, fill, templates
 FOLDER = Path(__file__).parent
 _CHOICE = re.compile(r"\[([^\]]*)\]")
 _NOT = re.compile(r"\b(is|are|was|were|does|did|has|have|had) not\b")
-_CONTRACTED, _IN_DIGITS, _OPENED, _ENDED = 0.3, 0.25, 0.1, 0.12
+_CONTRACTED, _IN_DIGITS, _OPENED, _ENDED, _DENIED, _AFFIRMED = 0.3, 0.25, 0.1, 0.12, 0.12, 0.05
 _CHECK_EVERY = 1000
 
 Group = tuple[str, tuple[tuple[str, ...], ...]]
@@ -44,7 +45,7 @@ def logic_pairs(count: int, seed: int = 0) -> NliTexts:
     """`count` different pairs with their kinds, equally many of each kind and label.
 
     The same for a seed on every platform; the first pairs of a larger count are those of a
-    smaller one. Half a million take less than a minute. May be interrupted.
+    smaller one. Half a million take about a minute. May be interrupted.
     """
     lists = read("logic.txt", FOLDER)["words"]
     groups = list(logic_groups().items())
@@ -69,7 +70,13 @@ def logic_pairs(count: int, seed: int = 0) -> NliTexts:
         label = len(rows) % len(LABELS)
         kind, wordings = groups[len(rows) // len(LABELS) % len(groups)]
         hypothesis, premises = dice.choice(wordings)
-        premise = _chosen(dice, dice.choice(premises[label]))
+        draw, reason = dice.random(), label
+        if draw < _DENIED:
+            hypothesis = f"{dice.choice(lists['denials'])} {hypothesis}"
+            reason = len(LABELS) - 1 - label  # what follows from the denial contradicts the rest
+        elif draw < _DENIED + _AFFIRMED:
+            hypothesis = f"{dice.choice(lists['affirmations'])} {hypothesis}"
+        premise = _chosen(dice, dice.choice(premises[reason]))
         words = Slots(dice, lists)
         pair = fill(premise, words), fill(_chosen(dice, hypothesis), words)
         if pair in seen or pair[0] == pair[1] or is_scored(*pair):
