@@ -509,7 +509,7 @@ NEW_MODEL_SETTINGS = (
 GUESSING_SETTINGS = ("mask_share", "mask_replaced", "mask_random", "next_sentence")
 """What a model is asked in pretraining, which is for that alone."""
 
-TEACHING_SETTINGS = ("teacher", "new_pairs", "logic_pairs")
+TEACHING_SETTINGS = ("teacher", "new_pairs", "logic_pairs", "edited_pairs")
 """What there is to learn from beside labelled pairs, which is for fine-tuning alone."""
 
 _VISITORS_TRAINING = (
@@ -616,6 +616,13 @@ class RunConfig:
         low=0,
         high=500_000,
     )
+    edited_pairs: int = setting(
+        0,
+        "How many pairs are made of the labelled ones' own sentences, denied, counted, coloured or "
+        "swapped, with the labels that this gives",
+        low=0,
+        high=500_000,
+    )
     vocabulary: str = setting(
         "word", "Whole words, as the book has it, or pieces of words", choices=("word", "wordpiece")
     )
@@ -698,7 +705,7 @@ class RunConfig:
             raise UserError("Fine-tuning needs a checkpoint to start from.")
         if self.task != "nli" and self.teacher is not None:
             raise UserError("Only fine-tuning has a teacher; pretraining learns from text.")
-        if self.task != "nli" and self.logic_pairs:
+        if self.task != "nli" and (self.logic_pairs or self.edited_pairs):
             raise UserError("Only fine-tuning has pairs of logic; pretraining learns from text.")
         if self.mask_replaced + self.mask_random > 1 + 1e-9:
             raise UserError(

@@ -33,6 +33,7 @@ _COUNTS = {
     "pairs": Text("{n:,} pairs"),
     "new_pairs": Text("{n:,} of them recombined from its sentences"),
     "logic_pairs": Text("{n:,} of them of logic"),
+    "edited_pairs": Text("{n:,} of them made of its sentences by logic"),
     "left_out": Text("{n:,} left out"),
     "tokens": Text("{n:,} tokens"),
     "unknown_tokens": Text("{n:,} unknown tokens"),

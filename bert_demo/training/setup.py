@@ -15,7 +15,7 @@ import torch
 from bert_demo.config import LABELS, BertConfig, RunConfig, TrainingConfig, UserError
 from bert_demo.data import interruption
 from bert_demo.data.batches import NliBatches, PretrainingBatches
-from bert_demo.data.logic.mixed import with_logic
+from bert_demo.data.logic.mixed import with_edited, with_logic
 from bert_demo.data.masking import Masking
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
@@ -228,7 +228,9 @@ def _prepare_nli(run: RunConfig) -> _Material:
         device = pick_device(run.training.device)
         data, report = taught_pairs(run.corpus, tokenizer, Path(run.teacher), run.new_pairs, device)
     if run.logic_pairs:
-        data, report = with_logic(data, report, run.logic_pairs, tokenizer)
+        data, report = with_logic((data, report), run.logic_pairs, tokenizer)
+    if run.edited_pairs:
+        data, report = with_edited((data, report), run.corpus, run.edited_pairs, tokenizer)
     held_out, _ = prepare_nli(run.corpus, "validation", tokenizer)
     test, _ = prepare_nli(run.corpus, "test", tokenizer)
     baselines = {"uniform": math.log(len(LABELS)), "chance": 1 / len(LABELS)}

@@ -14,10 +14,11 @@ import pytest
 from bert_demo.config import RunConfig, UserError
 from bert_demo.data.crane_world import reader
 from bert_demo.data.crane_world.grammar import participle, plural
+from bert_demo.data.logic.captions import caption_pairs
 from bert_demo.data.logic.mixed import with_logic
 from bert_demo.data.logic.pairs import FOLDER, is_scored, logic_groups, logic_pairs
 from bert_demo.data.prepare import prepare_nli, prepare_text, tokenize_nli
-from bert_demo.data.snli import NliTexts, read_pairs_file
+from bert_demo.data.snli import NliTexts, pairs, read_pairs_file
 from bert_demo.data.traps.pairs import trap_pairs
 from bert_demo.ui.tabs.nli_examples import EXAMPLES
 
@@ -226,7 +227,7 @@ def test_they_stand_behind_the_corpus_with_their_own_labels(taught: bool) -> Non
     if taught:
         targets = np.random.default_rng(0).dirichlet(np.ones(3), len(data)).astype(np.float32)
         data = type(data)(**{**vars(data), "targets": targets})
-    both, told = with_logic(data, report, 300, tokenizer)
+    both, told = with_logic((data, report), 300, tokenizer)
     own = tokenize_nli(logic_pairs(300), tokenizer)
     known = len(data)
     assert len(both) == known + 300 and told.counts["logic_pairs"] == 300
@@ -244,6 +245,62 @@ def test_they_stand_behind_the_corpus_with_their_own_labels(taught: bool) -> Non
     assert both.targets[known:] == pytest.approx(softened[own.labels])
 
 
-def test_they_are_for_fine_tuning() -> None:
+@pytest.mark.parametrize("name", ["logic_pairs", "edited_pairs"])
+def test_they_are_for_fine_tuning(name: str) -> None:
     with pytest.raises(UserError, match="Only fine-tuning has pairs of logic"):
-        RunConfig(logic_pairs=5)
+        RunConfig(**{name: 5})
+
+
+def captions() -> NliTexts:
+    """What the rules find something in, by hand, and two that say what is scored or denied."""
+    follows, neither, against = range(3)
+    return pairs(
+        [
+            (
+                "A man in a blue coat is talking to a woman in a red hat.",
+                "Two people talk.",
+                follows,
+            ),
+            ("Two men are digging near a lake.", "The men are digging.", follows),
+            ("A boy is asleep.", "A boy is running in a field.", against),
+            ("A boy is here.", "A boy is whistling.", neither),
+            ("A man is playing a guitar.", "A dog is not barking.", neither),
+        ]
+    )
+
+
+def test_captions_are_denied_counted_swapped_and_coloured_anew() -> None:
+    made = caption_pairs(captions(), 500)
+    found = {(p.lower().rstrip("."), h.lower().rstrip("."), label) for _, p, h, label in rows(made)}
+    found = {(p.replace("n't", " not"), h.replace("n't", " not"), n) for p, h, n in found}
+    for expected in (
+        ("the men are not digging", "the men are digging", 2),
+        ("two men are not digging", "two men are not digging near a lake", 0),
+        ("two men are not digging near a lake", "two men are not digging", 1),
+        ("nobody is digging", "the men are digging", 2),
+        ("two men are digging near a lake", "the men are not digging", 2),
+        ("a boy is asleep", "a boy is not running in a field", 0),
+        ("a boy is here", "a boy is not whistling", 1),
+        ("all of the men are digging", "some of the men are digging", 0),
+        ("some of the men are digging", "all of the men are digging", 1),
+    ):
+        assert expected in found, expected
+    coats = [h for p, h, _ in found if p.startswith("a man in a blue coat") and "wears" in h]
+    assert set(coats) <= {
+        *("the man wears a blue coat", "the woman wears a red hat"),
+        *("the man wears a red coat", "the woman wears a blue hat"),
+    }
+    counted = [(p, h, n) for p, h, n in found if p.startswith("exactly two men")]
+    assert counted and all(n == 2 for _, h, n in counted if h.startswith("more than"))
+    assert not any("guitar" in p or "bark" in p for p, _, _ in found)
+
+
+def test_caption_pairs_are_balanced_and_always_the_same() -> None:
+    made = caption_pairs(captions(), 200)
+    assert len(made) == 200 and rows(made) == rows(caption_pairs(captions(), 200))
+    assert made.kinds is not None
+    swapped = Counter(
+        label for kind, label in zip(made.kinds, made.labels, strict=True) if kind == "swapped"
+    )
+    assert len(swapped) == 3 and max(swapped.values()) - min(swapped.values()) <= 1
+    assert not any(is_scored(premise, hypothesis) for _, premise, hypothesis, _ in rows(made))

@@ -16,6 +16,7 @@ from gradio_client.exceptions import AppError
 
 import bert_demo
 from bert_demo.config import (
+    TEACHING_SETTINGS,
     VISITOR_SETTINGS,
     RunConfig,
     TrainingConfig,
@@ -268,7 +269,7 @@ def test_what_a_visitor_may_set_is_what_the_forms_ask_for() -> None:
         asked = {*forms.names(task), *forms.BUDGETS} - {forms.BUDGET, forms.BUDGET_KIND}
         assert asked == set(visitors)
     offered = {name for visitors in VISITOR_SETTINGS.values() for name in visitors}
-    assert every - offered == {"task", "teacher", "new_pairs", "logic_pairs"}
+    assert every - offered == {"task", *TEACHING_SETTINGS}
 
 
 def test_on_zerogpu_runs_start_from_the_page_alone(folder: Path, tmp_path: Path) -> None:

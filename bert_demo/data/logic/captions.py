@@ -1,0 +1,270 @@
+"""Pairs of logic made of people's own sentences, denied, counted, swapped and coloured anew.
+
+A judge that meets logic in sentences of its own kind alone takes it for a matter of those
+sentences. Here it is that of the labelled pairs: a caption, what denies it, and what each says of
+the other. Captions with a word of the traps' (data/traps) are left out.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from bert_demo.config import LABELS
+from bert_demo.data import interruption
+from bert_demo.data.crane_world.grammar import Dice, articles, plural
+from bert_demo.data.crane_world.reader import read
+from bert_demo.data.logic.pairs import is_scored
+from bert_demo.data.snli import NliTexts, pairs
+from bert_demo.data.traps import pairs as traps
+
+Row = tuple[str, str, str, int]
+"""Kind, premise, hypothesis, label."""
+
+_FOLLOWS, _OPEN, _AGAINST = range(len(LABELS))
+_DOING = re.compile(r"((?:[\w'-]+ ){1,7}?)(is|are) ((?!not\b)[a-z]+ing\b.*)")
+_PLACE = re.compile(r" (?:in|on|at|near|by|with|under|outside|inside|behind|through|along) ")
+_COUNTED = re.compile(r"(two|three|four|five|six|seven|eight) ([\w' -]+ are .*)")
+_PLURAL = re.compile(r"(?:the |some )?((?:[a-z]+ )?(?:[a-z]+s|men|women|people|children)) are (.+)")
+_WORDS = read("captions.txt", Path(__file__).parent)["words"]
+_NUMBERS, _PAINT, _PEOPLE = (_WORDS[name] for name in ("numbers", "colours", "bearers"))
+_PAINTED = re.compile(
+    rf"\b({'|'.join(_PAINT)}) ([a-z]*[a-rt-z])"
+    r"(?= (?:in|on|at|and|with|while|is|near|by|to|from)\b|$)"
+)
+_CLOTHED = re.compile(
+    rf"\b(man|woman|boy|girl|child|person|lady|guy|kid) in an? ({'|'.join(_PAINT)}) "
+    r"(shirt|coat|jacket|hat|suit|shorts|top|jersey|uniform|cap|dress|t-shirt|bikini|tie)\b"
+)
+_CHECK_EVERY = 2000
+
+
+def caption_pairs(labelled: NliTexts, count: int, seed: int = 0) -> NliTexts:
+    """`count` pairs with their kinds, about equally many of each kind and label; the same for a
+    seed on every platform. Fewer where the captions do not make that many. May be interrupted."""
+    dice = Dice(seed)
+    found: dict[tuple[str, int], list[Row]] = {}
+    seen: set[tuple[str, str]] = set()
+    texts = zip(
+        labelled.premises.to_pylist(),
+        labelled.hypotheses.to_pylist(),
+        labelled.labels.tolist(),
+        strict=True,
+    )
+    for number, (premise, hypothesis, label) in enumerate(dice.shuffled(list(texts))):
+        if number % _CHECK_EVERY == 0:
+            interruption.check()
+        for row in _of_pair(dice, _bare(premise), _bare(hypothesis), label):
+            _keep(row, found, seen)
+    for _ in range(count):
+        for row in (*_of_people(dice), *_of_things(dice)):
+            _keep(row, found, seen)
+    rows = _equally(dice, found, count)
+    spelt = [(_spelt(dice, row[1]), _spelt(dice, row[2]), row[3]) for row in rows]
+    return pairs(spelt, kinds=[row[0] for row in rows])
+
+
+def _keep(row: Row, found: dict[tuple[str, int], list[Row]], seen: set[tuple[str, str]]) -> None:
+    kind, premise, hypothesis, label = row
+    pair = premise, hypothesis
+    if premise == hypothesis or pair in seen or is_scored(f"{premise}.", f"{hypothesis}."):
+        return
+    seen.add(pair)
+    found.setdefault((kind, label), []).append(row)
+
+
+def _equally(dice: Dice, found: dict[tuple[str, int], list[Row]], count: int) -> list[Row]:
+    """`count` rows: of each kind and label as many as of any other, as far as there are."""
+    stacks = {key: dice.shuffled(found[key]) for key in sorted(found)}
+    rows: list[Row] = []
+    while len(rows) < count and any(stacks.values()):
+        for stack in stacks.values():
+            if stack and len(rows) < count:
+                rows.append(stack.pop())
+    return dice.shuffled(rows)
+
+
+def _bare(text: str) -> str:
+    """A sentence as the rules read it: lower case, no full stop; nothing if it is several, says a
+    denial itself or has a word of the traps'."""
+    text = " ".join(text.strip().lower().rstrip(".").split())
+    words = set(re.findall(r"[\w'-]+", text))
+    several = re.search(r"[.,;:!?\"]", text) is not None
+    if several or words & _trap_words() or words & {"not", "no", "nobody", "none", "never"}:
+        return ""
+    return text
+
+
+@functools.cache
+def _trap_words() -> frozenset[str]:
+    """The words of the traps' lists, in singular and plural."""
+    lists = read("traps.txt", Path(traps.__file__).parent)["words"]
+    words = {word for name, entries in lists.items() if name != "numbers" for word in entries}
+    single = {part for word in words for part in re.findall(r"[\w'-]+", word)}
+    return frozenset(single | {plural(word) for word in single})
+
+
+def _spelt(dice: Dice, text: str) -> str:
+    """As captions are: nearly always with a capital and a full stop."""
+    text = articles(text)
+    if dice.random() < 0.3:
+        text = re.sub(r"\b(is|are|was|were) not\b", r"\1n't", text)
+    if dice.random() < 0.3:
+        return text
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _of_pair(dice: Dice, premise: str, hypothesis: str, label: int) -> Iterator[Row]:
+    """What a labelled pair gives."""
+    for text in (premise, hypothesis):
+        yield from _denied(text)
+        yield from _counted(dice, text)
+        yield from _some_and_all(text)
+        yield from _coloured(dice, text)
+    split = _DOING.fullmatch(hypothesis)
+    if not (premise and split):
+        return
+    denied = f"{split[1]}{split[2]} not {split[3]}"
+    if label == _FOLLOWS:
+        yield "denied pair", premise, denied, _AGAINST
+        yield "denied pair", denied, premise, _AGAINST
+    elif label == _OPEN:
+        yield "denied pair", premise, denied, _OPEN
+    elif split[1].split()[-1] in premise.split():  # else it may be about somebody else
+        yield "denied pair", premise, denied, _FOLLOWS
+
+
+def _denied(text: str) -> Iterator[Row]:
+    split = _DOING.fullmatch(text)
+    if not split:
+        return
+    who, be, doing = split[1], split[2], split[3]
+    less = doing[: place.start()] if (place := _PLACE.search(doing)) else doing
+    yes, no, nobody = f"{who}{be} {doing}", f"{who}{be} not {doing}", f"nobody is {doing}"
+    yield "denied", no, yes, _AGAINST
+    yield "denied", yes, no, _AGAINST
+    yield "nobody", nobody, yes, _AGAINST
+    yield "nobody", yes, f"no one is {doing}", _AGAINST
+    yield "nobody", yes, f"somebody is {doing}", _FOLLOWS
+    yield "nobody", f"somebody is {doing}", yes, _OPEN
+    yield "nobody", f"nobody is {doing}", no, _FOLLOWS
+    yield "nobody", no, f"nobody is {doing}", _OPEN
+    if less != doing:
+        short, never = f"{who}{be} {less}", f"{who}{be} not {less}"
+        yield "denied", never, no, _FOLLOWS
+        yield "denied", yes, short, _FOLLOWS
+        yield "denied", no, never, _OPEN
+        yield "denied", no, short, _OPEN
+        yield "denied", never, yes, _AGAINST
+        yield "denied", yes, never, _AGAINST
+
+
+def _counted(dice: Dice, text: str) -> Iterator[Row]:
+    split = _COUNTED.fullmatch(text)
+    if not split:
+        return
+    given = _NUMBERS.index(split[1])
+    more, less = dice.choice(_NUMBERS[given + 1 :]), dice.choice(_NUMBERS[: max(given, 1)])
+    same, rest = split[1], split[2]
+    kind = "counted"
+    yield kind, f"{same} {rest}", f"{more} {rest}", _AGAINST
+    yield kind, f"at least {more} {rest}", f"only {same} {rest}", _AGAINST
+    yield kind, f"exactly {same} {rest}", f"more than {more} {rest}", _AGAINST
+    yield kind, f"at least {same} {rest}", f"at least {more} {rest}", _OPEN
+    yield kind, f"at least {same} {rest}", f"{more} {rest}", _OPEN
+    yield kind, f"some {rest}", f"{same} {rest}", _OPEN
+    yield kind, f"{more} {rest}", f"at least {same} {rest}", _FOLLOWS
+    yield kind, f"{same} {rest}", f"fewer than {more} {rest}", _FOLLOWS
+    if less != "one":
+        yield kind, f"{same} {rest}", f"at least {less} {rest}", _FOLLOWS
+        yield kind, f"{same} {rest}", f"more than {less} {rest}", _FOLLOWS
+
+
+def _some_and_all(text: str) -> Iterator[Row]:
+    split = _PLURAL.fullmatch(text)
+    if not split:
+        return
+    who, rest, kind = split[1], split[2], "some and all"
+    every, some = f"all of the {who} are {rest}", f"some of the {who} are {rest}"
+    none, part = f"none of the {who} are {rest}", f"some of the {who} are not {rest}"
+    yield kind, every, some, _FOLLOWS
+    yield kind, f"all the {who} are {rest}", f"some {who} are {rest}", _FOLLOWS
+    yield kind, none, part, _FOLLOWS
+    yield kind, f"most {who} are {rest}", some, _FOLLOWS
+    yield kind, some, every, _OPEN
+    yield kind, f"some {who} are {rest}", f"all {who} are {rest}", _OPEN
+    yield kind, some, part, _OPEN
+    yield kind, f"most of the {who} are {rest}", every, _OPEN
+    yield kind, every, none, _AGAINST
+    yield kind, none, some, _AGAINST
+    yield kind, every, part, _AGAINST
+    yield kind, part, f"all the {who} are {rest}", _AGAINST
+
+
+def _coloured(dice: Dice, text: str) -> Iterator[Row]:
+    kind = "coloured"
+    painted = _PAINTED.findall(text)
+    for colour, thing in painted[:2]:
+        if text.count(thing) > 1 or thing == "and" or thing.endswith("ing"):
+            continue
+        other = dice.choice([one for one in _PAINT if one not in text])
+        if thing not in _PEOPLE:
+            yield kind, text, f"the {thing} is {other}", _AGAINST
+            yield kind, text, f"there is a {colour} {thing}", _FOLLOWS
+        bare = text.replace(f"{colour} {thing}", thing)
+        yield kind, bare, text, _OPEN
+        yield kind, text.replace(f"{colour} {thing}", f"{other} {thing}"), text, _AGAINST
+        yield kind, text, bare, _FOLLOWS
+    clothed = _CLOTHED.findall(text)
+    if len(clothed) == 2 and clothed[0][0] != clothed[1][0] and clothed[0][1] != clothed[1][1]:
+        for one, two in (clothed, clothed[::-1]):
+            yield kind, text, f"the {one[0]} wears a {one[1]} {one[2]}", _FOLLOWS
+            yield kind, text, f"the {one[0]} wears a {two[1]} {one[2]}", _AGAINST
+    if len(clothed) == 1:
+        who, colour, wear = clothed[0]
+        others = [one for one in _PEOPLE if one in text.split() and one != who]
+        for other in others[:1]:
+            yield kind, text, f"the {other} has a {colour} {wear}", _OPEN
+
+
+def _of_people(dice: Dice) -> Iterator[Row]:
+    """Who did what to whom, and who is more of it, among those that captions are about."""
+    a, b, c = dice.shuffled(_WORDS["people"])[:3]
+    doing, done, both = dice.choice(_WORDS["deeds"]).split()
+    kind, swapped = "swapped", _OPEN if both == "both" else _AGAINST
+    the = dice.choice(("the {}", "the {}", "a {}")).format
+    yes, turned = f"{the(a)} is {doing} {the(b)}", f"{the(b)} is {doing} {the(a)}"
+    passive = f"{the(b)} is being {done} by {the(a)}"
+    yield kind, yes, passive, _FOLLOWS
+    yield kind, passive, yes, _FOLLOWS
+    yield kind, yes, turned, swapped
+    yield kind, yes, f"{the(a)} is being {done} by {the(b)}", swapped
+    yield kind, yes, f"{the(a)} is {doing} {the(c)}", _OPEN
+    yield kind, passive, f"nobody is {doing} {the(b)}", _AGAINST
+    more, less = dice.choice(_WORDS["comparisons"]).split()
+    kind = "compared"
+    one = f"the {a} is {more} than the {b}"
+    yield kind, one, f"the {b} is {less} than the {a}", _FOLLOWS
+    yield kind, one, f"the {b} is not {more} than the {a}", _FOLLOWS
+    yield kind, one, f"the {b} is {more} than the {a}", _AGAINST
+    yield kind, one, f"the {a} is {less} than the {b}", _AGAINST
+    yield kind, one, f"the {a} is {more} than the {c}", _OPEN
+    yield kind, f"the {a} is {more} than the {c} and the {b}", f"the {b} is {more} than the {c}", 1
+    yield kind, one, f"the {a} is as {less[:-2]} as the {b}", _AGAINST
+
+
+def _of_things(dice: Dice) -> Iterator[Row]:
+    """What people do to things, and things never to people."""
+    a, b = dice.shuffled(_WORDS["people"])[:2]
+    x, y = dice.shuffled(_WORDS["things"])[:2]
+    did, kind = dice.choice(_WORDS["handlings"]), "handled"
+    yes, passive = f"a {a} {did} the {x}", f"the {x} was {did} by a {a}"
+    yield kind, yes, passive, _FOLLOWS
+    yield kind, passive, yes, _FOLLOWS
+    yield kind, yes, f"a {a} was {did} by the {x}", _AGAINST
+    yield kind, passive, f"the {x} {did} a {a}", _AGAINST
+    yield kind, f"nobody {did} the {x}", passive, _AGAINST
+    yield kind, passive, f"the {x} was {did} by a {b}", _OPEN
+    yield kind, yes, f"the {y} was {did} by a {a}", _OPEN
