@@ -19,16 +19,30 @@ once() {
 
 mkdir -p "$work"
 
-# The teacher: a larger model of the Hub's, taught to judge. It is not bundled.
+# The teacher: a larger model of the Hub's, taught to judge, and taught again by itself. It is not
+# bundled.
 once minilm import-hf sentence-transformers/all-MiniLM-L6-v2
 once minilm-snli finetune --from "$work/minilm" --corpus snli \
-  --epochs 3 --batch-size 64 --learning-rate 1e-4
+  --epochs 3 --batch-size 128 --learning-rate 1.5e-4
+once minilm-snli-taught finetune --from "$work/minilm" --corpus snli \
+  --teacher "$work/minilm-snli" --new-pairs 320000 \
+  --epochs 3 --batch-size 256 --learning-rate 2e-4
 
 once bert-small pretrain --corpus wikitext-2-snli --vocabulary wordpiece --wordpieces 7500 \
   --hidden-size 256 --num-hidden-layers 4 --num-attention-heads 4 --intermediate-size 768 \
   --learning-rate 0.004 --epochs 2.5
-once bert-small-snli finetune --from "$work/bert-small" --corpus snli \
-  --teacher "$work/minilm-snli" --new-pairs 200000 --dropout 0.05 --epochs 2
+
+# The judge: deeper and wider than bert-small, and as many passes as a GPU makes in minutes.
+once bert-judge pretrain --corpus wikitext-2-snli --vocabulary wordpiece --wordpieces 7500 \
+  --hidden-size 320 --num-hidden-layers 6 --num-attention-heads 5 --intermediate-size 1152 \
+  --epochs 20 --batch-size 512 --dropout 0.1
+once bert-judge-taught finetune --from "$work/bert-judge" --corpus snli \
+  --teacher "$work/minilm-snli-taught" --new-pairs 1000000 --logic-pairs 150000 \
+  --dropout 0.05 --epochs 2.4 --batch-size 512 --optimizer muon
+once bert-small-snli finetune --from "$work/bert-judge-taught" --corpus snli \
+  --teacher "$work/minilm-snli-taught" --logic-pairs 40000 --edited-pairs 80000 \
+  --dropout 0.05 --steps 600 --batch-size 256 --learning-rate 2e-4
+
 once bert-crane-world pretrain --corpus crane-world --model tiny --steps 600
 
 bundle() {
