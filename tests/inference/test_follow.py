@@ -68,7 +68,7 @@ def test_the_pieces_of_a_word_stay_together(small: Any) -> None:
 def test_a_judge_has_no_guesses_and_no_place_is_beyond_the_text(small: Any) -> None:
     judge = bert_demo.load(CHECKPOINTS / "bert-small-snli")[:2]
     found = bert_demo.follow(*judge, "a dog", 1, "a cat")
-    assert [layer.guesses for layer in found.layers] == [[]] * 5
+    assert [layer.guesses for layer in found.layers] == [[]] * 7
     for place in (-1, 99, True, "1", 1.0):
         with pytest.raises(UserError, match="must be from 0 to"):
             bert_demo.follow(*small, "a dog", place)  # type: ignore[arg-type]
