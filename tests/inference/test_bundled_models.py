@@ -18,6 +18,7 @@ from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.senses import sense_separation
 from bert_demo.model import checkpoint
 from bert_demo.model.about import Beginning, read_about
+from bert_demo.model.bert import waves
 from bert_demo.training.recorder import read_metrics
 
 FOLDER = Path(__file__).resolve().parents[2] / "checkpoints"
@@ -69,10 +70,10 @@ def test_the_accuracy_on_the_card_is_the_accuracy(shelf: ModelShelf, real_data: 
     entry = shelf.entry("bundled/bert-small-snli")
     assert entry.result is not None
     accuracy, n, split = entry.result.value, entry.result.n, entry.result.split
-    assert (split, n) == ("test", 9824) and accuracy >= 0.786
+    assert (split, n) == ("test", 9824) and accuracy >= 0.84
     model, tokenizer, _ = shelf.load(entry.id)
     data, _ = prepare_nli("snli", "test", tokenizer)
-    # Stored in half precision, and computed in fp32 here.
+    # Stored in 8 bits, and scored before that.
     found = evaluation.evaluate(model, tokenizer, data)
     assert found.accuracy == pytest.approx(accuracy, abs=2e-3)
     guessed = entry.about.score("hypothesis_only_accuracy", "test")
@@ -87,8 +88,8 @@ def test_the_judge_is_as_sure_as_it_is_right(shelf: ModelShelf, real_data: Path)
     assert calibration_error(logits, labels) < 0.03
     assert calibration_factor(logits, labels) == pytest.approx(1, abs=0.02)  # it has one already
     card = (FOLDER / "bert-small-snli" / "README.md").read_text(encoding="utf-8")
-    assert "expected calibration error (ECE)" in card and "logits are multiplied by 1.4" in card
-    assert "AllNLI" in card and "200,000 of them recombined" in card
+    assert "expected calibration error (ECE)" in card and "logits are multiplied by 1.76" in card
+    assert all(words in card for words in ("AllNLI", "861,599 pairs recombined", "8 bits"))
 
 
 @pytest.mark.parametrize("name", ["bert-crane-world", "bert-small"])
@@ -131,7 +132,8 @@ def test_they_say_what_they_began_with(shelf: ModelShelf) -> None:
         known = entry.about.baselines["unigram" if primed else "uniform"]
         assert first["mlm_loss"] == pytest.approx(known, abs=0.15)
         assert entry.about.beginning == Beginning(0, primed)
-    judge = shelf.twin("bundled/bert-small-snli").model.state_dict()
-    began = shelf.twin("bundled/bert-small").model.state_dict()
-    assert shelf.entry("bundled/bert-small-snli").about.beginning == Beginning(0, False, 0)
-    assert all(torch.equal(began[part], value) for part, value in judge.items() if part in began)
+    judge = shelf.twin("bundled/bert-small-snli").model
+    assert shelf.entry("bundled/bert-small-snli").about.beginning == Beginning(0, True, 0)
+    # Before pretraining: positions as waves, the same for every model of this width.
+    waved = waves(judge.config.max_position_embeddings, judge.config.hidden_size)
+    assert torch.equal(judge.embeddings.position_embeddings.weight, waved)

@@ -14,11 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bert_demo
 from bert_demo.data.crane_world.nli import generate_nli
 from bert_demo.data.snli import NliTexts, read_pairs_file
 from bert_demo.data.traps.pairs import trap_pairs
 from bert_demo.inference.failures import Failures, find_failures
+from bert_demo.inference.predict import classify_all
 from bert_demo.model import checkpoint
+from bert_demo.ui.tabs.nli_examples import EXAMPLES
 
 HERE = Path(__file__).resolve().parent
 JUDGE = HERE.parents[1] / "checkpoints/bert-small-snli"
@@ -50,15 +53,24 @@ def test_the_list_is_balanced_and_nobody_learns_from_it(texts: NliTexts) -> None
 
 
 def test_the_judge_by_kind_on_the_list(texts: NliTexts) -> None:
-    by_kind = {part.name: part for part in reported(texts).slices["kind"]}
-    assert by_kind["plain"].accuracy > 0.7
-    # It takes a denial for what is denied: the book's lesson on what it has learnt instead.
-    assert by_kind["negation"].accuracy < by_kind["plain"].accuracy
+    by_kind = {part.name: part.accuracy for part in reported(texts).slices["kind"]}
+    assert min(by_kind[name] for name in ("plain", "negation", "some and all")) > 0.85
+    assert np.mean(list(by_kind.values())) > 0.8  # a third would be chance
 
 
 def test_the_judge_by_kind_on_generated_traps() -> None:
-    """What a rule of thumb looks like: right where it happens to be, wrong where it does not."""
-    by_kind = {part.name: part for part in reported(trap_pairs()).slices["kind"]}
-    parts = np.array(by_kind["parts of sentences"].confusion) / 120
-    assert parts[0, 0] > 0.8 and parts[1, 1] < 0.1 and parts[2, 2] < 0.1
-    assert by_kind["plain"].accuracy > 0.7
+    """It has learnt logic from other templates and words."""
+    by_kind = {part.name: part.accuracy for part in reported(trap_pairs()).slices["kind"]}
+    assert min(by_kind.values()) > 0.4 and np.mean(list(by_kind.values())) > 0.78
+
+
+def test_the_examples_of_the_page() -> None:
+    judge = bert_demo.load(JUDGE)[:2]
+    pairs = [example for kind in EXAMPLES.values() for example in kind]
+    verdicts = classify_all(*judge, [(one.premise, one.hypothesis) for one in pairs])
+    wrong = [
+        one.hypothesis
+        for one, verdict in zip(pairs, verdicts, strict=True)
+        if verdict.label != one.right
+    ]
+    assert wrong == ["the boat was sold by the cook", "the boy is following the girl"]
