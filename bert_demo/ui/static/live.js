@@ -239,7 +239,7 @@
         table.append(make("tr", {}, make("th", { scope: "row", text: names[i] }),
           ...row.map((count, j) => {
             const cell = make("td", { text: whole(count), class: i === j ? "bd-right" : "" });
-            const share = Math.round((75 * count) / sum);
+            const share = Math.round((50 * count) / sum);
             cell.style.background = `color-mix(in srgb, var(--series-1) ${share}%, transparent)`;
             return cell;
           })));
