@@ -223,9 +223,14 @@ def test_the_sense_that_parts_first(visit: Callable[..., Visitor], address: str)
 
 @pytest.mark.timeout(120)
 def test_a_link_shows_the_same_elsewhere(visit: Callable[..., Visitor], address: str) -> None:
-    page = visit().page
+    visitor = visit()
+    page = visitor.page
+    pair = urlencode({"premise": "two dogs run", "hypothesis": "three dogs run"})
+    page.goto(f"{address}?tab=nli&model=bundled/bert-small-snli&{pair}")
+    page.locator("#nli-result td", has_text="three dogs run").first.wait_for()
+    assert page.title() == "Argue · bert_demo"
     words = urlencode({"list": "bank", "layer": "1", "models": '["bundled/bert-crane-world"]'})
-    page.goto(f"{address}?tab=words&{words}")
+    visitor.leave_for(f"{address}?tab=words&{words}")
     page.locator("#words-result .bv-strong", has_text="'bank'").wait_for()
     page.get_by_text("layer 1 of 2").first.wait_for()
 

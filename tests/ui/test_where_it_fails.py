@@ -250,9 +250,16 @@ def test_a_table_of_one_s_own_from_drop_to_a_pair_in_the_classifier(
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    row = part.locator("#bd-behind .bv-pick", has_text="eating lunch")
+    row = part.locator("#bd-behind .bv-pick", has_text=ROWS[3][1])
     row.wait_for()
     assert part.locator(".bf-cell[aria-pressed=true]").get_attribute("aria-label").startswith("1 ")
+    row.click()
+    box = page.get_by_label("Hypothesis: does it follow?")
+    end = time.monotonic() + 30
+    while box.input_value() != "The children are eating." and time.monotonic() < end:
+        page.wait_for_timeout(100)
+    page.locator("#nli-result", has_text="The model says: it follows").wait_for()
+    assert box.input_value() == "The children are eating."
     part.locator(".js-plotly-plot").wait_for()
     assert part.locator(".bf-sorts").count() >= 4
     assert page.locator("img[src='x']").count() == 0
