@@ -31,6 +31,7 @@ RECIPES = ("d2l", "recommended")
 ON_OFF = ("on", "off")
 NORMS = ("after", "before")
 POSITIONS = ("learned", "sinusoid", "none")
+WORD_VECTORS = ("random", "counted")
 ACTIVATIONS = ("relu", "gelu")
 PRETRAINING_CORPORA = ("wikitext-2", "wikitext-2-snli", "crane-world")
 NLI_CORPORA = ("snli", "crane-world")
@@ -503,6 +504,7 @@ NEW_MODEL_SETTINGS = (
     "hidden_act",
     "positions",
     "tied_matrix",
+    "word_vectors",
 )
 """A new model's shape and vocabulary; fine-tuning takes them from its checkpoint."""
 
@@ -551,6 +553,7 @@ DESIGN_SETTINGS = (
     "hidden_act",
     "positions",
     "tied_matrix",
+    "word_vectors",
     *GUESSING_SETTINGS,
     "optimizer",
     "weight_decay",
@@ -656,6 +659,13 @@ class RunConfig:
         "weights, and a short run learns faster",
         choices=ON_OFF,
     )
+    word_vectors: str | None = setting(
+        None,
+        "How words' vectors begin: drawn at random (BERT, the book), or counted, so that words "
+        "that stand between the same words begin alike (Levy and Goldberg 2014), which leads much "
+        "further in a short run",
+        choices=WORD_VECTORS,
+    )
     mask_share: float = setting(
         0.15,
         "Share of words to guess: 0.15 in BERT; with more there is more to learn from in a step "
@@ -738,6 +748,12 @@ class RunConfig:
             tie_word_embeddings=None if self.tied_matrix is None else self.tied_matrix == "on",
             max_position_embeddings=max(512, self.training.max_length),
         )
+
+    @property
+    def counts_words(self) -> bool:
+        """Whether a new model's word vectors are counted of its text."""
+        recipes_own = self.training.recipe == "recommended"
+        return recipes_own if self.word_vectors is None else self.word_vectors == "counted"
 
     @property
     def uses_muon(self) -> bool:

@@ -31,12 +31,12 @@ once minilm-snli-taught finetune --from "$work/minilm" --corpus snli \
 
 once bert-small pretrain --corpus wikitext-2-snli --vocabulary wordpiece --wordpieces 7500 \
   --hidden-size 256 --num-hidden-layers 4 --num-attention-heads 4 --intermediate-size 768 \
-  --learning-rate 0.004 --epochs 2.5
+  --word-vectors random --learning-rate 0.004 --epochs 2.5
 
 # The judge: deeper and wider than bert-small, and as many passes as a GPU makes in minutes.
 once bert-judge pretrain --corpus wikitext-2-snli --vocabulary wordpiece --wordpieces 7500 \
   --hidden-size 320 --num-hidden-layers 6 --num-attention-heads 5 --intermediate-size 1152 \
-  --epochs 20 --batch-size 512 --dropout 0.1
+  --word-vectors random --epochs 20 --batch-size 512 --dropout 0.1
 once bert-judge-taught finetune --from "$work/bert-judge" --corpus snli \
   --teacher "$work/minilm-snli-taught" --new-pairs 1000000 --logic-pairs 150000 \
   --dropout 0.05 --epochs 2.4 --batch-size 512 --optimizer muon

@@ -24,6 +24,7 @@ interruption  whether long preparations may go on
 own_report    what there is to know of one's own text before a run
 cache         arrays that are made once and kept on disk
 prepare       corpora as such arrays of token ids
+word_vectors  vectors of words, counted
 masking       which tokens a model has to guess
 layout        where the tokens of a batch lie
 packing       a batch whose sequences lie end to end

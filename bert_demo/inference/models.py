@@ -242,8 +242,8 @@ class ModelShelf:
             if beginning is None:
                 model = random_weights(config, entry.task)
             else:
-                counts = checkpoint.token_counts(folder)
-                model = first_weights(config, entry.task, beginning, counts)
+                statistics = checkpoint.statistics(folder)
+                model = first_weights(config, entry.task, beginning, statistics)
             return Checkpoint(model.eval(), tokenizer, config)
 
         return self._cached(f"{model_id} twin", (config, tokenizer.fingerprint, beginning), build)

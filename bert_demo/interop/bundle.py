@@ -61,8 +61,8 @@ def bundle(
     model, tokenizer, _ = checkpoint.load(source)
     about = without_paths(checkpoint.read_config(source))["about"]
     events = read_metrics(source)
-    counts = checkpoint.token_counts(source)
-    checkpoint.save(folder, model, tokenizer, about, storage=storage, token_counts=counts)
+    statistics = checkpoint.statistics(source)
+    checkpoint.save(folder, model, tokenizer, about, storage=storage, statistics=statistics)
     checkpoint.remove_resume(folder)
     with explained(folder, "written"):
         lines = "".join(json.dumps(event) + "\n" for event in _thinned(events))

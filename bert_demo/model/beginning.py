@@ -1,32 +1,46 @@
 """The weights that a model's training began with: drawn by a seed, and made by its recipe.
 
 A checkpoint keeps what it takes to make them again: the `Beginning` in its config.json and, beside
-the weights, the token counts that it was primed with. V: vocabulary.
+the weights, the statistics of a text that it was primed with. V: vocabulary, H: hidden size.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from bert_demo.config import BertConfig
+from bert_demo.data.word_vectors import LEVELS
 from bert_demo.model import dropout
 from bert_demo.model.about import Beginning
 from bert_demo.model.bert import BertModel, waves
 
 
-def pretraining_model(
-    config: BertConfig, primed: bool, token_counts: npt.NDArray[np.int64] | None
-) -> BertModel:
+@dataclass(frozen=True)
+class Statistics:
+    """What is counted of a training text before the first step."""
+
+    counts: npt.NDArray[np.int64]
+    """(V,): how often it has each token."""
+    vectors: npt.NDArray[np.int8] | None = None
+    """(V, H): `bert_demo.data.word_vectors.counted_vectors` of it; None where word vectors are
+    drawn."""
+
+
+def pretraining_model(config: BertConfig, primed: bool, statistics: Statistics | None) -> BertModel:
     """A model as pretraining begins with it, drawn by this thread's generator, and by `prime`.
 
-    token_counts: (V,), how often each token is in the training text. Without them the biases of
-    the model's guesses stay what was drawn; its vectors are the same.
+    primed: whether biases and positions begin as `prime` has them. Without `statistics` the biases
+    of the model's guesses and its words' vectors stay what was drawn.
     """
     model = BertModel(config)
+    if statistics is not None and statistics.vectors is not None:
+        _set_word_vectors(model, torch.from_numpy(statistics.vectors))
     if primed:
-        prime(model, token_counts)
+        prime(model, None if statistics is None else statistics.counts)
     return model
 
 
@@ -34,7 +48,7 @@ def first_weights(
     config: BertConfig,
     task: str,
     beginning: Beginning,
-    token_counts: npt.NDArray[np.int64] | None,
+    statistics: Statistics | None,
 ) -> BertModel:
     """The model of this shape and task before its first step; the random generator is left alone.
 
@@ -42,7 +56,7 @@ def first_weights(
     """
     with torch.random.fork_rng(devices=[]):
         dropout.seed_noise(beginning.seed)
-        model = pretraining_model(config, beginning.primed, token_counts)
+        model = pretraining_model(config, beginning.primed, statistics)
     if beginning.classifier_seed is None:
         return model
     judge = random_weights(config, task, beginning.classifier_seed)
@@ -83,3 +97,12 @@ def prime(model: BertModel, token_counts: npt.NDArray[np.int64] | None) -> None:
         model.embeddings.position_embeddings.weight.copy_(
             waves(model.config.max_position_embeddings, model.config.hidden_size)
         )
+
+
+@torch.no_grad()
+def _set_word_vectors(model: BertModel, counted: torch.Tensor) -> None:
+    """Begin with counted vectors (V, H), made one long; where all is zero, with what was drawn."""
+    known = counted.any(1)
+    vectors = counted[known] / (LEVELS * model.config.hidden_size**0.5)
+    model.embeddings.word_embeddings.weight[known] = vectors
+    model.mlm.decoder_weight[known] = vectors  # the same tensor, where it is tied

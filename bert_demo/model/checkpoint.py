@@ -3,7 +3,7 @@
 config.json            what it is: task, shape of the model, the tokenizer's fingerprint, "about"
 tokenizer.json         the vocabulary
 model.safetensors      the weights in fp32, fp16 or 8 bits, as `stored_weights` says; where a
-                       pretrained model was primed with it, also how often its text has each token
+                       pretrained model was primed with them, also statistics of its text
 resume.safetensors     only beside an unfinished run: all that the loop needs to go on
 
 The weights carry the digest of the configuration they belong to: files of two different
@@ -39,10 +39,9 @@ from bert_demo.model.plain_json import mapping, read_value
 from bert_demo.model.stored_weights import Storage, as_computed, as_stored
 
 if TYPE_CHECKING:  # a page that starts reads what checkpoints say of themselves, without torch
-    import numpy as np
-    import numpy.typing as npt
     from torch import Tensor
 
+    from bert_demo.model.beginning import Statistics
     from bert_demo.model.bert import BertModel
 
 __all__ = [
@@ -61,7 +60,7 @@ __all__ = [
     "remove_resume",
     "save",
     "save_resume",
-    "token_counts",
+    "statistics",
 ]
 
 FORMAT = "bert_demo 1"
@@ -69,6 +68,7 @@ FORMAT = "bert_demo 1"
 _TIED = "mlm.decoder_weight"
 _CHOSEN_SINCE = ("norm", "positions")
 _COUNTS = "beginning.token_counts"
+_VECTORS = "beginning.word_vectors"
 
 
 class Checkpoint(NamedTuple):
@@ -110,7 +110,7 @@ def save(
     about: Mapping[str, Any],
     *,
     storage: Storage = "fp32",
-    token_counts: npt.NDArray[np.int64] | None = None,
+    statistics: Statistics | None = None,
 ) -> None:
     """Write a checkpoint, or bring the one in `folder` up to date.
 
@@ -122,7 +122,7 @@ def save(
         about: facts for people and programs, as JSON has them: settings, corpus, scores.
         storage: "fp16" for half the size and three digits, "int8" for a quarter of it: matrices
             in 8 bits, with a scale for each row.
-        token_counts: (V,), how often each token is in the text that the model was primed with.
+        statistics: of the text that the model was primed with.
 
     Raises:
         CheckpointError: a folder of something else, a file in the way, no permission, a full
@@ -138,8 +138,10 @@ def save(
     if model.config.tie_word_embeddings:
         state.pop(_TIED, None)
     state = as_stored(state, storage)
-    if token_counts is not None:
-        state[_COUNTS] = torch.from_numpy(token_counts).int()
+    if statistics is not None:
+        state[_COUNTS] = torch.from_numpy(statistics.counts).int()
+        if statistics.vectors is not None:
+            state[_VECTORS] = torch.from_numpy(statistics.vectors)
     with explained(folder, "written"):
         update = _holds_checkpoint(folder) and _digest_in(folder) == metadata["config_sha256"]
         in_place = update or (folder.exists() and not _holds_checkpoint(folder))
@@ -276,7 +278,8 @@ def load(folder: str | Path) -> Checkpoint:
     model = unfilled_model(config, stored["task"])
     tied = stored["task"] == "pretraining" and config.tie_word_embeddings
     tensors, _ = read_tensors(folder / WEIGHTS, {"config_sha256": _digest(stored)})
-    tensors.pop(_COUNTS, None)
+    for name in (_COUNTS, _VECTORS):
+        tensors.pop(name, None)
     shapes = {k: v.shape for k, v in model.state_dict().items() if not (tied and k == _TIED)}
     weights = as_computed(tensors, shapes, folder / WEIGHTS)
     model.load_state_dict(weights, strict=False, assign=True)
@@ -285,27 +288,32 @@ def load(folder: str | Path) -> Checkpoint:
     return Checkpoint(model.eval(), tokenizer, config)
 
 
-def token_counts(folder: str | Path) -> npt.NDArray[np.int64] | None:
-    """(V,): how often the text that a model was primed with has each token; else None.
+def statistics(folder: str | Path) -> Statistics | None:
+    """Of the text that a model was primed with; None of one that was not.
 
     Raises `CheckpointError` if the checkpoint cannot be read.
     """
+    import torch
+
+    from bert_demo.model.beginning import Statistics
+
     folder = readers_path(folder)
     stored = read_config(folder)
     tensors, _ = read_tensors(folder / WEIGHTS, {"config_sha256": _digest(stored)})
-    counts = tensors.get(_COUNTS)
+    counts, vectors = tensors.get(_COUNTS), tensors.get(_VECTORS)
     if counts is None:
         return None
-    if (
-        counts.is_floating_point()
-        or counts.shape != (stored["model"].get("vocab_size"),)
-        or bool((counts < 0).any())
-    ):
+    vocab_size, size = (stored["model"].get(name) for name in ("vocab_size", "hidden_size"))
+    damaged = None
+    if counts.is_floating_point() or counts.shape != (vocab_size,) or bool((counts < 0).any()):
+        damaged = _COUNTS
+    elif vectors is not None and (vectors.dtype, vectors.shape) != (torch.int8, (vocab_size, size)):
+        damaged = _VECTORS
+    if damaged is not None:
         raise CheckpointError(
-            "{path} is damaged: {name!r} is missing or wrong.", path=folder / WEIGHTS, name=_COUNTS
+            "{path} is damaged: {name!r} is missing or wrong.", path=folder / WEIGHTS, name=damaged
         )
-    found: npt.NDArray[np.int64] = counts.long().numpy()
-    return found
+    return Statistics(counts.long().numpy(), None if vectors is None else vectors.numpy())
 
 
 def _load_tokenizer(path: Path, fingerprint: str, config: BertConfig) -> Tokenizer:

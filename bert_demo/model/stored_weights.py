@@ -101,8 +101,11 @@ def storage_of(path: Path) -> Storage:
     Raises `CheckpointError` if it cannot be read.
     """
     with open_tensors(path) as file:
-        kinds = {file.get_slice(name).get_dtype() for name in list(file.keys())}
-    return "int8" if "I8" in kinds else "fp16" if "F16" in kinds else "fp32"
+        names = set(file.keys())
+        kinds = {file.get_slice(name).get_dtype() for name in names}
+    if any(_scale(name) in names for name in names):
+        return "int8"
+    return "fp16" if "F16" in kinds else "fp32"
 
 
 def _scale(name: str) -> str:

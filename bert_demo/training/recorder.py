@@ -37,6 +37,7 @@ class Recorder:
         self, run: RunConfig, setup: Setup, optimizers: Optimizers, folder: Path | None
     ) -> None:
         self.run, self.setup, self.optimizers, self.folder = run, setup, optimizers, folder
+        self._statistics = setup.statistics
         self._metrics: Path | None = None
         self._began = self._saved = time.monotonic()
         self._took = 0.0
@@ -105,7 +106,10 @@ class Recorder:
 
         Only the leader has the folder; the other processes get what it found there.
         """
-        loaded = None if self.folder is None else checkpoint.load_resume(self.folder)
+        loaded = None
+        if self.folder is not None:
+            loaded = checkpoint.load_resume(self.folder)
+            self._statistics = checkpoint.statistics(self.folder)  # those that it began with
         loaded = world.share(loaded)
         if loaded is None:
             raise UserError(
@@ -127,8 +131,9 @@ class Recorder:
         about = {"run": self.run.to_dict(), "facts": facts, "scores": scores, **progress}
         if setup.beginning is not None:
             about["beginning"] = asdict(setup.beginning)
-        counts = setup.token_counts
-        checkpoint.save(self.folder, setup.model, setup.tokenizer, about, token_counts=counts)
+        checkpoint.save(
+            self.folder, setup.model, setup.tokenizer, about, statistics=self._statistics
+        )
 
 
 def read_metrics(folder: Path) -> list[Event]:

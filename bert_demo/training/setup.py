@@ -19,9 +19,15 @@ from bert_demo.data.logic.mixed import with_edited, with_logic
 from bert_demo.data.masking import Masking
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
+from bert_demo.data.word_vectors import counted_vectors
 from bert_demo.model import checkpoint, dropout, fast_paths
 from bert_demo.model.about import Beginning, read_about
-from bert_demo.model.beginning import log_frequencies, pretraining_model, shared_weights
+from bert_demo.model.beginning import (
+    Statistics,
+    log_frequencies,
+    pretraining_model,
+    shared_weights,
+)
 from bert_demo.model.bert import BertModel
 from bert_demo.model.device import fast_bf16, pick_device
 from bert_demo.training.distillation import taught_pairs
@@ -48,7 +54,7 @@ class _Material:
     test: TokenizedNli | None = None
     origin: Origin = field(default_factory=lambda: Origin())
     beginning: Beginning | None = None
-    token_counts: npt.NDArray[np.int64] | None = None
+    statistics: Statistics | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,8 @@ class Setup:
     facts: Facts
     beginning: Beginning | None
     """How the model's first weights came about; None if it was not this project that drew them."""
-    token_counts: npt.NDArray[np.int64] | None
-    """(V,), what the model was primed with: how often the first training text has each token."""
+    statistics: Statistics | None
+    """Of the first training text, which the model was primed with."""
 
     @property
     def task(self) -> str:
@@ -135,7 +141,7 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
         precision,
         facts,
         found.beginning,
-        found.token_counts,
+        found.statistics,
     )
 
 
@@ -175,8 +181,15 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
     frequencies = log_frequencies(counts)
     primed = run.training.recipe == "recommended"
     interruption.check()
+    statistics = None
     if given is None:
-        model = pretraining_model(run.model_config(tokenizer.vocab_size), primed, counts)
+        config = run.model_config(tokenizer.vocab_size)
+        if run.counts_words:
+            vectors = counted_vectors(text, tokenizer.vocab_size, config.hidden_size)
+            statistics = Statistics(counts, vectors)
+        elif primed:
+            statistics = Statistics(counts)
+        model = pretraining_model(config, primed, statistics)
     elif given.model.task == "pretraining":
         model = given.model
     elif given.model.task == "encoder":
@@ -190,7 +203,7 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
         )
     began = _beginning_of(run.start_from)
     if began is None:
-        began = Beginning(run.training.seed, primed), counts if primed else None
+        began = Beginning(run.training.seed, primed), statistics
     baselines = pretraining_baselines(frequencies, text, held_out)
     batches = PretrainingBatches(
         text,
@@ -208,7 +221,7 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
         report.sentence(),
         baselines,
         beginning=began[0],
-        token_counts=began[1],
+        statistics=began[1],
     )
 
 
@@ -219,7 +232,8 @@ def _prepare_nli(run: RunConfig) -> _Material:
     model = BertModel(_fine_tuning_config(run, given.config), task="nli")
     # The heads of the other task stay behind; a classifier of an earlier fine-tuning is kept.
     model.load_state_dict(shared_weights(given.model, model), strict=False)
-    beginning = read_about(checkpoint.read_config(run.start_from)).beginning
+    began = _beginning_of(run.start_from)
+    beginning, statistics = (None, None) if began is None else began
     if beginning is not None and given.model.task == "pretraining":
         beginning = replace(beginning, classifier_seed=run.training.seed)
     if run.teacher is None:
@@ -243,18 +257,27 @@ def _prepare_nli(run: RunConfig) -> _Material:
     validation = NliBatches(held_out, tokenizer, **_validation_settings(run.training))
     source = report.sentence()
     return _Material(
-        model, tokenizer, batches, validation, source, baselines, test, origin, beginning
+        model,
+        tokenizer,
+        batches,
+        validation,
+        source,
+        baselines,
+        test,
+        origin,
+        beginning,
+        statistics,
     )
 
 
 def _beginning_of(
     start_from: str | None,
-) -> tuple[Beginning | None, npt.NDArray[np.int64] | None] | None:
+) -> tuple[Beginning | None, Statistics | None] | None:
     """What a run's starting point says of its own first weights; None for a new model."""
     if start_from is None:
         return None
     about = read_about(checkpoint.read_config(start_from))
-    return about.beginning, checkpoint.token_counts(start_from)
+    return about.beginning, checkpoint.statistics(start_from)
 
 
 def _fine_tuning_config(run: RunConfig, config: BertConfig) -> BertConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,19 +137,41 @@ def test_where_it_is_not_known_the_weights_are_random_and_always_the_same(
     assert shelf.entry("run/judge-of-old").about.beginning is None
 
 
-@pytest.mark.parametrize("counts", [torch.zeros(3).int(), torch.zeros(9), -torch.ones(9).int()])
-def test_damaged_counts_are_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, counts: Tensor
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("token_counts", lambda right: right[:3]),
+        ("token_counts", lambda right: right.float()),
+        ("token_counts", lambda right: -right),
+        ("word_vectors", lambda right: right[:, :3]),
+        ("word_vectors", lambda right: right.float()),
+    ],
+)
+def test_damaged_statistics_are_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, wrong: Callable[[Tensor], Tensor]
 ) -> None:
     trained(a_run(), tmp_path / "model")
-    size = bert_demo.load(tmp_path / "model")[2].vocab_size
-    counts = counts if len(counts) == 3 else counts[:1].expand(size)
     read = checkpoint.read_tensors
 
     def damaged(*arguments: object) -> tuple[dict[str, Tensor], dict[str, str]]:
         tensors, metadata = read(*arguments)  # type: ignore[arg-type]
-        return tensors | {"beginning.token_counts": counts}, metadata
+        stored = f"beginning.{name}"
+        return tensors | {stored: wrong(tensors[stored])}, metadata
 
     monkeypatch.setattr(checkpoint, "read_tensors", damaged)
-    with pytest.raises(checkpoint.CheckpointError, match="damaged"):
-        checkpoint.token_counts(tmp_path / "model")
+    with pytest.raises(checkpoint.CheckpointError, match=f"damaged: 'beginning.{name}'"):
+        checkpoint.statistics(tmp_path / "model")
+
+
+def test_a_run_that_an_earlier_version_began_keeps_what_that_began_with(
+    shelf: ModelShelf, folder: Path
+) -> None:
+    """It went on without counted vectors; the unfinished checkpoint knows of none."""
+    asked = iter([False, True])
+    run = a_run(seed=4, word_vectors="random")
+    events = train(run, folder / "earlier", should_stop=lambda: next(asked))
+    next(events)
+    first = weights(folder / "earlier")
+    list(events)
+    list(train(a_run(seed=4), folder / "earlier", resume=True))
+    assert same(shelf.twin("run/earlier").model.state_dict(), first)

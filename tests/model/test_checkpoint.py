@@ -27,6 +27,7 @@ from bert_demo.data import files
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.model import checkpoint
+from bert_demo.model.beginning import Statistics
 from bert_demo.model.bert import BertModel
 from bert_demo.model.checkpoint import CheckpointError
 from bert_demo.model.rounding import round_rows, unround_rows
@@ -132,15 +133,18 @@ def test_fewer_bits_take_less_room_and_load_as_fp32(
 ) -> None:
     """A row of eight weights and its scale take 10 bytes of 32; what is no matrix, half."""
     model = new_model(config=replace(CONFIG, vocab_size=2000))
-    counts = np.arange(2000)
-    checkpoint.save(tmp_path / "full", model, TOKENIZER, {}, token_counts=counts)
-    checkpoint.save(tmp_path / "less", model, TOKENIZER, {}, storage=storage, token_counts=counts)
+    size = model.config.hidden_size
+    vectors = np.arange(2000 * size, dtype=np.int64).astype(np.int8).reshape(2000, size)
+    known = Statistics(np.arange(2000), vectors)
+    checkpoint.save(tmp_path / "full", model, TOKENIZER, {}, statistics=known)
+    checkpoint.save(tmp_path / "less", model, TOKENIZER, {}, storage=storage, statistics=known)
     full, less = (tmp_path / name / "model.safetensors" for name in ("full", "less"))
-    room = 4 * len(counts)  # of the counts, which are whole in both
+    room = known.counts.size * 4 + vectors.size  # the statistics are whole in both
     assert less.stat().st_size - room < share * (full.stat().st_size - room)
     assert (storage_of(full), storage_of(less)) == ("fp32", storage)
-    found = checkpoint.token_counts(tmp_path / "less")
-    assert found is not None and found.tolist() == counts.tolist()
+    found = checkpoint.statistics(tmp_path / "less")
+    assert found is not None and np.array_equal(found.counts, known.counts)
+    assert found.vectors is not None and np.array_equal(found.vectors, vectors)
     loaded = checkpoint.load(tmp_path / "less").model
     for mine, original in zip(loaded.parameters(), model.parameters(), strict=True):
         assert mine.dtype == torch.float32 and mine.requires_grad

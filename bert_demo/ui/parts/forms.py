@@ -61,6 +61,7 @@ _WORDS = {
         "none": later("none"),
     },
     "tied_matrix": _ON_OFF,
+    "word_vectors": {"random": later("drawn at random"), "counted": later("counted")},
     "next_sentence": _ON_OFF,
     "schedule": {
         "linear": later("falls in a line"),
@@ -95,6 +96,7 @@ _LABELS = {
     "hidden_act": later("Activation"),
     "positions": later("Positions"),
     "tied_matrix": later("Tied output matrix"),
+    "word_vectors": later("Words' first vectors"),
     "mask_share": later("Words to guess"),
     "mask_replaced": later("Shown as <mask>"),
     "mask_random": later("Shown as another word"),
