@@ -93,11 +93,29 @@ def test_a_run_tells_its_story_and_leaves_a_checkpoint(pretrained: Path) -> None
 
 @pytest.mark.parametrize(("recipe", "knows"), [("d2l", "uniform"), ("recommended", "unigram")])
 def test_a_new_model_guesses(recipe: str, knows: str) -> None:
-    ready = setup.prepare_run(a_run(recipe=recipe), World())
+    run = replace(a_run(recipe=recipe), word_vectors="random")
+    ready = setup.prepare_run(run, World())
     scores = validate(ready, 512)
     # PyTorch's own initialisation, the book's, is a little further from equal guesses.
     assert scores["mlm_loss"] == pytest.approx(ready.facts["baselines"][knows], abs=0.2)
     assert scores["nsp_loss"] == pytest.approx(math.log(2), abs=0.1)
+
+
+def test_counted_word_vectors_are_what_recommended_begins_with_and_learn_faster() -> None:
+    ready = setup.prepare_run(a_run(), World())
+    counted = ready.model.embeddings.word_embeddings.weight
+    assert counted[10:].norm(dim=1).detach().numpy() == pytest.approx(1, abs=0.05)
+    book = setup.prepare_run(a_run(recipe="d2l"), World())
+    assert book.statistics is None
+    chosen = setup.prepare_run(replace(a_run(recipe="d2l"), word_vectors="counted"), World())
+    for matrix in (chosen.model.embeddings.word_embeddings.weight, chosen.model.mlm.decoder_weight):
+        assert torch.equal(matrix[10:], counted[10:])
+    ends = {}
+    for way in ("random", "counted"):
+        run = replace(a_run(steps=40), word_vectors=way)
+        ends[way] = [*train(run)][-1]["scores"]["mlm_loss"]
+    assert ends["counted"] < ends["random"]
+
 
 
 def test_positions_begin_as_waves_whose_products_tell_how_far_apart_they_are() -> None:
