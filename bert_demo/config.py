@@ -428,6 +428,12 @@ class TrainingConfig:
         low=0,
         high=100,
     )
+    keep: str = setting(
+        "last",
+        "Which weights are the result: the last, or the best, which had the lowest held-out loss "
+        "(of masked words, or of pairs) in the run's validations",
+        choices=("last", "best"),
+    )
     save_every_seconds: float = setting(
         30.0, "Seconds between saves of the unfinished run", low=1, high=86400
     )
@@ -525,6 +531,7 @@ _VISITORS_TRAINING = (
     "seed",
     "validate_every_steps",
     "stop_at_loss",
+    "keep",
     "save_every_seconds",
     "device",
     "precision",
