@@ -40,7 +40,7 @@ OWN_PREFIXES = {"pretraining": "own:", "nli": "own-pairs:"}
 _OWN = re.compile(r"(own(?:-pairs)?:)([\w.-]{1,60})-[0-9a-f]{16}")
 
 
-def own_task(corpus: str) -> str | None:
+def own_task(corpus: object) -> str | None:
     """The task of a text or of pairs that people brought; None for other names of corpora."""
     match = _OWN.fullmatch(corpus) if isinstance(corpus, str) else None
     found = (task for task, prefix in OWN_PREFIXES.items() if match and match[1] == prefix)

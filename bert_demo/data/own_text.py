@@ -51,6 +51,7 @@ def take_text(
         title: what the text is called; left out, as its first file.
 
     Raises:
+        NoColumn: a table has no such column.
         UserError: for what cannot be read, is no text, or has too little of it.
     """
     sources = find_sources([given] if isinstance(given, str | Path) else given, ENDINGS)

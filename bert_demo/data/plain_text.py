@@ -19,6 +19,7 @@ from bert_demo.config import UserError
 from bert_demo.data import interruption
 from bert_demo.data.chunks import SURROGATES
 from bert_demo.data.files import check_whole
+from bert_demo.data.tables import NoColumn
 
 PLAIN = (".txt", ".md", ".markdown")
 TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
@@ -302,11 +303,11 @@ def _chosen(path: Path, names: list[str], column: str | None) -> str:
             return name
     if column is None and len(names) == 1:
         return names[0]
-    raise UserError(
-        "{path} has no column {name!r}; name one of these with --column: {choices}.",
+    raise NoColumn(
+        "{path} has no column {name!r}; name one of these as the column with the text: {found}.",
+        names,
         path=path,
         name=wanted,
-        choices=", ".join(names),
     )
 
 

@@ -19,6 +19,7 @@ from bert_demo.model.folders import CONFIG, METRICS
 from bert_demo.training.loop import train
 from bert_demo.training.recorder import read_metrics
 
+ROOT = Path(__file__).resolve().parents[2]
 NOUNS = ("baker", "river", "garden", "teacher", "window", "letter", "winter", "market")
 
 
@@ -108,3 +109,23 @@ def test_a_text_with_a_word_of_several_senses_has_its_map(
     assert main(["pretrain", "--corpus", str(file), *flags]) == 0
     frames = [event for event in read_metrics(out) if event["event"] == "probe"]
     assert frames[-1]["similarities"]["word"] == "bank"  # type: ignore[typeddict-item]
+
+
+def test_columns_of_other_names_are_given_as_flags(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = next((ROOT / "checkpoints").glob("*snli"))
+    file = tmp_path / "judged.csv"
+    file.write_text(
+        "context,claim,verdict\nA man sleeps.,A person sleeps.,entailment\n", encoding="utf-8"
+    )
+    flags = ["evaluate", "--model", str(model), "--data", str(file), "--json"]
+    assert main(flags) == 2
+    assert "no column 'premise' among context, claim, verdict" in capfd.readouterr().err
+    names = ("premise=context", "hypothesis=claim", "label=verdict")
+    called = [word for name in names for word in ("--column", name)]
+    assert main([*flags, *called]) == 0
+    assert json.loads(capfd.readouterr().out)["n"] == 1
+    for wrong in ("context", "text=context", "label="):
+        assert main([*flags, "--column", wrong]) == 2
+        assert f"column is '{wrong}'; for pairs it must look like" in capfd.readouterr().err

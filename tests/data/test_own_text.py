@@ -20,6 +20,7 @@ from bert_demo.data.own_text import take_text
 from bert_demo.data.plain_text import encoding_of, lines_of
 from bert_demo.data.prepare import prepare_text
 from bert_demo.data.sentences import even_paragraphs, paragraphs, split_sentences
+from bert_demo.data.tables import NoColumn
 from bert_demo.data.wikitext import read_own
 
 WORDS = ("der", "kräftige", "Hund", "café", "naïve", "bridge", "river", "seven", "über", "große")
@@ -167,8 +168,9 @@ def test_tables_and_marked_text_are_read(tmp_path: Path) -> None:
     assert str(kept[0]).count("'second .'") == 60
     body = parts(take_text(tmp_path / "b.jsonl", "body"))
     assert "second" not in str(body) and len(body["train"]) == len(kept[0]["train"])
-    with pytest.raises(UserError, match="has no column 'story'; name one of these with --column"):
+    with pytest.raises(NoColumn, match=r"has no column 'story'; .* the text: Body, text") as caught:
         take_text(tmp_path / "e.tsv", "story")
+    assert [*caught.value.columns] == ["Body", "text"]
 
     marked = "---\ntitle: x\n---\n# The [title](http://a.b)\n```\ncode()\n```\n\n" + "\n\n".join(
         f"- **{r}**" for r in rows
@@ -267,9 +269,12 @@ def test_a_data_set_of_the_hub_by_its_name(tmp_path: Path, monkeypatch: pytest.M
     (repo / "en").mkdir(parents=True)
     monkeypatch.setenv("BERT_DEMO_DATA", str(tmp_path))
     for split, seed in (("train", 1), ("test", 2)):
-        table = pa.table({"story": story(seed=seed)})
+        told = story(seed=seed)
+        table = pa.table({"id": [*range(len(told))], "story": told})
         pq.write_table(table, repo / f"en/{split}-00000-of-00001.parquet")
     (repo / "README.md").write_text("# About", encoding="utf-8")
+    with pytest.raises(NoColumn, match=r"the column with the text: id, story\.$"):
+        take_text("hub:ada/tales")
     name = take_text("hub:ada/tales", "story")
     assert name.startswith("own:tales-") and take_text("hub:ada/tales/en", "story") == name
     told = str(parts(name))

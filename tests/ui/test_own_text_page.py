@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from helpers.browser import Visitor, chromium, press, served, visit, wait_for
 
 from bert_demo.config import RunConfig, TrainingConfig, UserError, own_task
 from bert_demo.data import own
+from bert_demo.data.tables import NoColumn
 from bert_demo.runs.store import RunStore
 from bert_demo.ui.api import Api, public_event, status_of
 from bert_demo.ui.context import AppContext
@@ -117,6 +119,52 @@ def test_pairs_are_described_and_fine_tuned_on(page: Page) -> None:
         assert str(caught.value).startswith("judged.csv, ") and words in str(caught.value)
     with pytest.raises(UserError, match="task is 'poem'"):
         Api(context).take_text("x", task="poem")
+
+
+def test_a_table_of_other_columns_says_which_it_has(page: Page) -> None:
+    api = Api(page())
+    stories = "id;story\n" + "\n".join(f"{n};{one}" for n, one in enumerate(told(5).split("\n\n")))
+    verdicts = table().replace("premise,hypothesis,label", "context,claim,label")
+    objects = "\n".join(
+        json.dumps({"body": one, "n": n}) for n, one in enumerate(told(6).split("\n\n"))
+    )
+    for given, title, task, columns, words in (
+        (stories, "tales.csv", "pretraining", {"text": "story"}, "with the text: id, story."),
+        (objects, "", "pretraining", {"text": "Body"}, "with the text: body, n."),
+        (
+            verdicts,
+            "",
+            "nli",
+            {"premise": "context", "hypothesis": "claim"},
+            "no column 'premise' among context, claim, label; there must be",
+        ),
+    ):
+        with pytest.raises(NoColumn) as caught:
+            api.take_text(given, title, task)
+        assert words in str(caught.value) and "/" not in str(caught.value)
+        assert own_task(api.take_text(given, title, task, columns)["corpus"]) == task
+    for wrong in (["story"], {"story": "text"}, {"text": 3}, "story"):
+        with pytest.raises(UserError, match=r"^columns is .* for: text\.$"):
+            api.take_text(stories, "tales.csv", columns=wrong)  # type: ignore[arg-type]
+
+
+def test_a_form_comes_back_with_ones_own_text_while_it_is_there(page: Page) -> None:
+    home, public, said = page(), page(public=True), list[str]()
+    name = bring(home, "pretraining", told(7), "tales")
+    kept = own_text.own_corpus(home, "pretraining", {"corpus": name}, said.append)
+    assert kept is not None and kept.value == name and ("tales", name) in kept.choices
+    for context, task, stored in (
+        (home, "nli", {"corpus": name}),
+        (public, "pretraining", {"corpus": name}),
+        *((home, "pretraining", odd) for odd in ({"corpus": ["x"]}, {"corpus": "snli"}, [], None)),
+    ):
+        assert own_text.own_corpus(context, task, stored, said.append) is None
+    assert said == []
+    own.forget(name)
+    assert own_text.own_corpus(home, "pretraining", {"corpus": name}, said.append) is None
+    assert said == [
+        "The text tales is not in this computer's cache any more; give its files again."
+    ]
 
 
 def test_what_the_command_line_took_in_stays(page: Page, tmp_path: Path) -> None:
@@ -222,3 +270,33 @@ def test_somebody_gives_a_file_and_starts(
     (run,) = RunStore(root / "runs").list()
     assert run.config is not None and run.config.corpus.startswith("own:Märchen-")
     own.forget(run.config.corpus)
+
+
+def test_somebody_says_which_column_is_the_text_and_finds_it_again(
+    address: str, root: Path, visit: Callable[..., Visitor]
+) -> None:
+    page = visit(viewport={"width": 390, "height": 844}).open(address)
+    form = page.locator("[role=tabpanel]:has(#live-pretrain)")
+    wait_for(page, "document.querySelector('.bd-name input, .bd-name textarea').value")
+    form.get_by_text("Settings", exact=True).click()
+    form.get_by_label("Corpus").click()
+    page.get_by_role("option", name="Your own text").click()
+    box, file = form.locator(".bd-own"), root / "letters.csv"
+    rows = (f'{n},"{one}"' for n, one in enumerate(told(8).split("\n\n")))
+    file.write_text("\n".join(["from,body", *rows]), encoding="utf-8")
+    box.locator("input[type=file]").set_input_files(file)
+    press(page, "Read this text")
+    box.get_by_text("name one of these as the column with the text: from, body.").wait_for()
+    box.get_by_label("Column with the text").click()
+    page.get_by_role("option", name="body").click()
+    press(page, "Read this text")
+    form.get_by_text("Words with several senses").wait_for()
+    wait_for(page, "localStorage['bert_demo pretraining'].includes('own:letters-')")
+    page.reload()
+    form.get_by_text("Settings", exact=True).click()
+    wait_for(page, "document.querySelector('[aria-label=Corpus]').value === 'letters'")
+    form.get_by_text("Words with several senses").wait_for()
+    (name,) = own.brought()
+    own.forget(name)
+    page.reload()
+    page.get_by_text("The text letters is not in this computer's cache any more").wait_for()
