@@ -1,4 +1,4 @@
-"""One's own text on the page: what it tells before Start, whom it refuses, and when it is gone."""
+"""One's own text and questions on the page: what it tells, whom it refuses, what is gone when."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from helpers.browser import Visitor, chromium, press, served, visit, wait_for
+from helpers.browser import Visitor, chromium, press, served, stop_after, visit, wait_for
 
 from bert_demo.config import RunConfig, TrainingConfig, UserError, own_task
 from bert_demo.data import own
@@ -269,13 +269,15 @@ def test_somebody_gives_a_file_and_starts(
     form.get_by_role("button", name="Stop", exact=True).wait_for()
     (run,) = RunStore(root / "runs").list()
     assert run.config is not None and run.config.corpus.startswith("own:Märchen-")
+    press(page, "Stop")
     own.forget(run.config.corpus)
 
 
 def test_somebody_says_which_column_is_the_text_and_finds_it_again(
     address: str, root: Path, visit: Callable[..., Visitor]
 ) -> None:
-    page = visit(viewport={"width": 390, "height": 844}).open(address)
+    visitor = visit(viewport={"width": 390, "height": 844})
+    page = visitor.open(address)
     form = page.locator("[role=tabpanel]:has(#live-pretrain)")
     wait_for(page, "document.querySelector('.bd-name input, .bd-name textarea').value")
     form.get_by_text("Settings", exact=True).click()
@@ -292,11 +294,43 @@ def test_somebody_says_which_column_is_the_text_and_finds_it_again(
     press(page, "Read this text")
     form.get_by_text("Words with several senses").wait_for()
     wait_for(page, "localStorage['bert_demo pretraining'].includes('own:letters-')")
-    page.reload()
+    visitor.leave_for(address)
     form.get_by_text("Settings", exact=True).click()
     wait_for(page, "document.querySelector('[aria-label=Corpus]').value === 'letters'")
     form.get_by_text("Words with several senses").wait_for()
     (name,) = own.brought()
     own.forget(name)
-    page.reload()
+    visitor.leave_for(address)
     page.get_by_text("The text letters is not in this computer's cache any more").wait_for()
+
+
+def test_the_film_shows_what_somebody_asked(
+    address: str, root: Path, visit: Callable[..., Visitor]
+) -> None:
+    visitor = visit()
+    page = visitor.open(address)
+    form = page.locator("[role=tabpanel]:has(#live-pretrain)")
+    wait_for(page, "document.querySelector('.bd-name input, .bd-name textarea').value")
+    stop_after(page, "#live-pretrain", 2, "steps")
+    form.get_by_text("Your own questions").click()
+    form.get_by_label("Sentences with a blank").fill("the crane ate my ___ today")
+    form.get_by_label("A word for the map").fill("crane")
+    texts = ("a crane flew over my marsh", "the crane lifted my steel", "my crane stood on one leg")
+    form.get_by_label("Texts with this word").fill("\n".join(texts))
+    wait_for(page, "localStorage['bert_demo questions']?.includes('one leg')")
+    press(page, "Start with these settings")
+    # Of the eight blanks one's own comes first, in sight, with five guesses.
+    first = form.locator(".bd-blank").first
+    first.get_by_text("the crane ate my").wait_for()
+    assert first.locator(".bd-blank-text").inner_text() == "the crane ate my ? today"
+    assert first.locator("li").count() == 5 and form.locator(".bd-blank").count() == 8
+    form.get_by_text("3 times “crane”, by their vectors").wait_for()
+    assert [*form.locator("svg title").all_text_contents()] == [*texts]
+    wait_for(page, "document.querySelector('#live-pretrain .bd-badge').textContent === 'finished'")
+    run = RunStore(root / "runs").list()[0]
+    assert run.questions.blanks == ("the crane ate my <mask> today",)
+    # It is asked after a reload too, and of whoever watches.
+    visitor.leave_for(address)
+    form.locator(".bd-blank").first.get_by_text("the crane ate my").wait_for()
+    form.get_by_text("Your own questions").click()
+    assert form.get_by_label("Texts with this word").input_value() == "\n".join(texts)
