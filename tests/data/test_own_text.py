@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bert_demo.config import RunConfig, UserError
-from bert_demo.data import own
+from bert_demo.data import own, plain_text
 from bert_demo.data.corpora import corpus_spec, whereabouts
 from bert_demo.data.own_report import text_report
 from bert_demo.data.own_text import take_text
@@ -203,18 +203,22 @@ def test_tables_and_marked_text_are_read(tmp_path: Path) -> None:
         ),
         ("a.txt", bytes(range(256)) * 20, "it has bytes that no letters have"),
         ("a.txt", b"text \x81\x9d and \xff more", "it has bytes that no letters have"),
+        ("a.txt", "Старый мост закрыт. Почему?\n\n".encode("cp1251") * 99, "another encoding than"),
+        ("a.txt", "河上的旧桥已经关闭。".encode("gbk") * 99, "another encoding than UTF-8"),
         ("a.docx", b"text", "must end in one of .txt, .md"),
         ("a.txt", b"One sentence. Two of them.", "has too little text: 1 different paragraphs"),
         ("a.txt", b"The cat sat. The dog ran.\n\n" * 900, "has too little text: 1 different"),
         ("a.jsonl", b'{"text": "x"}\nnot json', "line 2: it is not JSON: 'not json'"),
+        ("a.jsonl", b'{"text": "' + b"x" * 1000, "line 1: it has more than 0 MB; put each text"),
         ("a.jsonl", b"[1, 2]\n", "row 1: '[1, 2]'; it must be an object or a text"),
         ("a.parquet", b"PAR1 no", "cannot be read"),
         ("a.csv", b'text,n\n"open', "cannot be read"),
     ],
 )
 def test_what_is_no_text_gets_a_sentence(
-    tmp_path: Path, name: str, content: bytes, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, words: str
 ) -> None:
+    monkeypatch.setattr(plain_text, "_MOST_JSON_BYTES", 1000)
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
