@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from bert_demo.data import own
 from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.data.own_pairs import take_pairs
 from bert_demo.data.own_text import take_text
-from bert_demo.data.tables import COLUMNS, NoColumn
+from bert_demo.data.tables import NoColumn
 from bert_demo.model.plain_json import one_line
-from bert_demo.ui.context import AppContext, answered, letters
+from bert_demo.ui.context import AppContext, answered
 from bert_demo.ui.parts import forms
+from bert_demo.ui.parts.columns import ROLES, ColumnMenus
 from bert_demo.ui.parts.language import as_it_came, later, say, translate
 
 MOST_BYTES = 4_000_000
@@ -29,11 +30,7 @@ MOST_TEXTS = 50
 MOST_AN_HOUR = 10
 """From one address of a public page."""
 
-ROLES: Mapping[str, tuple[str, ...]] = {"pretraining": ("text",), "nli": COLUMNS}
-"""Of the columns of a table, by task."""
-
 _HOUR = 3600.0
-_MOST_COLUMNS = 100
 _LONGEST_TITLE = 60
 _MOST_SECONDS = 30.0
 _AT_A_TIME = threading.Semaphore(2)
@@ -50,14 +47,6 @@ _WORDS = {
         later("Its first line names the columns: premise, hypothesis, label."),
         later("Read these pairs"),
     ),
-}
-
-
-_COLUMN_WORDS = {
-    "text": later("Column with the text"),
-    "premise": later("Column of premises"),
-    "hypothesis": later("Column of hypotheses"),
-    "label": later("Column of labels"),
 }
 
 
@@ -176,47 +165,28 @@ def own_text_box(context: AppContext, task: str, corpus: gr.Dropdown) -> None:
             '<p class="bd-note bd-own-note" role="status"></p>',
             apply_default_css=False,
         )
-        with gr.Column(visible=False) as which:
-            found = gr.HTML("", apply_default_css=False)
-            chosen = [
-                gr.Dropdown([], label=say(_COLUMN_WORDS[role]), filterable=False)
-                for role in ROLES[task]
-            ]
+        columns = ColumnMenus(task)
         take = gr.Button(say(button), variant="primary", size="sm")
 
     def show(chosen: Any) -> Any:
         return gr.Column(visible=chosen == forms.OWN)
 
-    def read(visitor: gr.Request, given: Any, called: Any, *columns: Any) -> tuple[Any, ...]:
-        wished = {role: name for role, name in zip(ROLES[task], columns, strict=True) if name}
+    def read(visitor: gr.Request, given: Any, called: Any, *chosen: Any) -> tuple[Any, ...]:
+        wished = columns.chosen(chosen)
         try:
             name = bring(context, task, given, called, context.address_of(visitor), wished)
         except NoColumn as error:
-            menus = [_menu(role, error.columns, wished.get(role)) for role in ROLES[task]]
-            return gr.skip(), gr.skip(), gr.skip(), gr.Column(visible=True), _told(error), *menus
+            return gr.skip(), gr.skip(), gr.skip(), *columns.asked(error, wished)
         choices = forms.corpus_choices(task, own=True, name=name)
-        closed = [gr.Dropdown([], value=None) for _ in chosen]
-        return gr.Dropdown(choices, value=name), "", "", gr.Column(visible=False), "", *closed
+        return gr.Dropdown(choices, value=name), "", "", *columns.closed()
 
     quiet: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
     corpus.change(show, corpus, box, show_progress="hidden", concurrency_limit=None, **quiet)
     take.click(
         answered(read),
-        [text, title, *chosen],
-        [corpus, text, title, which, found, *chosen],
+        [text, title, *columns.menus],
+        [corpus, text, title, *columns.outputs],
         trigger_mode="once",
         concurrency_limit=4,
         **quiet,
     )
-
-
-def _told(error: UserError) -> str:
-    """A sentence of an error, as HTML in the page's language."""
-    return f'<p class="bd-note" role="status">{letters(translate(error))}</p>'
-
-
-def _menu(role: str, found: Sequence[str], chosen: str | None) -> gr.Dropdown:
-    """The columns of a table to choose from; what is called as it should be is chosen already."""
-    names = [name for name in found[:_MOST_COLUMNS] if name]
-    value = chosen if chosen in names else next((n for n in names if n.lower() == role), None)
-    return gr.Dropdown([(name[:_LONGEST_TITLE], name) for name in names], value=value)
