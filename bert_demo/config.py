@@ -41,7 +41,7 @@ OWN_PREFIXES = {"pretraining": "own:", "nli": "own-pairs:"}
 _OWN = re.compile(r"(own(?:-pairs)?:)([\w.-]{1,60})-[0-9a-f]{16}")
 
 
-def own_task(corpus: str) -> str | None:
+def own_task(corpus: object) -> str | None:
     """The task of a text or of pairs that people brought; None for other names of corpora."""
     match = _OWN.fullmatch(corpus) if isinstance(corpus, str) else None
     found = (task for task, prefix in OWN_PREFIXES.items() if match and match[1] == prefix)
@@ -429,6 +429,12 @@ class TrainingConfig:
         low=0,
         high=100,
     )
+    keep: str = setting(
+        "last",
+        "Which weights are the result: the last, or the best, which had the lowest held-out loss "
+        "(of masked words, or of pairs) in the run's validations",
+        choices=("last", "best"),
+    )
     save_every_seconds: float = setting(
         30.0, "Seconds between saves of the unfinished run", low=1, high=86400
     )
@@ -527,6 +533,7 @@ _VISITORS_TRAINING = (
     "seed",
     "validate_every_steps",
     "stop_at_loss",
+    "keep",
     "save_every_seconds",
     "device",
     "precision",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,12 +58,12 @@ def evaluate(flags: Namespace) -> int:
         from bert_demo.cli import failures
         from bert_demo.inference.failures import find_failures
 
-        texts, source, remarks = _labelled_texts(flags.data)
+        texts, source, remarks = _labelled_texts(flags.data, flags.column or ())
         details = find_failures(model.to(device), tokenizer, texts)
         found = details.scores
         value, more = failures.plain(details), failures.lines(details)
     else:
-        data, source, remarks = _labelled_pairs(flags.data, tokenizer)
+        data, source, remarks = _labelled_pairs(flags.data, flags.column or (), tokenizer)
         found = evaluation.evaluate(model.to(device), tokenizer, data)
     rows = [["true, then judged", *LABELS]]
     for label, counts in zip(LABELS, found.confusion, strict=True):
@@ -92,14 +92,14 @@ def _evaluate_text(flags: Namespace, model: BertModel, tokenizer: Tokenizer) -> 
         )
     run = read_about(read_config(Path(flags.model))).run
     training = TrainingConfig(steps=1) if run is None else run.training
-    name, split = _text_and_split(flags.text, flags.column)
+    name, split = _text_and_split(flags.text, flags.column or ())
     found = evaluate_text(model, tokenizer, name, split, training)
     scores, baselines, report = found
     lines = [report.sentence(), f"On {scores['n']:,} pairs: {scored(scores)}.", to_beat(baselines)]
     return _answer(flags, {**scores, "baselines": baselines}, lines)
 
 
-def _text_and_split(text: str, column: str | None) -> tuple[str, str]:
+def _text_and_split(text: str, columns: Sequence[str]) -> tuple[str, str]:
     """The name and the split of "wikitext-2:validation", of "FILE:test", or of either alone."""
     from bert_demo.cli.training import named_corpus
     from bert_demo.data.corpora import SPLITS
@@ -108,10 +108,12 @@ def _text_and_split(text: str, column: str | None) -> tuple[str, str]:
     named = name in PRETRAINING_CORPORA or own_task(name) or split in SPLITS
     if Path(text).exists() or not name or not named:
         name, split = text, "validation"
-    return named_corpus([name], "pretraining", column), split
+    return named_corpus([name], "pretraining", columns), split
 
 
-def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str, list[str]]:
+def _labelled_pairs(
+    data: str, columns: Sequence[str], tokenizer: Tokenizer
+) -> tuple[TokenizedNli, str, list[str]]:
     """`data` is a corpus and split, or a file; with a sentence on its source, and remarks."""
     from bert_demo.data.prepare import prepare_nli, tokenize_nli
 
@@ -119,7 +121,7 @@ def _labelled_pairs(data: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, str,
     if name in NLI_CORPORA or own_task(name) == "nli":
         pairs, report = prepare_nli(name, split, tokenizer)
         return pairs, report.sentence(), []
-    texts, source, remarks = _labelled_texts(data)
+    texts, source, remarks = _labelled_texts(data, columns)
     return tokenize_nli(texts, tokenizer), source, remarks
 
 
@@ -131,8 +133,9 @@ def _corpus_and_split(data: str) -> tuple[str, str]:
     return (name, split or "test") if name else (data, "test")
 
 
-def _labelled_texts(data: str) -> tuple[NliTexts, str, list[str]]:
+def _labelled_texts(data: str, columns: Sequence[str]) -> tuple[NliTexts, str, list[str]]:
     """The same as people wrote them."""
+    from bert_demo.cli.training import pair_columns
     from bert_demo.data.corpora import corpus_spec
     from bert_demo.data.prepare import nli_texts
     from bert_demo.data.snli import read_pairs_file
@@ -145,7 +148,7 @@ def _labelled_texts(data: str) -> tuple[NliTexts, str, list[str]]:
     if name in NLI_CORPORA or own_task(name) == "nli":
         texts, where = nli_texts(name, split)
         return texts, f"{corpus_spec(name).title}, {split} ({where}).", []
-    texts = read_pairs_file(data)
+    texts = read_pairs_file(data, pair_columns(columns))
     remarks = [f"The numbers of {data} were read as labels: {NUMBERS}."] if texts.numbered else []
     return texts, f"Labelled pairs of {data}.", remarks
 
@@ -334,7 +337,7 @@ def _describe(flags: Namespace) -> int:
     from bert_demo.config import UserError
     from bert_demo.data.own_report import text_report
 
-    name = named_corpus(flags.corpus, "pretraining", flags.column)
+    name = named_corpus(flags.corpus, "pretraining", flags.column or ())
     if own_task(name) != "pretraining":
         raise UserError("{name} is no text of one's own; give its files.", name=name)
     found = text_report(name)

@@ -172,7 +172,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="For a pretrained checkpoint: wikitext-2:validation, crane-world:validation ..., or a "
         "file of one's own, of which the held-out part is read",
     )
-    one.add_argument("--column", help="Of a table for --text, the one with the text")
+    _add_column(one)
     one.add_argument(
         "--details",
         action="store_true",
@@ -333,8 +333,17 @@ def _add_corpus(
         help=f"The {what} to learn from (default: crane-world); one's own may be given in several "
         "files, or as a data set of the Hub, hub:OWNER/NAME@REVISION/FOLDER",
     )
-    if text:
-        group.add_argument("--column", help="Of a table, the one with the text (default: text)")
+    _add_column(group)
+
+
+def _add_column(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+    group.add_argument(
+        "--column",
+        action="append",
+        metavar="NAME",
+        help="Of a table, the column with the text (default: text); of one with pairs "
+        "premise=NAME, hypothesis=NAME and label=NAME, where its columns have other names",
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

@@ -126,7 +126,7 @@ def run_of(flags: Namespace, task: str, base: RunConfig | None) -> RunConfig:
     training = values.pop("training", {})
     given = {name: value for name, value in vars(flags).items() if value is not None}
     if "corpus" in given:
-        given["corpus"] = named_corpus(given["corpus"], task, given.get("column"))
+        given["corpus"] = named_corpus(given["corpus"], task, given.get("column") or ())
     values |= {s.name: given[s.name] for s in settings_of(RunConfig) if s.name in given}
     training |= {s.name: given[s.name] for s in settings_of(TrainingConfig) if s.name in given}
     return run_config(values | {"training": training})
@@ -143,8 +143,25 @@ def questions_of(flags: Namespace) -> Questions:
     )
 
 
-def named_corpus(given: Sequence[str], task: str, column: str | None = None) -> str:
+def pair_columns(given: Sequence[str]) -> dict[str, str]:
+    """What a table calls its columns, by flags such as premise=CONTEXT."""
+    from bert_demo.data.tables import COLUMNS
+
+    parts = [one.partition("=") for one in given]
+    for one, (name, _, theirs) in zip(given, parts, strict=True):
+        if name not in COLUMNS or not theirs:
+            raise UserError(
+                "column is {value!r}; for pairs it must look like {examples}.",
+                value=one,
+                examples=", ".join(f"{name}=NAME" for name in COLUMNS),
+            )
+    return {name: theirs for name, _, theirs in parts}
+
+
+def named_corpus(given: Sequence[str], task: str, columns: Sequence[str] = ()) -> str:
     """The corpus of these names, files or addresses; one's own is taken in if it is not yet.
+
+    columns: of tables, the one with the text, or as `pair_columns` reads them.
 
     Raises `UserError` for files that are no text. A name that nothing has is given back.
     """
@@ -160,8 +177,8 @@ def named_corpus(given: Sequence[str], task: str, column: str | None = None) -> 
     if task == "nli":
         from bert_demo.data.own_pairs import take_pairs
 
-        return take_pairs(given)
-    return take_text(given, column)
+        return take_pairs(given, called=pair_columns(columns))
+    return take_text(given, columns[-1] if columns else None)
 
 
 class _Interrupt:

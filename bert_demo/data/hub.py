@@ -247,7 +247,7 @@ def repository_files(repo_id: str, revision: str | None) -> tuple[str, list[str]
     Raises:
         HubError: with the reason.
     """
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi
 
     failure: Exception | None = None
     if not is_offline():
@@ -258,12 +258,8 @@ def repository_files(repo_id: str, revision: str | None) -> tuple[str, list[str]
             failure = error
     kind = Trouble.OTHER if failure is None else trouble(failure)
     if failure is None or kind in (Trouble.SILENT, Trouble.BROKEN, Trouble.OTHER):
-        with contextlib.suppress(OSError, ValueError):
-            folder = Path(
-                snapshot_download(
-                    repo_id, repo_type="dataset", revision=revision, local_files_only=True
-                )
-            )
+        folder = _kept_snapshot(repo_id, revision)
+        if folder is not None:
             names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
             return folder.name, names
         if failure is None:
@@ -278,3 +274,19 @@ def repository_files(repo_id: str, revision: str | None) -> tuple[str, list[str]
             "{repo} on the Hub asks for its owner's permission", repo=repo_id
         ) from failure
     raise HubError("the Hub has no {repo}, or it is private", repo=repo_id) from failure
+
+
+def _kept_snapshot(repo_id: str, revision: str | None) -> Path | None:
+    """The folder of a data set's revision in the cache; without one of the commit that came last,
+    since files that are asked for by a commit leave no note of "main"."""
+    from huggingface_hub import snapshot_download
+
+    with contextlib.suppress(OSError, ValueError):
+        return Path(
+            snapshot_download(
+                repo_id, repo_type="dataset", revision=revision, local_files_only=True
+            )
+        )
+    folder = Path(constants.HF_HUB_CACHE) / f"datasets--{repo_id.replace('/', '--')}" / "snapshots"
+    found = folder.iterdir() if revision is None and folder.is_dir() else ()
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)

@@ -9,7 +9,7 @@ A premise is in one part alone, with all that is said about it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,11 @@ _SPLIT_NAMES = {"test": ("test",), "validation": ("valid", "dev"), "train": ("tr
 _BLOCK = 1 << 20
 
 
-def take_pairs(given: str | Path | Sequence[str | Path], title: str | None = None) -> str:
+def take_pairs(
+    given: str | Path | Sequence[str | Path],
+    title: str | None = None,
+    called: Mapping[str, str] | None = None,
+) -> str:
     """Take in labelled pairs, and return the name of the corpus that they are from then on.
 
     Args:
@@ -40,12 +44,15 @@ def take_pairs(given: str | Path | Sequence[str | Path], title: str | None = Non
             missing is made of the training pairs. Where two files are for validation, as those of
             MultiNLI, which has no labels for its test, the second is the test.
         title: what they are called; left out, as the first file.
+        called: what the tables call their columns, where it is not premise, hypothesis and label:
+            {"premise": "context", "hypothesis": "claim"}.
 
     Raises:
+        NoColumn: one of these columns is not there.
         UserError: naming the file, the line and what is wrong there, or that there are too few.
     """
     sources = find_sources([given] if isinstance(given, str | Path) else given, ENDINGS)
-    digest = hashlib.sha256(repr(_RULES).encode())
+    digest = hashlib.sha256(repr((_RULES, sorted(called.items())) if called else _RULES).encode())
     for path, name in zip(sources.files, sources.names, strict=True):
         digest.update(f"{name.lower()} ".encode() if len(sources.files) > 1 else b"")
         with path.open("rb") as file:
@@ -53,7 +60,7 @@ def take_pairs(given: str | Path | Sequence[str | Path], title: str | None = Non
                 digest.update(block)
     name = own.name_of("nli", title or sources.title, digest.hexdigest())
     if not own.is_here(name):
-        own.keep(name, lambda folder: _write(folder, title or sources.title, sources))
+        own.keep(name, lambda folder: _write(folder, title or sources.title, sources, called))
     return name
 
 
@@ -81,12 +88,14 @@ def pairs_report(corpus: str) -> tuple[list[tuple[Text, str]], list[Text]]:
     return lines, remarks
 
 
-def _write(folder: Path, title: str, sources: Sources) -> dict[str, Any]:
+def _write(
+    folder: Path, title: str, sources: Sources, called: Mapping[str, str] | None
+) -> dict[str, Any]:
     """Write the parts of the pairs into `folder`, and say what is in them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    given = _read(sources)
+    given = _read(sources, called)
     texts = concatenated([texts for _, texts in given])
     parts = np.repeat(
         [_PARTS.index(part) for part, _ in given], [len(texts.labels) for _, texts in given]
@@ -114,15 +123,15 @@ def _write(folder: Path, title: str, sources: Sources) -> dict[str, Any]:
     }
 
 
-def _read(sources: Sources) -> list[tuple[str, NliTexts]]:
+def _read(sources: Sources, called: Mapping[str, str] | None) -> list[tuple[str, NliTexts]]:
     """The tables, each with the part that it is; files without labels, as MultiNLI's test, not."""
     found = []
     for path, name in zip(sources.files, sources.names, strict=True):
         interruption.check()
         part = _part_of(name) if len(sources.files) > 1 else "train"
-        if len(sources.files) > 1 and part == "test" and not _has_labels(path):
+        if len(sources.files) > 1 and part == "test" and not _has_labels(path, called):
             continue
-        found.append((part, read_pairs_file(path)))
+        found.append((part, read_pairs_file(path, called)))
     validations = [i for i, (part, _) in enumerate(found) if part == "validation"]
     if len(validations) == 2 and all(part != "test" for part, _ in found):
         found[validations[1]] = "test", found[validations[1]][1]
@@ -131,9 +140,9 @@ def _read(sources: Sources) -> list[tuple[str, NliTexts]]:
     return found
 
 
-def _has_labels(path: Path) -> bool:
+def _has_labels(path: Path, called: Mapping[str, str] | None) -> bool:
     try:
-        read_pairs_file(path)
+        read_pairs_file(path, called)
     except UserError as error:
         if "no labelled pair" in error.text.template:
             return False

@@ -51,12 +51,15 @@ def take_text(
         title: what the text is called; left out, as its first file.
 
     Raises:
+        NoColumn: a table has no such column.
         UserError: for what cannot be read, is no text, or has too little of it.
     """
-    sources = find_sources([given] if isinstance(given, str | Path) else given, ENDINGS)
+    files = [given] if isinstance(given, str | Path) else given
+    # What is held out is made here, also of what was split already.
+    sources = find_sources(files, ENDINGS, to_learn_from=True)
     encodings: dict[Path, str] = {}
     digest = hashlib.sha256(repr((_RULES, column)).encode())
-    for path in _training_files(sources):
+    for path in sources.files:
         encodings[path], one = _looked_at(path)
         digest.update(f"{path.suffix.lower()} {one}".encode())
     name = own.name_of("pretraining", title or sources.title, digest.hexdigest())
@@ -64,14 +67,6 @@ def take_text(
         found = _paragraphs(encodings, column)
         own.keep(name, lambda folder: _write(folder, found, title or sources.title, sources))
     return name
-
-
-def _training_files(sources: Sources) -> list[Path]:
-    """Of a data set that is split already, the part to train on: what is held out is made here."""
-    if not sources.detail.startswith("hub:"):
-        return [*sources.files]
-    pairs = zip(sources.files, sources.names, strict=True)
-    return [path for path, name in pairs if "train" in name.lower()] or [*sources.files]
 
 
 def _looked_at(path: Path) -> tuple[str, str]:

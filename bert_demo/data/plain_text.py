@@ -11,6 +11,7 @@ import csv
 import hashlib
 import json
 import re
+import string
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from bert_demo.config import UserError
 from bert_demo.data import interruption
 from bert_demo.data.chunks import SURROGATES
 from bert_demo.data.files import check_whole
+from bert_demo.data.tables import NoColumn
 
 PLAIN = (".txt", ".md", ".markdown")
 TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
@@ -61,13 +63,13 @@ def encoding_of(path: Path) -> tuple[str, str]:
     """How a file's letters are written, and the SHA-256 of its bytes; reads it once.
 
     A byte order mark decides; without one it is UTF-8 where all of it is valid UTF-8, UTF-16 where
-    every other byte of its beginning is 0, and else Windows-1252.
+    every other byte of its beginning is 0, and else Windows-1252, if most of its letters are ASCII.
 
     Raises:
         UserError: the file cannot be read, is empty, or is no text.
     """
     digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
-    valid, zero, unused = True, False, False
+    valid, zero, unused, foreign = True, False, False, 0
     try:
         check_whole(path)
         with path.open("rb") as file:
@@ -83,6 +85,8 @@ def encoding_of(path: Path) -> tuple[str, str]:
                         decoder.decode(block)
                     except UnicodeDecodeError:
                         valid = False
+                if not valid:
+                    foreign += _surplus(block)
         if valid:
             decoder.decode(b"", final=True)
     except UnicodeDecodeError:
@@ -112,9 +116,24 @@ def encoding_of(path: Path) -> tuple[str, str]:
                 and 0 not in start[1 - which :: 2]
             ):
                 return encoding, digest.hexdigest()
+    if not zero and not unused and not valid and foreign > 0:
+        raise UserError(
+            "{path} seems to be in another encoding than UTF-8, UTF-16 or Windows-1252; save it as "
+            "UTF-8.",
+            path=path,
+        )
     if not zero and (valid or not unused):
         return "utf-8" if valid else "cp1252", digest.hexdigest()
-    raise UserError("{path} is no text: it has bytes that no letters have.", path=path)
+    raise UserError(
+        "{path} is no text: it has bytes that no letters have; save it as text in UTF-8.", path=path
+    )
+
+
+def _surplus(block: bytes) -> int:
+    """Bytes above ASCII, less the letters within it: above 0 in Cyrillic, Greek, Arabic or Chinese
+    of 8 bits, far below where some letters have accents."""
+    ascii_letters = len(block) - len(block.translate(None, string.ascii_letters.encode()))
+    return len(block) - len(block.translate(None, bytes(range(128, 256)))) - ascii_letters
 
 
 _NOT_WINDOWS = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f\x81\x8d\x8f\x90\x9d]")
@@ -241,7 +260,16 @@ def _parquet(path: Path, encoding: str, column: str | None) -> Iterator[str | No
 def _json_lines(path: Path, encoding: str, column: str | None) -> Iterator[str | None]:
     try:
         with path.open(encoding=encoding) as file:
-            for number, line in enumerate(file, 1):
+            lines = iter(lambda: file.readline(_MOST_JSON_BYTES), "")
+            for number, line in enumerate(lines, 1):
+                if len(line) == _MOST_JSON_BYTES:
+                    raise UserError(
+                        "{path}, line {number}: it has more than {limit} MB; put each text into a "
+                        "line of its own.",
+                        path=path,
+                        number=number,
+                        limit=_MOST_JSON_BYTES // 10**6,
+                    )
                 if line.strip():
                     yield _of_object(path, number, line, column)
     except (OSError, UnicodeError) as error:
@@ -302,11 +330,11 @@ def _chosen(path: Path, names: list[str], column: str | None) -> str:
             return name
     if column is None and len(names) == 1:
         return names[0]
-    raise UserError(
-        "{path} has no column {name!r}; name one of these with --column: {choices}.",
+    raise NoColumn(
+        "{path} has no column {name!r}; name one of these as the column with the text: {found}.",
+        names,
         path=path,
         name=wanted,
-        choices=", ".join(names),
     )
 
 

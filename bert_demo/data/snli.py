@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,7 @@ def concatenated(parts: Sequence[NliTexts]) -> NliTexts:
     )
 
 
-def read_pairs_file(path: str | Path) -> NliTexts:
+def read_pairs_file(path: str | Path, called: Mapping[str, str] | None = None) -> NliTexts:
     """Read somebody's own pairs, in a file as `data.tables` reads it.
 
     A folder stands for the one table in it, or for the one whose name ends in "test.txt".
@@ -127,7 +127,11 @@ def read_pairs_file(path: str | Path) -> NliTexts:
     label is a name (entailment, neutral, contradiction) or a number (0, 1, 2); "-", -1 and an
     empty label mean that there is none: such pairs are left out and counted.
 
+    Args:
+        called: other names of these columns: {"premise": "context", "hypothesis": "claim"}.
+
     Raises:
+        NoColumn: one of them is not there.
         UserError: naming the file, the line and the value that is wrong.
     """
     path = Path(path)
@@ -141,7 +145,7 @@ def read_pairs_file(path: str | Path) -> NliTexts:
         )
     rows, left_out, numbered, first_without = [], 0, False, None
     kinds: list[str] = []
-    for line, row in rows_of(path):
+    for line, row in rows_of(path, called):
         label = _label(path, line, row["label"])
         if label is None:
             left_out += 1

@@ -27,18 +27,21 @@ class Sources:
     """What the files are called where they are from, without the path to their folder."""
 
 
-def find_sources(given: Sequence[str | Path], endings: Collection[str]) -> Sources:
+def find_sources(
+    given: Sequence[str | Path], endings: Collection[str], *, to_learn_from: bool = False
+) -> Sources:
     """The files of paths, folders and `hub:OWNER/NAME`; a folder's own that have an ending.
 
     `hub:OWNER/NAME@REVISION/FOLDER` names a revision, else the newest is taken, and a folder of
-    the repository, which is needed where it has files in several.
+    the repository, which is needed where it has files in several. With `to_learn_from`, of a data
+    set of the Hub that is split already there is the part for training alone.
 
     Raises:
         UserError: for what is not there, cannot be read here or is too much.
         CorpusUnavailable: the Hub cannot be reached.
     """
     if len(given) == 1 and str(given[0]).startswith(HUB):
-        return _of_hub(str(given[0]).removeprefix(HUB), endings)
+        return _of_hub(str(given[0]).removeprefix(HUB), endings, to_learn_from)
     files: list[Path] = []
     for one in given:
         path = Path(one).expanduser()
@@ -92,7 +95,7 @@ def _check_bytes(files: Sequence[Path]) -> None:
         )
 
 
-def _of_hub(address: str, endings: Collection[str]) -> Sources:
+def _of_hub(address: str, endings: Collection[str], to_learn_from: bool) -> Sources:
     owner, _, rest = address.partition("/")
     name, _, folder = rest.partition("/")
     name, _, revision = name.partition("@")
@@ -108,6 +111,8 @@ def _of_hub(address: str, endings: Collection[str]) -> Sources:
     else:
         commit = None
     chosen = _of_one_folder(repo_id, listed, folder.strip("/"), endings)
+    if to_learn_from:
+        chosen = [one for one in chosen if "train" in Path(one).name.lower()] or chosen
     files = tuple(locate(repo_id, one, revision=commit).path for one in chosen)
     _check_bytes(files)
     detail = HUB + repo_id + (f"@{commit}" if commit else "") + (f"/{folder}" if folder else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,34 @@ Rows = Iterator[tuple[int, dict[str, Any]]]
 """Line and values by name, `COLUMNS` among them."""
 
 
-def rows_of(path: Path) -> Rows:
+class NoColumn(UserError):  # noqa: N818 (a table may be fine, only its columns are called otherwise)
+    """A table has no column of the name that is asked for, but `columns`, which its template says
+    as {found}."""
+
+    def __init__(self, template: str, /, columns: Sequence[str] = (), **values: Any) -> None:
+        super().__init__(template, found=", ".join(columns), **values)
+        self.columns = columns
+
+
+def rows_of(path: Path, called: Mapping[str, str] | None = None) -> Rows:
     """The rows of a table, in UTF-8 or, if its first bytes say so, UTF-16.
 
     A table (.csv, .tsv, .txt) has its names in the first line, and tabs, commas, semicolons or
     vertical bars between its columns. JSON (.json, .jsonl) is an array of objects or has an object
     in each line. Parquet has its columns' names.
 
+    Args:
+        called: what the table calls some of `COLUMNS`: {"premise": "context"}.
+
     Raises:
+        NoColumn: one of them is not there.
         UserError: naming the file, the line and what is wrong there.
     """
     if path.suffix.lower() == ".parquet":
-        return _parquet(path)
+        return _parquet(path, called or {})
     text = _text(path)
-    return _json(path, text) if path.suffix.lower() in (".jsonl", ".json") else _table(path, text)
+    read = _json if path.suffix.lower() in (".jsonl", ".json") else _table
+    return read(path, text, called or {})
 
 
 def table_in(folder: Path) -> Path:
@@ -53,14 +67,13 @@ def table_in(folder: Path) -> Path:
     )
 
 
-def _parquet(path: Path) -> Rows:
+def _parquet(path: Path, called: Mapping[str, str]) -> Rows:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            names = _renamed(file.schema_arrow.names)
-            _need(path, 1, names)
+            names = _renamed(path, 1, file.schema_arrow.names, called)
             chosen = [file.schema_arrow.names[names.index(name)] for name in COLUMNS]
             number = 0
             for batch in file.iter_batches(10_000, columns=chosen):
@@ -95,7 +108,7 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _table(path: Path, text: str) -> Rows:
+def _table(path: Path, text: str, called: Mapping[str, str]) -> Rows:
     # All lines but those within quotation marks end alike, as one program wrote them.
     end = "\n" if "\n" in text else "\r"
     head, _, rest = text.lstrip("\r\n").partition(end)
@@ -106,12 +119,14 @@ def _table(path: Path, text: str) -> Rows:
     if separator == "\t":
         # Tables of sentences are full of lone quotation marks, which no quoting rule survives.
         lines = (line.removesuffix("\r") for line in text.split(end))
-        yield from _columns(path, ((i, line.split("\t")) for i, line in enumerate(lines, 1)))
+        yield from _columns(
+            path, ((i, line.split("\t")) for i, line in enumerate(lines, 1)), called
+        )
         return
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         # A quoted field may span lines: the reader knows on which one a row ends.
-        yield from _columns(path, ((reader.line_num, row) for row in reader))
+        yield from _columns(path, ((reader.line_num, row) for row in reader), called)
     except csv.Error as error:
         raise UserError(
             "{path}, line {line}: {error}.", path=path, line=reader.line_num, error=error
@@ -134,14 +149,13 @@ def _name(field: str) -> str:
     return _OTHER_NAMES.get(plain, plain)
 
 
-def _columns(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Rows:
+def _columns(path: Path, lines: Iterator[tuple[int, list[str]]], called: Mapping[str, str]) -> Rows:
     header: list[str] | None = None
     for number, fields in lines:
         if not any(field.strip() for field in fields):
             continue
         if header is None:
-            header = _renamed([_unquoted(field) for field in fields])
-            _need(path, number, header)
+            header = _renamed(path, number, [_unquoted(field) for field in fields], called)
             least = max(map(header.index, COLUMNS)) + 1
             continue
         if not least <= len(fields) <= len(header):
@@ -156,10 +170,29 @@ def _columns(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Rows:
         yield number, dict(zip(header, map(_unquoted, fields), strict=False))
 
 
-def _renamed(names: list[str]) -> list[str]:
-    """Columns by our names; by the authors' names only those that are not there by ours."""
+def _renamed(path: Path, line: int, names: Sequence[str], called: Mapping[str, str]) -> list[str]:
+    """Columns by our names: the one that is `called` so; else the one of our name, else of the
+    authors'. Raises `NoColumn` where one of ours is not there."""
     plain = [name.strip().lower() for name in names]
-    return [name if _name(name) in plain else _name(name) for name in plain]
+    chosen = {theirs.strip().lower(): ours for ours, theirs in called.items()}
+
+    def ours(name: str) -> str:
+        usual = name if _name(name) in plain else _name(name)
+        return chosen.get(name) or (f"other {usual}" if usual in called else usual)
+
+    found = [ours(name) for name in plain]
+    for name in COLUMNS:
+        if name not in found:
+            raise NoColumn(
+                "{path}, line {line}: there is no column {name!r} among {found}; there must be "
+                "{wanted}.",
+                [name.strip() for name in names],
+                path=path,
+                line=line,
+                name=called.get(name, name),
+                wanted=", ".join(called.get(name, name) for name in COLUMNS),
+            )
+    return found
 
 
 def _unquoted(field: str) -> str:
@@ -170,16 +203,16 @@ def _unquoted(field: str) -> str:
     return field
 
 
-def _json(path: Path, text: str) -> Rows:
+def _json(path: Path, text: str, called: Mapping[str, str]) -> Rows:
     if text.lstrip()[:1] == "[":
-        yield from _json_array(path, text)
+        yield from _json_array(path, text, called)
         return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield number, _object(path, number, _parsed(path, number, line), line)
+            yield number, _object(path, number, _parsed(path, number, line), line, called)
 
 
-def _json_array(path: Path, text: str) -> Rows:
+def _json_array(path: Path, text: str, called: Mapping[str, str]) -> Rows:
     """The objects of one array, each with the line on which it begins."""
     decoder, at, line = json.JSONDecoder(), text.index("[") + 1, 1
     done = 0
@@ -194,7 +227,7 @@ def _json_array(path: Path, text: str) -> Rows:
             row, end = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
             raise _not_json(path, line, text[at : at + 80]) from error
-        yield line, _object(path, line, row, text[at:end])
+        yield line, _object(path, line, row, text[at:end], called)
         at = end
 
 
@@ -214,7 +247,9 @@ def _not_json(path: Path, number: int, text: str) -> UserError:
     )
 
 
-def _object(path: Path, number: int, row: Any, text: str) -> dict[str, Any]:
+def _object(
+    path: Path, number: int, row: Any, text: str, called: Mapping[str, str]
+) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise UserError(
             "{path}, line {number}: {text!r}; it must be an object with the names {columns}.",
@@ -223,18 +258,5 @@ def _object(path: Path, number: int, row: Any, text: str) -> dict[str, Any]:
             text=text[:40],
             columns=", ".join(COLUMNS),
         )
-    values: dict[str, Any] = dict(zip(_renamed(list(row)), row.values(), strict=True))
-    _need(path, number, list(values))
-    return values
-
-
-def _need(path: Path, line: int, names: list[str]) -> None:
-    for name in COLUMNS:
-        if name not in names:
-            raise UserError(
-                "{path}, line {line}: there is no column {name!r}; there must be {columns}.",
-                path=path,
-                line=line,
-                name=name,
-                columns=", ".join(COLUMNS),
-            )
+    names = _renamed(path, number, list(row), called)
+    return dict(zip(names, row.values(), strict=True))

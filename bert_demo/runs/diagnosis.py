@@ -266,7 +266,7 @@ def _by_heart(run: _Run) -> Diagnosis | None:
             now=now,
             loss=run.loss,
         ),
-        Text("Stop there, or give it more text."),
+        Text("Stop there, keep the best weights, or give it more text."),
     )
 
 

@@ -229,6 +229,8 @@ def estimate(
         muon=run.uses_muon,
         masked=run.mask_share,
     )
+    if training.keep == "best":
+        memory += 4 * count_parameters(model, run.task)  # a copy in fp32
     machine = total_memory_bytes() if on_cpu or speed is None else speed.memory_bytes
     steps, seconds, rate = budget_steps(training, facts.pairs), training.budget_seconds, None
     refusal: Text | None = None

@@ -140,7 +140,14 @@ class SavedEvent(TypedDict):
     step: int
 
 
-class EndEvent(TypedDict):
+class Kept(TypedDict, total=False):
+    """Of a run that keeps its best weights."""
+
+    kept_step: int
+    """After which step the weights that it keeps were as they are."""
+
+
+class EndEvent(Kept):
     """Comes last, unless whoever listens leaves before."""
 
     event: Literal["end"]
@@ -163,7 +170,7 @@ Probe = Callable[["BertModel", "Tokenizer"], dict[str, Any]]
 _KINDS = ("start", "step", "validation", "probe", "saved", "end")
 _LONGEST_LINE = 1_000_000
 _WHOLE = (
-    *("step", "n", "steps", "left_out", "vocab_size", "parameters", "processes"),
+    *("step", "kept_step", "n", "steps", "left_out", "vocab_size", "parameters", "processes"),
     *("train_examples", "validation_examples", "truncated", "dropped", "peak_memory_bytes"),
 )
 _NUMBERS = ("seconds", "seconds_left", "examples_per_second", "learning_rate", "budget_seconds")

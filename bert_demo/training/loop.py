@@ -25,6 +25,7 @@ from bert_demo.model.about import read_about
 from bert_demo.model.device import peak_memory_bytes
 from bert_demo.model.metrics import MAIN_LOSS
 from bert_demo.training import distributed
+from bert_demo.training.best import Best
 from bert_demo.training.events import (
     EndEvent,
     Event,
@@ -128,6 +129,8 @@ class _Loop:
         self.run, self.world, self._probe = run, world, probe
         proved_device(training.device, alone=world.size == 1)
         self.setup = prepare_run(run, world)
+        wanted = training.keep == "best"
+        self._best = Best(self.setup.model, MAIN_LOSS[run.task], wanted=wanted)
         width = self.setup.model.config.hidden_size
         numbers = recipe_of(run, width)
         self._optimizers = Optimizers(self.setup.model, numbers)
@@ -151,7 +154,9 @@ class _Loop:
         if seconds_left is not None:
             self.setup.facts["budget_seconds"] = self.clock.limit(seconds_left)
         if resume:
-            self.clock.restore(self._recorder.restore(self.world))
+            state, best = self._recorder.restore(self.world)
+            self._best.restore(state, best)
+            self.clock.restore(state)
         self._recorder.begin(self.clock.step)
         event: StartEvent = {"event": "start", **self.setup.facts, "step": self.clock.step}
         return self._recorder.note(event)
@@ -188,7 +193,9 @@ class _Loop:
         if validates or probes or self._readings.due():
             yield from self.steps_so_far()
         if validates:
-            yield self._validate(_QUICK_PAIRS)
+            told = self._validate(_QUICK_PAIRS)
+            self._best.offer(self.clock.step, self._scores)
+            yield told
         if probes:
             yield self._ask_probe()
         if self._recorder.due(self.run.training.save_every_seconds):
@@ -208,7 +215,7 @@ class _Loop:
 
     def _final_pairs(self) -> int:
         """How many pairs `finish` scores, those counted twice that are scored twice."""
-        passes = 1 if self.run.teacher is None else 2
+        passes = 1 + (self.run.teacher is not None) + self._best.wanted
         test = 0 if self.setup.test is None else 2 * len(self.setup.test)  # also without premises
         return passes * len(self.setup.validation) + test
 
@@ -222,15 +229,22 @@ class _Loop:
                     return score(None)
             return score(_QUICK_PAIRS)
 
+        def told() -> Iterator[Event]:
+            if self._probe is not None:
+                yield self._ask_probe()
+            yield scored(self._validate)
+
         if self.world.leads:
+            if compares := 0 < self._best.step < self.clock.step:
+                yield from told()  # the film and the curve are of the last step
+                self._scores = scored(self._take_best)
             factor = None
             if self.run.teacher is not None:
                 classifier = self.setup.model.classifier.state_dict(prefix="classifier.")
                 self._learnt = {name: tensor.clone() for name, tensor in classifier.items()}
                 factor = scored(lambda pairs: calibrate(self.setup, pairs))
-            if self._probe is not None:
-                yield self._ask_probe()
-            yield scored(self._validate)
+            if factor is not None or not compares:
+                yield from told()
             if factor is not None:
                 self._scores["calibration_factor"] = factor
             if self.setup.test is not None and completed:
@@ -244,10 +258,21 @@ class _Loop:
         self._save({}, finished=False)
 
     def _save(self, scores: Scores, *, finished: bool) -> None:
-        self._recorder.save(self.clock.state(), scores, finished=finished, learnt=self._learnt)
+        state = self.clock.state() | self._best.state()
+        last, best = self._best.apart(self.setup.model.state_dict() | self._learnt)
+        self._recorder.save(
+            state, scores, finished=finished, step=self._kept_step(), last=last, best=best
+        )
+
+    def _kept_step(self) -> int:
+        """After which step the model's weights were as they are."""
+        return self._best.step if self._best.taken else self.clock.step
 
     def farewell(self, reason: Reason) -> Text:
         """What to say of a run that ended as it should."""
+        return self._best.said(self._how_it_ended(reason))
+
+    def _how_it_ended(self, reason: Reason) -> Text:
         if reason == "stopped":
             return Text("Stopped after {n} steps, as asked.", n=self.clock.step)
         if self._good_enough:
@@ -282,15 +307,26 @@ class _Loop:
             "scores": {} if reason == "failed" else self._scores,
             "peak_memory_bytes": peak_memory_bytes(self.setup.device),
         }
+        if self._best.wanted and reason != "failed":
+            event["kept_step"] = self._kept_step()
         return self._recorder.note(event)
 
-    def _validate(self, limit: int | None) -> ValidationEvent:
-        """Score the model on held-out text, on `limit` pairs or all."""
+    def _scored(self, limit: int | None) -> Scores:
+        """The model on held-out text, on `limit` pairs or all."""
         every = len(self.setup.validation)
         with self.clock.validating(every if limit is None else min(limit, every)):
-            self._scores = validate(self.setup, limit)
-        enough = self.run.training.stop_at_loss
-        loss = self._scores[MAIN_LOSS[self.run.task]]  # type: ignore[literal-required]
+            return validate(self.setup, limit)
+
+    def _take_best(self, limit: int | None) -> Scores:
+        """The scores of the better weights, which the model then has: the best or the last, by
+        the pairs of the last validation or `limit` of them."""
+        less = limit is not None and limit < self._scores["n"]
+        return self._best.take(self._scored(limit) if less else self._scores, self._scored)
+
+    def _validate(self, limit: int | None) -> ValidationEvent:
+        """Tell how the model scores on held-out text, on `limit` pairs or all."""
+        self._scores = self._scored(limit)
+        enough, loss = self.run.training.stop_at_loss, self._best.loss(self._scores)
         self._good_enough = enough is not None and loss <= enough
         seconds = round(self.clock.seconds, 4)
         event = {"event": "validation", "step": self.clock.step, "seconds": seconds}

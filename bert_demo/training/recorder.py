@@ -22,6 +22,7 @@ from bert_demo.training.setup import Setup
 
 AnyEvent = TypeVar("AnyEvent", bound=Event)
 
+_LAST, _BEST = "model.", "best."  # how the names of weights begin in what a resume needs
 _SOON_SECONDS = 5.0
 _SAVE_SHARE = 20  # of the time until the next save, one part may go into this one
 
@@ -81,28 +82,32 @@ class Recorder:
         scores: Scores,
         *,
         finished: bool,
-        learnt: Mapping[str, Tensor],
+        step: int,
+        last: Mapping[str, Tensor],
+        best: Mapping[str, Tensor],
     ) -> None:
-        """Write the weights, and what a resume needs unless the run is finished.
+        """Write the model, whose weights are those of `step`, and what a resume needs unless the
+        run is finished.
 
-        learnt: tensors that were changed after the last step, as a resume has to find them.
+        last: the weights as the last step left them; best: those with the lowest held-out loss,
+        if the run keeps them.
         """
         if self.folder is None:
             return
         before = time.monotonic()
-        self._save_model(scores, step=state["step"], seconds=state["seconds"])
+        self._save_model(scores, step=step, seconds=state["seconds"])
         if finished:
             checkpoint.remove_resume(self.folder)
         else:
-            trained = self.setup.model.state_dict() | dict(learnt)
-            weights = {f"model.{k}": v for k, v in trained.items()}
-            tensors = weights | self.optimizers.state_tensors()
-            checkpoint.save_resume(self.folder, tensors, state)
+            weights = {f"{_LAST}{k}": v for k, v in last.items()}
+            weights |= {f"{_BEST}{k}": v for k, v in best.items()}
+            checkpoint.save_resume(self.folder, weights | self.optimizers.state_tensors(), state)
         self._saved = time.monotonic()
         self._took = self._saved - before
 
-    def restore(self, world: World) -> dict[str, Any]:
-        """Load weights and optimizers of the unfinished run; returns its loop state.
+    def restore(self, world: World) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Load weights and optimizers of the unfinished run; returns its loop state, and `best`
+        as `save` got it.
 
         Only the leader has the folder; the other processes get what it found there.
         """
@@ -116,12 +121,10 @@ class Recorder:
                 "{folder} holds no unfinished run, so nothing can be resumed.", folder=self.folder
             )
         tensors, state = loaded
-        prefix = "model."
-        weights = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-        self.setup.model.load_state_dict(weights)
+        self.setup.model.load_state_dict(_named(tensors, _LAST))
         with torch.no_grad():
             self.optimizers.load_state_tensors(tensors)
-        return state
+        return state, _named(tensors, _BEST)
 
     def _save_model(self, scores: Scores, **progress: Any) -> None:
         """Write the checkpoint, with what `bert_demo.model.about` reads."""
@@ -144,6 +147,11 @@ def read_metrics(folder: Path) -> list[Event]:
     data = path.read_bytes()
     lines = data[: data.rfind(b"\n") + 1].splitlines()
     return [event for line in lines if (event := read_event(line)) is not None]
+
+
+def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin so, without it."""
+    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _line(event: Event) -> str:

@@ -134,10 +134,12 @@ class Api:
         text: str,
         title: str = "",
         task: str = "pretraining",
+        columns: dict[str, str] | None = None,
         request: gr.Request | None = None,
     ) -> Answer:
         """Bring a text of your own, or for the task "nli" a table of premise, hypothesis, label, of
-        at most 4 MB, where the page takes such. title: a file's name says what kind it is. Returns
+        at most 4 MB, where the page takes such. title: a file's name says what kind it is; columns:
+        what a table calls "text", or "premise", "hypothesis" and "label", if not so. Returns
         {"corpus", "facts", "remarks"}; start_run takes the corpus by this name. It is deleted with
         the last run that used it, after an hour if none did."""
         if task not in ("pretraining", "nli"):
@@ -147,8 +149,8 @@ class Api:
                 value=task,
                 choices="pretraining, nli",
             )
-        title = _text("title", title, _LONGEST_NAME)
-        name = bring(self._context, task, text, title, self._context.address_of(request))
+        title, address = _text("title", title, _LONGEST_NAME), self._context.address_of(request)
+        name = bring(self._context, task, text, title, address, columns)
         if task == "nli":
             lines, remarks = pairs_report(name)
         else:

@@ -16,6 +16,7 @@ from bert_demo.ui.api import add_api
 from bert_demo.ui.context import AppContext, letters, own_token
 from bert_demo.ui.parts import assets, forms
 from bert_demo.ui.parts.language import SOURCE, current, later, say
+from bert_demo.ui.parts.own_text import own_corpus
 from bert_demo.ui.serving.files import KEPT_SECONDS
 from bert_demo.ui.serving.hosting import notices
 from bert_demo.ui.serving.share import create_share_banner
@@ -74,7 +75,7 @@ def build_app(context: AppContext) -> gr.Blocks:
             if values.get("run") and run is None:
                 _tell(say("The run that the link names is not here; perhaps it was deleted."))
             others = others_training(context)
-            forms_kept = restore(kept, stored["token"])
+            forms_kept = restore(context, kept, stored["token"])
             shown: list[dict[str, Any]] = [{"run": None, "others": others} for _ in range(2)]
             chosen = gr.skip()
             if run is not None:
@@ -165,7 +166,7 @@ def arrive(context: AppContext, stored: Any, search: Any) -> tuple[dict[str, str
     return identity, run
 
 
-def restore(kept: Any, token: str) -> list[Any]:
+def restore(context: AppContext, kept: Any, token: str) -> list[Any]:
     """What the forms said when this browser left, each with the name of its runs before it and
     pretraining with its questions behind it."""
     try:
@@ -177,6 +178,7 @@ def restore(kept: Any, token: str) -> list[Any]:
     found: list[Any] = []
     for task, values in tasks.items():
         fields = forms.restored(task, values)
+        fields["corpus"] = own_corpus(context, task, values, _tell) or fields["corpus"]
         found.append(name or forms.suggested_name(token))
         values = [fields[name] for name in forms.names(task) if name != "start_from"]
         found += ["" if value is None else value for value in values]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import random
+import re
+import subprocess
+import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from helpers.hub_server import COMMIT, hub_server
 
 from bert_demo.cli.parser import main
 from bert_demo.data import own
@@ -19,6 +27,7 @@ from bert_demo.model.folders import CONFIG, METRICS
 from bert_demo.training.loop import train
 from bert_demo.training.recorder import read_metrics
 
+ROOT = Path(__file__).resolve().parents[2]
 NOUNS = ("baker", "river", "garden", "teacher", "window", "letter", "winter", "market")
 
 
@@ -108,3 +117,67 @@ def test_a_text_with_a_word_of_several_senses_has_its_map(
     assert main(["pretrain", "--corpus", str(file), *flags]) == 0
     frames = [event for event in read_metrics(out) if event["event"] == "probe"]
     assert frames[-1]["similarities"]["word"] == "bank"  # type: ignore[typeddict-item]
+
+
+def test_columns_of_other_names_are_given_as_flags(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = next((ROOT / "checkpoints").glob("*snli"))
+    file = tmp_path / "judged.csv"
+    file.write_text(
+        "context,claim,verdict\nA man sleeps.,A person sleeps.,entailment\n", encoding="utf-8"
+    )
+    flags = ["evaluate", "--model", str(model), "--data", str(file), "--json"]
+    assert main(flags) == 2
+    assert "no column 'premise' among context, claim, verdict" in capfd.readouterr().err
+    names = ("premise=context", "hypothesis=claim", "label=verdict")
+    called = [word for name in names for word in ("--column", name)]
+    assert main([*flags, *called]) == 0
+    assert json.loads(capfd.readouterr().out)["n"] == 1
+    for wrong in ("context", "text=context", "label="):
+        assert main([*flags, "--column", wrong]) == 2
+        assert f"column is '{wrong}'; for pairs it must look like" in capfd.readouterr().err
+
+
+def test_a_data_set_is_brought_from_the_hub_at_one_commit(tmp_path: Path) -> None:
+    paragraphs = told(3).split("\n\n")
+    table = io.BytesIO()
+    pq.write_table(pa.table({"id": [*range(len(paragraphs))], "story": paragraphs}), table)
+    names = ("README.md", "data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet")
+    listing = {"id": "ada/tales", "sha": COMMIT, "siblings": [{"rfilename": one} for one in names]}
+    listed = json.dumps(listing).encode()
+    prepare = ["prepare", "--json", "--column", "story", "--corpus"]
+    script = "import json, sys; from bert_demo.cli.parser import main\n"
+    script += "for one in json.loads(sys.argv[1]): print('code', main(one), flush=True)"
+    environment = {k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH")}
+    environment |= {"HOME": str(tmp_path), "BERT_DEMO_CACHE": str(tmp_path / "cache")}
+
+    def run(*calls: list[str], **more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", script, json.dumps(calls)]
+        return subprocess.run(
+            command, env=environment | more, cwd=ROOT, capture_output=True, text=True, timeout=120
+        )
+
+    with hub_server() as server:
+        server.files = {f"datasets/ada/tales/{one}": table.getvalue() for one in names[1:]}
+        server.files |= {"api/datasets/ada/tales": listed}
+        server.files |= {f"api/datasets/ada/tales/revision/{COMMIT}": listed}
+        done = run(
+            ["prepare", "--corpus", "hub:ada/tales"],
+            [*prepare, "hub:ada/tales"],
+            [*prepare, f"hub:ada/tales@{COMMIT}"],
+            [*prepare, "hub:ada/none"],
+            HF_ENDPOINT=server.url,
+        )
+        assert re.findall(r"code (\d)", done.stdout) == ["2", "0", "0", "2"], done.stderr
+        assert "as the column with the text: id, story." in done.stderr
+        assert "the Hub has no ada/none" in done.stderr
+        fetched = [path for method, path, _ in server.requests if method == "GET"]
+        assert [path for path in fetched if "/resolve/" in path] == [
+            f"/datasets/ada/tales/resolve/{COMMIT}/{names[1]}"
+        ], "the part to learn from, once"
+    (meta,) = (tmp_path / "cache/own").glob("*/meta.json")
+    assert json.loads(meta.read_text())["source"] == f"hub:ada/tales@{COMMIT}"
+    # Without a network it is read from what the Hub's client has kept.
+    done = run([*prepare, "hub:ada/tales"], HF_HUB_OFFLINE="1")
+    assert "code 0" in done.stdout, done.stderr

@@ -17,6 +17,7 @@ from bert_demo.data import own
 from bert_demo.data.own_pairs import pairs_report, take_pairs
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.data.snli import read_snli
+from bert_demo.data.tables import NoColumn
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.training.loop import train
 
@@ -75,6 +76,31 @@ def test_every_form_of_a_table_gives_the_same_parts(tmp_path: Path) -> None:
     assert set().union(*kept[0].values()) == {*pairs}
     assert [len(part) for part in kept[0].values()] == [243, 27, 30]  # 9 of 90 premises, 10 of 100
     assert no_premise_twice(kept[0])
+
+
+def test_columns_of_other_names_are_read_where_somebody_says_so(tmp_path: Path) -> None:
+    pairs = [(p, h, LABELS[label], "not this") for p, h, label in rows()]
+    names = ("Context", "claim", "Verdict", "premise")
+    objects = [dict(zip(names, row, strict=True)) for row in pairs]
+    files = {
+        "a.csv": "\n".join(",".join(f'"{field}"' for field in row) for row in (names, *pairs)),
+        "b.tsv": "\n".join("\t".join(row) for row in (names, *pairs)),
+        "c.jsonl": "\n".join(map(json.dumps, objects)),
+        "d.json": json.dumps(objects),
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    columns = dict(zip(names, map(list, zip(*pairs, strict=True)), strict=True))
+    pq.write_table(pa.table(columns), tmp_path / "e.parquet")
+    called = {"premise": "context", "hypothesis": "claim", "label": "verdict"}
+    for one in (*files, "e.parquet"):
+        found = parts(take_pairs(tmp_path / one, called=called))
+        assert set().union(*found.values()) == {*rows()}, one
+        for wrong, missing in ((None, "hypothesis"), (called | {"label": "judge"}, "judge")):
+            with pytest.raises(NoColumn) as caught:
+                take_pairs(tmp_path / one, called=wrong)
+            assert f"there is no column '{missing}' among Context, claim" in str(caught.value)
+            assert [*caught.value.columns] == [*names]
 
 
 def test_an_equal_premise_is_equal_in_any_spelling(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from bert_demo.config import RunConfig, UserError
-from bert_demo.data import own
+from bert_demo.data import own, plain_text
 from bert_demo.data.corpora import corpus_spec, whereabouts
 from bert_demo.data.own_report import text_report
 from bert_demo.data.own_text import take_text
 from bert_demo.data.plain_text import encoding_of, lines_of
 from bert_demo.data.prepare import prepare_text
 from bert_demo.data.sentences import even_paragraphs, paragraphs, split_sentences
+from bert_demo.data.tables import NoColumn
 from bert_demo.data.wikitext import read_own
 
 WORDS = ("der", "kräftige", "Hund", "café", "naïve", "bridge", "river", "seven", "über", "große")
@@ -167,8 +168,9 @@ def test_tables_and_marked_text_are_read(tmp_path: Path) -> None:
     assert str(kept[0]).count("'second .'") == 60
     body = parts(take_text(tmp_path / "b.jsonl", "body"))
     assert "second" not in str(body) and len(body["train"]) == len(kept[0]["train"])
-    with pytest.raises(UserError, match="has no column 'story'; name one of these with --column"):
+    with pytest.raises(NoColumn, match=r"has no column 'story'; .* the text: Body, text") as caught:
         take_text(tmp_path / "e.tsv", "story")
+    assert [*caught.value.columns] == ["Body", "text"]
 
     marked = "---\ntitle: x\n---\n# The [title](http://a.b)\n```\ncode()\n```\n\n" + "\n\n".join(
         f"- **{r}**" for r in rows
@@ -201,18 +203,22 @@ def test_tables_and_marked_text_are_read(tmp_path: Path) -> None:
         ),
         ("a.txt", bytes(range(256)) * 20, "it has bytes that no letters have"),
         ("a.txt", b"text \x81\x9d and \xff more", "it has bytes that no letters have"),
+        ("a.txt", "Старый мост закрыт. Почему?\n\n".encode("cp1251") * 99, "another encoding than"),
+        ("a.txt", "河上的旧桥已经关闭。".encode("gbk") * 99, "another encoding than UTF-8"),
         ("a.docx", b"text", "must end in one of .txt, .md"),
         ("a.txt", b"One sentence. Two of them.", "has too little text: 1 different paragraphs"),
         ("a.txt", b"The cat sat. The dog ran.\n\n" * 900, "has too little text: 1 different"),
         ("a.jsonl", b'{"text": "x"}\nnot json', "line 2: it is not JSON: 'not json'"),
+        ("a.jsonl", b'{"text": "' + b"x" * 1000, "line 1: it has more than 0 MB; put each text"),
         ("a.jsonl", b"[1, 2]\n", "row 1: '[1, 2]'; it must be an object or a text"),
         ("a.parquet", b"PAR1 no", "cannot be read"),
         ("a.csv", b'text,n\n"open', "cannot be read"),
     ],
 )
 def test_what_is_no_text_gets_a_sentence(
-    tmp_path: Path, name: str, content: bytes, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, words: str
 ) -> None:
+    monkeypatch.setattr(plain_text, "_MOST_JSON_BYTES", 1000)
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
@@ -267,9 +273,12 @@ def test_a_data_set_of_the_hub_by_its_name(tmp_path: Path, monkeypatch: pytest.M
     (repo / "en").mkdir(parents=True)
     monkeypatch.setenv("BERT_DEMO_DATA", str(tmp_path))
     for split, seed in (("train", 1), ("test", 2)):
-        table = pa.table({"story": story(seed=seed)})
+        told = story(seed=seed)
+        table = pa.table({"id": [*range(len(told))], "story": told})
         pq.write_table(table, repo / f"en/{split}-00000-of-00001.parquet")
     (repo / "README.md").write_text("# About", encoding="utf-8")
+    with pytest.raises(NoColumn, match=r"the column with the text: id, story\.$"):
+        take_text("hub:ada/tales")
     name = take_text("hub:ada/tales", "story")
     assert name.startswith("own:tales-") and take_text("hub:ada/tales/en", "story") == name
     told = str(parts(name))

@@ -1,7 +1,8 @@
-"""One's own text on the page: what it tells before Start, whom it refuses, and when it is gone."""
+"""One's own text and questions on the page: what it tells, whom it refuses, what is gone when."""
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from helpers.browser import Visitor, chromium, press, served, visit, wait_for
+from helpers.browser import Visitor, chromium, press, served, stop_after, visit, wait_for
 
 from bert_demo.config import RunConfig, TrainingConfig, UserError, own_task
 from bert_demo.data import own
+from bert_demo.data.tables import NoColumn
 from bert_demo.runs.store import RunStore
 from bert_demo.ui.api import Api, public_event, status_of
 from bert_demo.ui.context import AppContext
@@ -119,6 +121,52 @@ def test_pairs_are_described_and_fine_tuned_on(page: Page) -> None:
         Api(context).take_text("x", task="poem")
 
 
+def test_a_table_of_other_columns_says_which_it_has(page: Page) -> None:
+    api = Api(page())
+    stories = "id;story\n" + "\n".join(f"{n};{one}" for n, one in enumerate(told(5).split("\n\n")))
+    verdicts = table().replace("premise,hypothesis,label", "context,claim,label")
+    objects = "\n".join(
+        json.dumps({"body": one, "n": n}) for n, one in enumerate(told(6).split("\n\n"))
+    )
+    for given, title, task, columns, words in (
+        (stories, "tales.csv", "pretraining", {"text": "story"}, "with the text: id, story."),
+        (objects, "", "pretraining", {"text": "Body"}, "with the text: body, n."),
+        (
+            verdicts,
+            "",
+            "nli",
+            {"premise": "context", "hypothesis": "claim"},
+            "no column 'premise' among context, claim, label; there must be",
+        ),
+    ):
+        with pytest.raises(NoColumn) as caught:
+            api.take_text(given, title, task)
+        assert words in str(caught.value) and "/" not in str(caught.value)
+        assert own_task(api.take_text(given, title, task, columns)["corpus"]) == task
+    for wrong in (["story"], {"story": "text"}, {"text": 3}, "story"):
+        with pytest.raises(UserError, match=r"^columns is .* for: text\.$"):
+            api.take_text(stories, "tales.csv", columns=wrong)  # type: ignore[arg-type]
+
+
+def test_a_form_comes_back_with_ones_own_text_while_it_is_there(page: Page) -> None:
+    home, public, said = page(), page(public=True), list[str]()
+    name = bring(home, "pretraining", told(7), "tales")
+    kept = own_text.own_corpus(home, "pretraining", {"corpus": name}, said.append)
+    assert kept is not None and kept.value == name and ("tales", name) in kept.choices
+    for context, task, stored in (
+        (home, "nli", {"corpus": name}),
+        (public, "pretraining", {"corpus": name}),
+        *((home, "pretraining", odd) for odd in ({"corpus": ["x"]}, {"corpus": "snli"}, [], None)),
+    ):
+        assert own_text.own_corpus(context, task, stored, said.append) is None
+    assert said == []
+    own.forget(name)
+    assert own_text.own_corpus(home, "pretraining", {"corpus": name}, said.append) is None
+    assert said == [
+        "The text tales is not in this computer's cache any more; give its files again."
+    ]
+
+
 def test_what_the_command_line_took_in_stays(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "tales.txt"
     path.write_text(told(2), encoding="utf-8")
@@ -221,4 +269,68 @@ def test_somebody_gives_a_file_and_starts(
     form.get_by_role("button", name="Stop", exact=True).wait_for()
     (run,) = RunStore(root / "runs").list()
     assert run.config is not None and run.config.corpus.startswith("own:Märchen-")
+    press(page, "Stop")
     own.forget(run.config.corpus)
+
+
+def test_somebody_says_which_column_is_the_text_and_finds_it_again(
+    address: str, root: Path, visit: Callable[..., Visitor]
+) -> None:
+    visitor = visit(viewport={"width": 390, "height": 844})
+    page = visitor.open(address)
+    form = page.locator("[role=tabpanel]:has(#live-pretrain)")
+    wait_for(page, "document.querySelector('.bd-name input, .bd-name textarea').value")
+    form.get_by_text("Settings", exact=True).click()
+    form.get_by_label("Corpus").click()
+    page.get_by_role("option", name="Your own text").click()
+    box, file = form.locator(".bd-own"), root / "letters.csv"
+    rows = (f'{n},"{one}"' for n, one in enumerate(told(8).split("\n\n")))
+    file.write_text("\n".join(["from,body", *rows]), encoding="utf-8")
+    box.locator("input[type=file]").set_input_files(file)
+    press(page, "Read this text")
+    box.get_by_text("name one of these as the column with the text: from, body.").wait_for()
+    box.get_by_label("Column with the text").click()
+    page.get_by_role("option", name="body").click()
+    press(page, "Read this text")
+    form.get_by_text("Words with several senses").wait_for()
+    wait_for(page, "localStorage['bert_demo pretraining'].includes('own:letters-')")
+    visitor.leave_for(address)
+    form.get_by_text("Settings", exact=True).click()
+    wait_for(page, "document.querySelector('[aria-label=Corpus]').value === 'letters'")
+    form.get_by_text("Words with several senses").wait_for()
+    (name,) = own.brought()
+    own.forget(name)
+    visitor.leave_for(address)
+    page.get_by_text("The text letters is not in this computer's cache any more").wait_for()
+
+
+def test_the_film_shows_what_somebody_asked(
+    address: str, root: Path, visit: Callable[..., Visitor]
+) -> None:
+    visitor = visit()
+    page = visitor.open(address)
+    form = page.locator("[role=tabpanel]:has(#live-pretrain)")
+    wait_for(page, "document.querySelector('.bd-name input, .bd-name textarea').value")
+    stop_after(page, "#live-pretrain", 2, "steps")
+    form.get_by_text("Your own questions").click()
+    form.get_by_label("Sentences with a blank").fill("the crane ate my ___ today")
+    form.get_by_label("A word for the map").fill("crane")
+    texts = ("a crane flew over my marsh", "the crane lifted my steel", "my crane stood on one leg")
+    form.get_by_label("Texts with this word").fill("\n".join(texts))
+    wait_for(page, "localStorage['bert_demo questions']?.includes('one leg')")
+    press(page, "Start with these settings")
+    # Of the eight blanks one's own comes first, in sight, with five guesses.
+    first = form.locator(".bd-blank").first
+    first.get_by_text("the crane ate my").wait_for()
+    assert first.locator(".bd-blank-text").inner_text() == "the crane ate my ? today"
+    assert first.locator("li").count() == 5 and form.locator(".bd-blank").count() == 8
+    form.get_by_text("3 times “crane”, by their vectors").wait_for()
+    assert [*form.locator("svg title").all_text_contents()] == [*texts]
+    wait_for(page, "document.querySelector('#live-pretrain .bd-badge').textContent === 'finished'")
+    run = RunStore(root / "runs").list()[0]
+    assert run.questions.blanks == ("the crane ate my <mask> today",)
+    # It is asked after a reload too, and of whoever watches.
+    visitor.leave_for(address)
+    form.locator(".bd-blank").first.get_by_text("the crane ate my").wait_for()
+    form.get_by_text("Your own questions").click()
+    assert form.get_by_label("Texts with this word").input_value() == "\n".join(texts)

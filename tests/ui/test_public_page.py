@@ -64,6 +64,21 @@ def test_a_run_has_at_most_five_minutes(visitor: Visitor) -> None:
             visitor("192.0.2.1", budget_seconds=seconds, settings=SMALL)
 
 
+def test_texts_of_ones_own_are_refused_and_not_asked_for(visitor: Visitor, url: str) -> None:
+    refusal = "Texts of one's own are not taken on this page"
+    story = {"text": "The cat sat. The dog ran.\n\n" * 300, "title": "x.txt"}
+    for task in ("pretraining", "nli"):
+        with pytest.raises(AppError, match=refusal):
+            visitor("192.0.2.2", "take_text", task=task, **story)
+    own = {"corpus": "own:x-0123456789abcdef", "settings": {"steps": 1}}
+    with pytest.raises(AppError, match=refusal):
+        visitor("192.0.2.2", **own)
+    page = httpx.get(f"{url}config", trust_env=False).text
+    assert "live-pretrain" in page and "Paste a text" not in page and "bd-own" not in page
+    address = f"{url}gradio_api/upload"
+    assert httpx.post(address, files={"files": b"x"}, trust_env=False).status_code == 403
+
+
 def test_one_address_has_a_share_of_the_queue(visitor: Visitor, url: str) -> None:
     asked = {"budget_seconds": 300, "settings": SMALL}
     accepted = 0

@@ -187,8 +187,8 @@ def test_a_card_says_what_its_run_would_take(context: AppContext) -> None:
         ),
     ],
 )
-def test_what_a_browser_kept_of_a_form_cannot_hurt(kept: str) -> None:
-    values = page.restore(kept, "token")
+def test_what_a_browser_kept_of_a_form_cannot_hurt(context: AppContext, kept: str) -> None:
+    values = page.restore(context, kept, "token")
     expected = [v for task in forms.PRESETS for v in (None, *forms.defaults(task).values())]
     assert len(values) == len(expected) - 1 + 3, "the model to start from is chosen elsewhere"
     assert values[0] in forms.BIRDS
@@ -197,7 +197,7 @@ def test_what_a_browser_kept_of_a_form_cannot_hurt(kept: str) -> None:
 def test_questions_are_kept_and_asked(context: AppContext) -> None:
     typed = ["a ___ flies\n___ is red", "crane", "crane one\ntwo crane\ncrane three"]
     kept = {"name": "", "pretraining": "", "nli": "", "questions": json.dumps(typed)}
-    values = page.restore(json.dumps(kept), "token")
+    values = page.restore(context, json.dumps(kept), "token")
     place = 1 + len(forms.names("pretraining"))
     assert values[place : place + 3] == typed
     start = functools.partial(

@@ -84,6 +84,11 @@ def test_one_s_own_table_is_read_as_on_the_command_line(visitor: bool) -> None:
     assert again.stamp == pasted.stamp != dropped.stamp
     lines = "\n".join(json.dumps({"premise": p, "hypothesis": h, "label": n}) for p, h, n in ROWS)
     assert len(fails_tables.table("own", lines, "", visitor=visitor).read()) == 4
+    other = CSV.replace("premise,hypothesis", "context,claim")
+    called = {"premise": "context", "hypothesis": "claim", "label": "label"}
+    named = fails_tables.table("own", other, "", called, visitor=visitor)
+    assert named.read().labels.tolist() == [row[2] for row in ROWS]
+    assert named.stamp not in (pasted.stamp, fails_tables.table("own", CSV, "", visitor=True).stamp)
     assert pasted.most_rows == (10_000 if visitor else 100_000)
     assert pasted.most_seconds == (120 if visitor else None)
 
@@ -235,13 +240,20 @@ def test_a_table_of_one_s_own_from_drop_to_a_pair_in_the_classifier(
     content = (
         CSV.replace("label\n", "label,kind\n")
         .replace("\n", ",trap\n")
-        .replace("label,kind,trap", "label,kind")
+        .replace("premise,hypothesis,label,kind,trap", "context,<b>claim,label,kind")
     )
     file = {"name": "m.csv", "mimeType": "text/csv", "buffer": f"{content},trap\n{evil}".encode()}
     part.locator("input[type=file]").set_input_files(file)
     part.get_by_text("m.csv is ready").wait_for()
     press(page, "Judge them all")
+    part.get_by_text("no column 'premise' among context, <b>claim, label, kind;").wait_for()
+    for menu, column in (("Column of premises", "context"), ("Column of hypotheses", "<b>claim")):
+        part.get_by_label(menu).click()
+        page.get_by_role("option", name=column).last.click()  # the other list fades yet
+    assert part.get_by_label("Column of labels").input_value() == "label"
+    press(page, "Judge them all")
     part.locator(".bf-matrix").wait_for()
+    assert not part.get_by_label("Column of premises").is_visible()
     part.locator(".bv-strong", has_text="of 5 pairs").wait_for()
     assert part.locator(".bf-cell").count() == 9
     assert sum(int(n) for n in part.locator(".bf-cell b").all_inner_texts()) == 5

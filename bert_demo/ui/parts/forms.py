@@ -63,6 +63,7 @@ _WORDS = {
     "tied_matrix": _ON_OFF,
     "word_vectors": {"random": later("drawn at random"), "counted": later("counted")},
     "next_sentence": _ON_OFF,
+    "keep": {"last": later("the last"), "best": later("the best on held-out text")},
     "schedule": {
         "linear": later("falls in a line"),
         "cosine": later("falls as a cosine"),
@@ -91,6 +92,7 @@ _LABELS = {
     "save_every_seconds": later("Seconds between saves"),
     "validate_every_steps": later("Steps between validations"),
     "stop_at_loss": later("Stop at a loss of"),
+    "keep": later("Weights to keep"),
     "gradient_accumulation_steps": later("Parts of a step's batch"),
     "norm": later("LayerNorm"),
     "hidden_act": later("Activation"),

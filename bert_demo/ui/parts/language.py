@@ -8,6 +8,7 @@ anew from their templates by `translate` where they are shown.
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import os
@@ -106,9 +107,11 @@ def as_it_came(error: UserError, name: str = "") -> UserError:
     values = error.text.values
     if "path" not in values:
         return error
-    return UserError(
-        error.text.template, **{**values, "path": name or Path(str(values["path"])).name}
-    )
+    called = {**values, "path": name or Path(str(values["path"])).name}
+    told = copy.copy(error)  # of its own kind
+    told.text = Text(error.text.template, **called)
+    told.args = (told.text,)
+    return told
 
 
 def hide_places(folders: Iterable[Path]) -> None:

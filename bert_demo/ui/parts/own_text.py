@@ -11,15 +11,17 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.config import UserError
+from bert_demo.config import UserError, own_task
 from bert_demo.data import own
 from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.data.own_pairs import take_pairs
 from bert_demo.data.own_text import take_text
+from bert_demo.data.tables import NoColumn
 from bert_demo.model.plain_json import one_line
 from bert_demo.ui.context import AppContext, answered
 from bert_demo.ui.parts import forms
-from bert_demo.ui.parts.language import as_it_came, later, say
+from bert_demo.ui.parts.columns import ROLES, ColumnMenus
+from bert_demo.ui.parts.language import as_it_came, later, say, translate
 
 MOST_BYTES = 4_000_000
 """Of one text; form.js says the same. Requests are bounded too."""
@@ -34,7 +36,6 @@ _MOST_SECONDS = 30.0
 _AT_A_TIME = threading.Semaphore(2)
 _ENDINGS = (".txt", ".md", ".csv", ".tsv", ".jsonl", ".json")
 _PASTED = {"pretraining": ".txt", "nli": ".csv"}
-_TAKE: dict[str, Callable[[Path], str]] = {"pretraining": take_text, "nli": take_pairs}
 _WORDS = {
     "pretraining": (
         later("Paste a text, or drop a file"),
@@ -49,10 +50,20 @@ _WORDS = {
 }
 
 
-def bring(context: AppContext, task: str, text: Any, title: Any, address: str = "") -> str:
+def bring(
+    context: AppContext,
+    task: str,
+    text: Any,
+    title: Any,
+    address: str = "",
+    columns: Any = None,
+) -> str:
     """Take in what a visitor at `address` has sent; returns the name of the corpus.
 
-    Raises `UserError` where that is not wished here, is too much, or is no text.
+    columns: what a table calls those of `ROLES`, where it has other names for them.
+
+    Raises `NoColumn` where the table has them not, and `UserError` where the text is not wished
+    here, is too much, or is none.
     """
     context.check_own_text()
     if not isinstance(text, str) or not text.strip():
@@ -64,11 +75,14 @@ def bring(context: AppContext, task: str, text: Any, title: Any, address: str = 
             size=len(data) / 1e6,
             limit=MOST_BYTES / 1e6,
         )
+    called = _checked_columns(task, columns)
     _make_room(context)
     context.count_text(address, MOST_AN_HOUR)
-    called = Path((one_line(title, _LONGEST_TITLE) or say("pasted text")).replace("/", "-"))
-    ending = called.suffix.lower() if called.suffix.lower() in _ENDINGS else _PASTED[task]
-    stem = called.stem if ending == called.suffix.lower() else called.name
+    file = Path((one_line(title, _LONGEST_TITLE) or say("pasted text")).replace("/", "-"))
+    named = file.suffix.lower() in _ENDINGS
+    stem = file.stem if named else file.name
+    ending = ".jsonl" if text.lstrip()[:1] == "{" else _PASTED[task]
+    ending = file.suffix.lower() if named else ending
     until = time.monotonic() + _MOST_SECONDS
     if not _AT_A_TIME.acquire(timeout=_MOST_SECONDS):
         raise UserError("Others' texts are being read; try again in a minute.")
@@ -77,7 +91,9 @@ def bring(context: AppContext, task: str, text: Any, title: Any, address: str = 
             path = Path(folder) / f"{own.plain_title(stem)}{ending}"
             path.write_bytes(data)
             with interruptible(lambda: time.monotonic() > until), own.brought_by_page():
-                return _TAKE[task](path)
+                if task == "nli":
+                    return take_pairs(path, called=called)
+                return take_text(path, called.get("text"))
     except Interrupted:
         raise UserError(
             "The text took longer than {n} seconds to read; take a shorter one.",
@@ -87,6 +103,19 @@ def bring(context: AppContext, task: str, text: Any, title: Any, address: str = 
         raise as_it_came(error) from None
     finally:
         _AT_A_TIME.release()
+
+
+def _checked_columns(task: str, columns: Any) -> dict[str, str]:
+    given = {} if columns is None else columns
+    if not isinstance(given, dict) or not all(
+        name in ROLES[task] and isinstance(theirs, str) for name, theirs in given.items()
+    ):
+        raise UserError(
+            "columns is {value!r}; it must have names of the table's columns for: {choices}.",
+            value=columns,
+            choices=", ".join(ROLES[task]),
+        )
+    return given
 
 
 def _make_room(context: AppContext) -> None:
@@ -101,6 +130,22 @@ def _make_room(context: AppContext) -> None:
             "{n} texts of visitors are kept here, as many as there can be; delete a run with one.",
             n=MOST_TEXTS,
         )
+
+
+def own_corpus(
+    context: AppContext, task: str, stored: Any, tell: Callable[[str], None]
+) -> gr.Dropdown | None:
+    """The menu of corpora of a form whose values a browser has `stored`, with the text of one's own
+    that was chosen; None where there was none. `tell` says where that text is gone."""
+    name = stored.get("corpus") if isinstance(stored, dict) else None
+    if own_task(name) != task or not context.takes_own_texts:
+        return None
+    try:
+        own.file_of(str(name), "train")
+    except own.TextGone as error:
+        tell(translate(error))
+        return None
+    return gr.Dropdown(forms.corpus_choices(task, own=True, name=name), value=name)
 
 
 def own_text_box(context: AppContext, task: str, corpus: gr.Dropdown) -> None:
@@ -120,22 +165,27 @@ def own_text_box(context: AppContext, task: str, corpus: gr.Dropdown) -> None:
             '<p class="bd-note bd-own-note" role="status"></p>',
             apply_default_css=False,
         )
+        columns = ColumnMenus(task)
         take = gr.Button(say(button), variant="primary", size="sm")
 
     def show(chosen: Any) -> Any:
         return gr.Column(visible=chosen == forms.OWN)
 
-    def read(visitor: gr.Request, given: Any, called: Any) -> tuple[Any, str, str]:
-        name = bring(context, task, given, called, context.address_of(visitor))
+    def read(visitor: gr.Request, given: Any, called: Any, *chosen: Any) -> tuple[Any, ...]:
+        wished = columns.chosen(chosen)
+        try:
+            name = bring(context, task, given, called, context.address_of(visitor), wished)
+        except NoColumn as error:
+            return gr.skip(), gr.skip(), gr.skip(), *columns.asked(error, wished)
         choices = forms.corpus_choices(task, own=True, name=name)
-        return gr.Dropdown(choices, value=name), "", ""
+        return gr.Dropdown(choices, value=name), "", "", *columns.closed()
 
     quiet: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
     corpus.change(show, corpus, box, show_progress="hidden", concurrency_limit=None, **quiet)
     take.click(
         answered(read),
-        [text, title],
-        [corpus, text, title],
+        [text, title, *columns.menus],
+        [corpus, text, title, *columns.outputs],
         trigger_mode="once",
         concurrency_limit=4,
         **quiet,

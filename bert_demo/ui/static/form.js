@@ -23,14 +23,16 @@
 
   // A file that is dropped on the box for one's own text, or chosen there, is read here and put
   // into its field, as if it were pasted. A byte order mark says how it is written; else it is
-  // UTF-8 if it can be, and Windows-1252.
+  // UTF-8 if it can be, and Windows-1252 if most of its letters are ASCII; null for what is neither.
   const MOST_BYTES = 4000000;
 
   function decoded(bytes) {
     const mark = `${bytes[0]} ${bytes[1]}`;
     const name = mark === "255 254" ? "utf-16le" : mark === "254 255" ? "utf-16be" : "utf-8";
     try { return new TextDecoder(name, { fatal: true }).decode(bytes); } catch (error) {
-      return new TextDecoder("windows-1252").decode(bytes);
+      const text = new TextDecoder("windows-1252").decode(bytes);
+      const count = (letters) => (text.match(letters) || []).length;
+      return count(/[^\x00-\x7f]/g) > count(/[a-z]/gi) ? null : text;
     }
   }
 
@@ -47,6 +49,10 @@
       return;
     }
     const text = decoded(new Uint8Array(await file.arrayBuffer()));
+    if (text === null) {
+      note.textContent = say("{path} seems to be in another encoding than UTF-8, UTF-16 or Windows-1252; save it as UTF-8.", { path: file.name });
+      return;
+    }
     if (text.includes("\0")) {
       note.textContent = say("{name} is no text; save it as text first.", { name: file.name });
       return;

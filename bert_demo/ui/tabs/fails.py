@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.config import LABELS, UserError
-from bert_demo.data.tables import COLUMNS
+from bert_demo.data.tables import COLUMNS, NoColumn
 from bert_demo.ui.context import answered
+from bert_demo.ui.parts.columns import ColumnMenus
 from bert_demo.ui.parts.language import say, translate
 from bert_demo.ui.parts.view import View, sentence, table_part, text, view, view_part
 from bert_demo.ui.serving.strangers import FAULT
@@ -37,8 +38,8 @@ log = logging.getLogger(__name__)
 _BEAT_SECONDS = 0.4
 # The file that lies ready in the browser goes along; it is sent when it is asked about, once.
 _WITH_FILE = (
-    "(model, on, pasted, file, browser) => "
-    "[model, on, pasted, on === 'own' ? window.bertDemo.droppedTable() : '', browser]"
+    "(model, on, pasted, file, browser, ...columns) => "
+    "[model, on, pasted, on === 'own' ? window.bertDemo.droppedTable() : '', browser, ...columns]"
 )
 _OPEN = (
     "() => setTimeout(() => document.getElementById('bd-fails')?.scrollIntoView("
@@ -57,24 +58,35 @@ def create_where_it_fails(
     judging = context.judging
 
     async def judge(
-        model: Any, on: Any, pasted: Any, file: Any, browser: Any, request: gr.Request
+        request: gr.Request,
+        model: Any,
+        on: Any,
+        pasted: Any,
+        file: Any,
+        browser: Any,
+        *chosen: Any,
     ) -> AsyncIterator[tuple[Any, ...]]:
-        who, job = str(request.session_hash), None
+        who, job, called = str(request.session_hash), None, columns.chosen(chosen)
+        menus = [gr.skip() for _ in columns.outputs]
         try:
             visitor = not context.may_fetch(browser)
             read = fails_tables.table
-            table = await asyncio.to_thread(read, on, pasted, file, visitor=visitor)
+            table = await asyncio.to_thread(read, on, pasted, file, called, visitor=visitor)
             job = await asyncio.to_thread(judging.ask, model, table, who)
             while not job.over and who in job.watchers:
                 told = progress_view(job, judging.before(job))
-                yield told, view(), view(), [job.key], gr.Button(visible=True)
+                yield told, view(), view(), [job.key], gr.Button(visible=True), *menus
                 await asyncio.sleep(_BEAT_SECONDS)
-            yield (*await asyncio.to_thread(outcome, job), gr.Button(visible=False))
+            found = await asyncio.to_thread(outcome, job)
+            yield *found, gr.Button(visible=False), *columns.closed()
+        except NoColumn as error:
+            same = (gr.skip() for _ in range(4))
+            yield *same, gr.Button(visible=False), *columns.asked(error, called)
         except UserError as error:
-            yield (*_words(translate(error)), gr.Button(visible=False))
+            yield *_words(translate(error)), gr.Button(visible=False), *menus
         except Exception:
             log.exception("Judging a table failed")
-            yield (*_words(say(FAULT)), gr.Button(visible=False))
+            yield *_words(say(FAULT)), gr.Button(visible=False), *menus
         finally:
             if job is not None:
                 judging.leave(job, who)
@@ -115,6 +127,7 @@ def create_where_it_fails(
                 lines=3,
                 max_lines=6,
             )
+            columns = ColumnMenus("nli")
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
                 matrix = view_part(elem_id="bd-matrix")
@@ -139,8 +152,8 @@ def create_where_it_fails(
     on.change(lambda on: gr.Row(visible=on == fails_tables.OWN), on, own, **quiet)
     judged = start.click(
         judge,
-        [model, on, pasted, file, context.browser],
-        [matrix, behind, rest, shown, halt],
+        [model, on, pasted, file, context.browser, *columns.menus],
+        [matrix, behind, rest, shown, halt, *columns.outputs],
         js=_WITH_FILE,
         **quiet,
     )

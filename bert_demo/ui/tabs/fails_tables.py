@@ -43,15 +43,24 @@ def here() -> list[tuple[str, str]]:
     ]
 
 
-def table(name: Any, pasted: Any, dropped: Any, *, visitor: bool) -> Table:
+def table(
+    name: Any,
+    pasted: Any,
+    dropped: Any,
+    called: Mapping[str, str] | None = None,
+    *,
+    visitor: bool,
+) -> Table:
     """The table that somebody chose, with the bounds of who chose it.
 
     Args:
         pasted: the text of one's own.
         dropped: one's own file as the page's script sends it, a JSON object of its name and its
             content in base64; "" for none. It goes before what was pasted.
+        called: other names of one's own columns, as `read_pairs_file` takes them.
 
     Raises:
+        NoColumn: one's own table has other columns.
         UserError: for a table that is not here, is too large or cannot be read as pairs.
     """
     rows, seconds = (_VISITOR_ROWS, _VISITOR_SECONDS) if visitor else (_ROWS, None)
@@ -66,8 +75,9 @@ def table(name: Any, pasted: Any, dropped: Any, *, visitor: bool) -> Table:
                 n=len(content),
                 limit=most,
             )
-        texts = _read(file, content)
-        digest = hashlib.sha256(content + file.encode()).hexdigest()
+        texts = _read(file, content, called)
+        names = file if not called else f"{file} {sorted(called.items())}"
+        digest = hashlib.sha256(content + names.encode()).hexdigest()
         return Table(Text(file), digest, lambda: texts, rows, seconds)
     if name == "traps":
         return Table(Text("Trap pairs by kind"), VERSION, trap_pairs, rows, seconds)
@@ -111,11 +121,11 @@ def _pasted(text: Any) -> tuple[str, bytes]:
     return f"{say('pasted table')}{ending}", text.encode("utf-8", "ignore")
 
 
-def _read(name: str, content: bytes) -> NliTexts:
+def _read(name: str, content: bytes, called: Mapping[str, str] | None) -> NliTexts:
     with tempfile.TemporaryDirectory(prefix="bert_demo-table-") as folder:
         path = Path(folder) / f"table{Path(name).suffix}"
         path.write_bytes(content)
         try:
-            return read_pairs_file(path)
+            return read_pairs_file(path, called)
         except UserError as error:
             raise as_it_came(error, name) from error
