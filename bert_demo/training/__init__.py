@@ -10,6 +10,7 @@ schedule        the clock: budget, time left, what is due when
 validation      what a model scores on held-out text, and making it as sure as it is right
 readings        losses that are still on the device
 failures        what ends a run before its time
+moments         the weights that a run keeps on its way
 recorder        the run's folder: checkpoint, state to resume from, metrics
 distributed     the same loop on several processes
 gpu_batches     a training set that lives on a GPU
