@@ -64,13 +64,18 @@ def moment_folder(folder: Path, step: int) -> Path:
     return folder / MOMENTS / str(step)
 
 
+def is_step(name: str) -> bool:
+    """Whether a folder of moments may be called so: a number, as `moment_folder` writes it."""
+    return _STEP.fullmatch(name) is not None
+
+
 def kept_steps(folder: Path) -> list[int]:
     """The steps after which the run of a checkpoint's folder kept its weights, in their order."""
     try:
         names = [path.name for path in (folder / MOMENTS).iterdir()]
     except OSError:  # none, or this process may not look
         return []
-    return sorted(int(name) for name in names if _STEP.fullmatch(name))
+    return sorted(int(name) for name in names if is_step(name))
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

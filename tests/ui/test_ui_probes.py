@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from bert_demo.model import checkpoint, dropout
 from bert_demo.model.bert import BertModel
 from bert_demo.ui.parts import figures
 from bert_demo.ui.parts.model_menu import offer
+from bert_demo.ui.parts.moments import asked_of, moments_of
 from bert_demo.ui.parts.view import in_words, sentence, view
 from bert_demo.ui.tabs.blank import fill_blanks
 from bert_demo.ui.tabs.follow_view import asked_for, follow_view
@@ -490,3 +492,24 @@ def test_figures_show_markup_as_letters() -> None:
 def test_views_are_plain_data() -> None:
     assert view() == {"blocks": [], "spoken": ""}
     assert json.loads(json.dumps(sentence("No."))) == sentence("No.")
+
+
+def test_the_slider_shows_moments_that_its_run_has_kept(shelf: ModelShelf, tmp_path: Path) -> None:
+    run = "run/mine"
+    assert moments_of(shelf, run, {}) == {"model": run, "steps": [], "at": None}
+    kept = shelf.folder(run) / "moments"
+    for step in (0, 12):
+        shutil.copytree(shelf.folder(CRANE), kept / str(step))
+    slider = moments_of(shelf, run, None)
+    assert slider == {"model": run, "steps": [0, 12], "at": None}
+    assert asked_of(shelf, run, slider | {"at": 12}) == "run/mine@12"
+    assert moments_of(shelf, run, slider | {"at": 12}) == slider | {"at": 12}
+    # Of another model, or what no browser can have meant.
+    assert asked_of(shelf, CRANE, slider | {"at": 12}) == CRANE
+    for at in (13, True, "12", [12], {}, 1e300, None):
+        assert asked_of(shelf, run, slider | {"at": at}) == run
+    assert moments_of(shelf, None, slider)["steps"] == moments_of(shelf, "run/no", 3)["steps"] == []
+    then = fill_blanks(shelf, "run/mine@12", "a <mask> is flying", 3)
+    as_now = fill_blanks(shelf, CRANE, "a <mask> is flying", 3)
+    assert then["blocks"][1] == as_now["blocks"][1] and "@12" in words_of(then)
+    shutil.rmtree(kept)
