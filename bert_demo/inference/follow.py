@@ -51,6 +51,8 @@ class FollowedToken:
     """num_hidden_layers + 1 of them."""
     first_length: int
     """How many tokens the first text has, with <cls> and its <sep>: all L, without a second."""
+    attentions: list[Tensor]
+    """Of each layer (heads, L, L): where every token looks, a row each that sums to 1."""
     truncated: int
     """How many tokens of the text did not fit and were cut off."""
 
@@ -99,6 +101,7 @@ def follow(
         _nearest(model, tokenizer, ids[place]),
         layers,
         count if pair is None else ids.index(tokenizer.sep_id) + 1,
+        found.attentions,
         found.truncated,
     )
 

@@ -101,9 +101,9 @@ def test_vectors_and_attention_of_an_imported_model_are_those_of_transformers(
             assert found.layers[layer].moved == pytest.approx(float(step), abs=1e-4)
             attention = found.layers[layer].attention
             assert attention is not None
-            torch.testing.assert_close(
-                attention, wanted.attentions[layer - 1][0, :, place], atol=1e-5, rtol=0
-            )
+            theirs_at = wanted.attentions[layer - 1][0]
+            torch.testing.assert_close(attention, theirs_at[:, place], atol=1e-5, rtol=0)
+            torch.testing.assert_close(found.attentions[layer - 1], theirs_at, atol=1e-5, rtol=0)
         shares = wanted.logits[0, place].softmax(-1)
         for token, probability in found.layers[-1].guesses:
             assert probability == pytest.approx(float(shares[words.index(token)]), abs=1e-5)

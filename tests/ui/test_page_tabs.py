@@ -176,6 +176,13 @@ def test_blanks_are_filled(visit: Callable[..., Visitor], address: str) -> None:
     page.locator("#blank-follow .bf-head").first.click()
     page.locator("#blank-follow .bf-large", has_text="head 1").wait_for()
     assert row.nth(1).get_attribute("aria-pressed") == "true"
+    # The same head of the same token, as it began.
+    page.locator("#blank-follow .bf-choices .bd-choice", has_text="Layer 1").click()
+    page.locator("#blank-follow .bf-large", has_text="Layer 1").wait_for()
+    page.evaluate("document.querySelector('#blank-follow .bf-large').dataset.old = 1")
+    page.locator("#blank-moments input").press("Home")
+    page.locator("#blank-follow .bf-large:not([data-old])", has_text="Layer 1, head 1").wait_for()
+    assert page.locator("#blank-follow .bf-all-place").inner_text() == "the"
 
 
 def test_runs_are_compared_taken_home_and_deleted(

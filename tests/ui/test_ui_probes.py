@@ -440,6 +440,9 @@ def test_a_token_is_followed_where_somebody_clicks(shelf: ModelShelf) -> None:
     for which, place, token in ((0, None, "crane"), (1, 6, "just"), (2, None, "<mask>")):
         found = follow_view(shelf, DEEP, texts, which, place, word="crane", summary=summary)
         (chips,), (where,) = blocks(found, "followed"), blocks(found, "attention")
+        for heads, whole in zip(where["layers"], where["whole"], strict=True):
+            for row, rows in zip(heads, whole, strict=True):
+                assert rows[where["place"]] == pytest.approx([100 * w for w in row], abs=0.6)
         assert chips["tokens"][chips["place"]] == token and chips["texts"] == texts
         assert (chips["first"] < len(chips["tokens"])) == (which == 1)
         layers = np.array(where["layers"])

@@ -170,11 +170,11 @@ def attention(
     place: int,
     first_length: int,
     layers: Sequence[Sequence[Sequence[float]]],
-    whole: Sequence[Sequence[Sequence[Sequence[float]]]] = (),
+    whole: Sequence[Sequence[Sequence[Sequence[int]]]] = (),
 ) -> Block:
     """Where a token looks: for each layer and head its weights over all tokens.
 
-    whole: the same for every token, a row each; none where that would be too much to send.
+    whole: the same for every token, a row each, in hundredths; none where that would be too much.
     """
     return {
         "kind": "attention",

@@ -26,7 +26,7 @@ from bert_demo.ui.parts.view import (
     view,
     view_part,
 )
-from bert_demo.ui.tabs.follow_view import asked_for, follow_view, following
+from bert_demo.ui.tabs.follow_view import again, asked_for, follow_view, following
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
@@ -168,7 +168,9 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
         then = following(follow, [model, moment, words], follower)
         menu.keep_fresh(tab, body).then(**other).then(**then)
         model.input(**other).then(**then)
-        moment.select(**task, show_progress="hidden", trigger_mode="always_last").then(**then)
+        moment.select(**task, show_progress="hidden", trigger_mode="always_last").then(
+            **again("blank-follow")
+        )
         top.input(**task, show_progress="hidden", trigger_mode="always_last")
         blank.click(None, words, words, js="(words) => `${words.trimEnd()} <mask>`", **quiet)
         chosen = examples.click(lambda e: e[0], examples, words, show_progress="hidden", **quiet)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bert_demo.model.checkpoint import Checkpoint
 
 MOST_TOKENS = 128
+_MOST_WEIGHTS = 20_000
+"""Of attention between all tokens, in all heads, that are sent to a browser."""
 _MOST_LETTERS = 2000
 
 
@@ -65,7 +67,8 @@ def follow_view(
             place = 1 + stands.start
     found = follow(loaded.model, loaded.tokenizer, first, place, second)  # type: ignore[arg-type]
     met = _met(shelf.entry(model), loaded, word, chosen) if word else []
-    return view(details(summary, *_blocks(found, texts, which)), *met)
+    moments = bool(shelf.moments(shelf.entry(model).latest))
+    return view(details(summary, *_blocks(found, texts, which, moments)), *met)
 
 
 def _met(entry: Entry, loaded: Checkpoint, word: str, chosen: str) -> list[Block]:
@@ -123,6 +126,12 @@ def following(follow: Callable[..., View], inputs: list[Any], follower: gr.HTML)
     return {"fn": time.time_ns, "inputs": None, "outputs": asked, **quiet}
 
 
+def again(elem_id: str) -> dict[str, Any]:
+    """Arguments of `then` that follow the same token once more, in the follower of this id."""
+    script = f"() => window.bertDemo.followAgain('{elem_id}')"
+    return {"fn": None, "js": script, "api_visibility": "private"}
+
+
 def asked_for(event: Any) -> tuple[object, object]:
     """The text and token that a browser names, whatever it sent; the first text's where none is."""
     try:
@@ -132,7 +141,7 @@ def asked_for(event: Any) -> tuple[object, object]:
     return (row[0], row[1]) if isinstance(row, list | tuple) and len(row) == 2 else (None, None)
 
 
-def _blocks(found: FollowedToken, texts: Sequence[str], which: int) -> list[Block]:
+def _blocks(found: FollowedToken, texts: Sequence[str], which: int, moments: bool) -> list[Block]:
     token = found.tokens[found.place]
     facts = []
     if len(found.pieces) > 1:
@@ -163,13 +172,18 @@ def _blocks(found: FollowedToken, texts: Sequence[str], which: int) -> list[Bloc
     caption = say("“{token}” from layer to layer", token=token)
     attentions = [layer.attention.tolist() for layer in found.layers if layer.attention is not None]
     chosen = followed(found.tokens, found.place, found.first_length, texts, which)
-    where = attention(found.tokens, found.place, found.first_length, attentions)
+    few = sum(layer.numel() for layer in found.attentions) <= _MOST_WEIGHTS
+    whole = [(100 * layer).round().int().tolist() for layer in found.attentions] if few else []
+    where = attention(found.tokens, found.place, found.first_length, attentions, whole)
     note = say(
         "Each row is one head: the stronger the colour, the more “{token}” looks at that token. "
         "Where it looks is not why it says what it says: attention is not an explanation (Jain and "
         "Wallace 2019).",
         token=token,
     )
+    if moments:
+        form = say("Choose a head and play “As it was” above: this is how it formed.")
+        note = f"{note} {form}"
     return [
         chosen,
         text(" ".join(facts)),

@@ -18,7 +18,7 @@ from bert_demo.ui.parts.view import (
     reveal,
     view_part,
 )
-from bert_demo.ui.tabs.follow_view import asked_for, follow_view, following
+from bert_demo.ui.tabs.follow_view import again, asked_for, follow_view, following
 from bert_demo.ui.tabs.words_contexts import CRANES, contexts_of, read_rows, ready_made
 from bert_demo.ui.tabs.words_view import BY_CONTEXT, BY_SENSE, CENTRED, RAW, show_contexts
 
@@ -128,7 +128,9 @@ def create_words_tab(context: AppContext) -> list[Any]:
         compared = gr.on([go.click, given.submit], **task)
         compared.then(None, js=reveal("words-result"), **quiet)
         compared.then(**then)
-        moment.select(**task, trigger_mode="always_last", show_progress="hidden").then(**then)
+        moment.select(**task, trigger_mode="always_last", show_progress="hidden").then(
+            **again("words-follow")
+        )
         changes = [layer.input, likeness.input, colour.input, untrained.input]
         gr.on(changes, **task, trigger_mode="always_last", show_progress="hidden")
         ready.input(contexts_of, ready, [given, contexts], show_progress="hidden", **quiet).then(
