@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bert_demo.model.checkpoint import load, save
     from bert_demo.training.against import against
     from bert_demo.training.loop import train
+    from bert_demo.training.range_test import find_rate
 
 __version__ = VERSION
 
@@ -55,6 +56,7 @@ __all__ = [
     "export_hf",
     "fill_mask",
     "find_failures",
+    "find_rate",
     "follow",
     "import_d2l",
     "import_hf",
@@ -95,6 +97,7 @@ _HOME = {
     "text_report": "data.own_report",
     "train": "training.loop",
     "against": "training.against",
+    "find_rate": "training.range_test",
 }
 
 
