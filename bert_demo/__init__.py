@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bert_demo.inference.failures import find_failures
     from bert_demo.inference.flips import try_edits
     from bert_demo.inference.follow import follow
+    from bert_demo.inference.moved import moved
     from bert_demo.inference.occurrences import occurrences
     from bert_demo.inference.predict import classify, encode, fill_mask
     from bert_demo.interop.d2l import import_d2l
@@ -61,6 +62,7 @@ __all__ = [
     "import_d2l",
     "import_hf",
     "load",
+    "moved",
     "occurrences",
     "save",
     "take_pairs",
@@ -83,6 +85,7 @@ _HOME = {
     "BertModel": "model.bert",
     "attribute": "inference.attributions",
     "follow": "inference.follow",
+    "moved": "inference.moved",
     "occurrences": "inference.occurrences",
     "try_edits": "inference.flips",
     "classify": "inference.predict",

@@ -87,6 +87,12 @@ class Entry:
         return self.id.partition(_AT)[0]
 
     @property
+    def moment(self) -> int | None:
+        """The step after which it was so; None for what its run came to."""
+        step = self.id.partition(_AT)[2]
+        return int(step) if step else None
+
+    @property
     def corpus(self) -> str | None:
         """The text it was last trained on ("crane-world"), where that is known."""
         return self.about.corpus if is_corpus(self.about.corpus) else None

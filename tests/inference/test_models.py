@@ -182,7 +182,12 @@ def test_a_run_is_asked_about_its_past(shelf: ModelShelf, tmp_path: Path) -> Non
     (tmp_path / "runs/1203-k7qm/model/moments/.bert_demo-part-x").mkdir()
     assert shelf.moments(run) == [7, 40] and shelf.moments(f"{run}@7") == []
     entry = shelf.entry(f"{run}@40")
-    assert (entry.id, entry.latest, entry.title) == (f"{run}@40", run, "Ada's run @40")
+    assert (entry.id, entry.latest, entry.title, entry.moment) == (
+        f"{run}@40",
+        run,
+        "Ada's run @40",
+        40,
+    )
     assert f"{run}@40" not in {e.id for e in shelf.entries()}
     for step, model in then.items():
         loaded = shelf.load(f"{run}@{step}").model.state_dict()

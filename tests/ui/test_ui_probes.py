@@ -515,4 +515,18 @@ def test_the_slider_shows_moments_that_its_run_has_kept(shelf: ModelShelf, tmp_p
     then = fill_blanks(shelf, "run/mine@12", "a <mask> is flying", 3)
     as_now = fill_blanks(shelf, CRANE, "a <mask> is flying", 3)
     assert then["blocks"][1] == as_now["blocks"][1] and "@12" in words_of(then)
+
+    # What moved is told since the moment before; before the first there is none.
+    def folds(model: str) -> list[str]:
+        found = follow_view(shelf, model, ["a <mask>"], summary="Follow")
+        return [fold["summary"] for fold in blocks(found, "details")]
+
+    shutil.rmtree(kept)
+    for step in (3, 7):
+        own = shutil.ignore_patterns("moments")
+        shutil.copytree(shelf.folder(run), kept / str(step), ignore=own)
+    assert folds("run/mine@3") == ["Follow"]
+    told = follow_view(shelf, run, ["a <mask>"], summary="Follow")
+    (table,) = (one for one in blocks(told, "table") if "since step 7" in one["caption"])
+    assert {row[1] for row in table["rows"]} == {"0.0%"}
     shutil.rmtree(kept)

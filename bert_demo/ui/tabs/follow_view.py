@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.config import UserError
-from bert_demo.ui.parts.language import listed, number, say, translate
+from bert_demo.inference.models import moment_id
+from bert_demo.ui.parts.language import later, listed, number, say, translate
 from bert_demo.ui.parts.view import Block, View, attention, details, followed, table, text, view
 
 if TYPE_CHECKING:
@@ -17,6 +18,23 @@ if TYPE_CHECKING:
     from bert_demo.inference.models import Entry, ModelShelf
     from bert_demo.model.checkpoint import Checkpoint
 
+_MOST_MATRICES = 6
+_MATRICES = {
+    "embeddings.word_embeddings": later("word embeddings"),
+    "embeddings.token_type_embeddings": later("segment embeddings"),
+    "embeddings.position_embeddings": later("position embeddings"),
+    "queries": later("layer {n}: queries"),
+    "keys": later("layer {n}: keys"),
+    "values": later("layer {n}: values"),
+    "attention_output": later("layer {n}: out of attention"),
+    "intermediate": later("layer {n}: feed-forward, in"),
+    "output": later("layer {n}: feed-forward, out"),
+    "pooler": later("pooler"),
+    "mlm.dense": later("masked-LM head"),
+    "mlm.decoder_weight": later("output matrix"),
+    "nsp": later("next-sentence head"),
+    "classifier": later("classifier"),
+}
 MOST_TOKENS = 128
 _MOST_WEIGHTS = 20_000
 """Of attention between all tokens, in all heads, that are sent to a browser."""
@@ -67,8 +85,32 @@ def follow_view(
             place = 1 + stands.start
     found = follow(loaded.model, loaded.tokenizer, first, place, second)  # type: ignore[arg-type]
     met = _met(shelf.entry(model), loaded, word, chosen) if word else []
-    moments = bool(shelf.moments(shelf.entry(model).latest))
-    return view(details(summary, *_blocks(found, texts, which, moments)), *met)
+    moments = shelf.moments(shelf.entry(model).latest)
+    blocks = _blocks(found, texts, which, bool(moments))
+    return view(details(summary, *blocks), *_moved(shelf, model, moments, loaded), *met)
+
+
+def _moved(
+    shelf: ModelShelf, model: str, moments: Sequence[int], loaded: Checkpoint
+) -> list[Block]:
+    """Which matrices moved most since the moment that its run kept before this one, if any."""
+    from bert_demo.inference.moved import moved
+
+    entry = shelf.entry(model)
+    earlier = [step for step in moments if entry.moment is None or step < entry.moment]
+    if not earlier:
+        return []
+    before = shelf.load(moment_id(entry.latest, earlier[-1]))
+    rows = []
+    for one in moved(before.model, loaded.model)[:_MOST_MATRICES]:
+        kind, layer = one.name, 0
+        if one.name.startswith("layers."):
+            _, number_of, kind = one.name.split(".")
+            layer = int(number_of) + 1
+        rows.append([say(_MATRICES[kind], n=layer), number(one.share, ".1%")])
+    caption = say("The change since step {n}, as a share of what it was", n=number(earlier[-1]))
+    summary = say("Which matrices moved most")
+    return [details(summary, table(caption, [say("Matrix"), say("Moved by")], rows, numbers=(1,)))]
 
 
 def _met(entry: Entry, loaded: Checkpoint, word: str, chosen: str) -> list[Block]:
