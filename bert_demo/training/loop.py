@@ -103,7 +103,8 @@ def train(
     try:
         with loop.gradients.threads:
             if world.leads:
-                yield from loop.moment()
+                with world.between_steps(loop.setup.device):
+                    yield from loop.moment()
             while (ended := loop.ended(should_stop)) is None:
                 loop.step()
                 if world.leads:
