@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -192,6 +193,15 @@ def _blocks(found: FollowedToken, texts: Sequence[str], which: int, moments: boo
     facts.append(
         say("Nearest to the embedding of “{token}”: {words}.", token=token, words=listed(near))
     )
+    if found.loss is not None:
+        share, loss = _share(math.exp(-found.loss)), number(found.loss, ".2f")
+        words = say(
+            "Masked here, “{token}” would get {share}: a loss of {loss} nats.",
+            token=token,
+            share=share,
+            loss=loss,
+        )
+        facts.append(words)
     rows = []
     for layer, at in enumerate(found.layers):
         said = [f"{word} {_share(share)}" for word, share in at.guesses]
