@@ -3,6 +3,7 @@
 compare               training beside the book's own code and `transformers`
 peers, scaling, limit speed against other implementations, sizes, and what the processor could do
 inference             answers and starts
+questions             answers while a run trains
 preparation           preparing pairs, and drawing batches
 quality               what the models learn
 against               how often a setting is found to differ from itself

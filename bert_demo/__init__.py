@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bert_demo.inference.failures import find_failures
     from bert_demo.inference.flips import try_edits
     from bert_demo.inference.follow import follow
+    from bert_demo.inference.moved import moved
     from bert_demo.inference.occurrences import occurrences
     from bert_demo.inference.predict import classify, encode, fill_mask
     from bert_demo.interop.d2l import import_d2l
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from bert_demo.model.checkpoint import load, save
     from bert_demo.training.against import against
     from bert_demo.training.loop import train
+    from bert_demo.training.range_test import find_rate
 
 __version__ = VERSION
 
@@ -55,10 +57,12 @@ __all__ = [
     "export_hf",
     "fill_mask",
     "find_failures",
+    "find_rate",
     "follow",
     "import_d2l",
     "import_hf",
     "load",
+    "moved",
     "occurrences",
     "save",
     "take_pairs",
@@ -81,6 +85,7 @@ _HOME = {
     "BertModel": "model.bert",
     "attribute": "inference.attributions",
     "follow": "inference.follow",
+    "moved": "inference.moved",
     "occurrences": "inference.occurrences",
     "try_edits": "inference.flips",
     "classify": "inference.predict",
@@ -95,6 +100,7 @@ _HOME = {
     "text_report": "data.own_report",
     "train": "training.loop",
     "against": "training.against",
+    "find_rate": "training.range_test",
 }
 
 

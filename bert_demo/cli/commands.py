@@ -41,6 +41,13 @@ def against(flags: Namespace) -> int:
     return against_command(flags)
 
 
+def find_rate(flags: Namespace) -> int:
+    """How large a run's steps may be."""
+    from bert_demo.cli.find_rate import find_rate_command
+
+    return find_rate_command(flags)
+
+
 def evaluate(flags: Namespace) -> int:
     """Score a classifier, or a pretrained model."""
     from bert_demo.config import UserError

@@ -91,6 +91,9 @@ class TrainingReport:
                 self._loss = "loss against the teacher"
             self.clear()
             say(_start(event) if event["event"] == "start" else _validation(event))
+        elif event["event"] == "moment":
+            self.clear()
+            note(event["message"])
         elif event["event"] == "probe":
             if not self._frame:
                 self.clear()

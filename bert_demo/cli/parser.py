@@ -156,6 +156,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_settings(one.add_argument_group("what is trained"), RunConfig, (), every)
     _add_settings(one.add_argument_group("how it is trained"), TrainingConfig, (), every)
 
+    one = command("find-rate", "Find a learning rate for a run, by a sweep of some seconds.")
+    one.add_argument(
+        "--seconds", type=float, default=10, metavar="X", help="How long to try (default: 10)"
+    )
+    one.epilog = "All other flags are those of the run; nothing of what is learnt is kept."
+    _add_settings(one.add_argument_group("what is trained"), RunConfig, (), every)
+    _add_settings(one.add_argument_group("how it is trained"), TrainingConfig, (), every)
+
     one = command("evaluate", "Score a checkpoint on a whole split: labelled pairs, or text.")
     _add_model(one)
     on = one.add_mutually_exclusive_group(required=True)

@@ -3,6 +3,7 @@
 report        base of the answers: dataclasses that can be read like a dict
 predict       token vectors, words for blanks, verdicts
 follow        one token through all layers: what it is near, what it would be, where it looks
+moved         how far training moved each matrix, from one moment to another
 occurrences   where its training text has a word as it stands in a text
 attributions  why a verdict: integrated gradients, and leaving words out
 edits         small changes of a pair, and what should come of them (edits.txt)

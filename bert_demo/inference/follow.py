@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from bert_demo.config import UserError
-from bert_demo.data.tokenizer import Tokenizer
+from bert_demo.data.packing import pack
+from bert_demo.data.tokenizer import Encoded, Tokenizer
 from bert_demo.inference.predict import Guess, encode, encode_ids, evaluating, guesses_at
 from bert_demo.model.bert import BertModel
 
@@ -47,10 +48,15 @@ class FollowedToken:
     neighbours: list[tuple[str, float]]
     """The tokens whose embeddings are nearest to its own, with their cosines, the mean of the
     vocabulary's embeddings subtracted."""
+    loss: float | None
+    """The masked-LM loss at it, in nats, with it alone masked, as in a step of training; None of
+    special tokens, and without such a head."""
     layers: list[TokenLayer]
     """num_hidden_layers + 1 of them."""
     first_length: int
     """How many tokens the first text has, with <cls> and its <sep>: all L, without a second."""
+    attentions: list[Tensor]
+    """Of each layer (heads, L, L): where every token looks, a row each that sums to 1."""
     truncated: int
     """How many tokens of the text did not fit and were cut off."""
 
@@ -68,7 +74,8 @@ def follow(
 
     Raises `UserError` for a place where no token is, and as `encode` does.
     """
-    ids = encode_ids(model, tokenizer, text, pair).input_ids
+    encoded = encode_ids(model, tokenizer, text, pair)
+    ids = encoded.input_ids
     found = encode(model, tokenizer, text, pair)
     count = len(found.tokens)
     if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < count:
@@ -84,6 +91,9 @@ def follow(
     if model.task == "pretraining":
         with evaluating(model):
             guesses = guesses_at(model, tokenizer, vectors.to(model.device), top)
+    loss = None
+    if model.task == "pretraining" and ids[place] not in tokenizer.special_ids:
+        loss = _loss(model, tokenizer, encoded, place)
     layers = [
         TokenLayer(
             guesses[layer],
@@ -97,10 +107,23 @@ def follow(
         place,
         _pieces(found.tokens, place),
         _nearest(model, tokenizer, ids[place]),
+        loss,
         layers,
         count if pair is None else ids.index(tokenizer.sep_id) + 1,
+        found.attentions,
         found.truncated,
     )
+
+
+def _loss(model: BertModel, tokenizer: Tokenizer, encoded: Encoded, place: int) -> float:
+    """How surprised the model is at the token of a place, where it sees <mask>."""
+    masked = [*encoded.input_ids]
+    masked[place] = tokenizer.mask_id
+    with evaluating(model):
+        batch = pack([(masked, encoded.token_type_ids)]).to(model.device)
+        logits = model.mlm(model(batch, torch.tensor([place], device=model.device))).float()
+    target = torch.tensor([encoded.input_ids[place]], device=model.device)
+    return float(torch.nn.functional.cross_entropy(logits, target))
 
 
 def _pieces(tokens: list[str], place: int) -> list[str]:

@@ -1,8 +1,8 @@
 """The models at hand: what there is, in words, and the few that are loaded.
 
 The page and its API name a model by an id such as "bundled/crane-tiny" or "run/1203-k7qm", never
-by a path. A model whose files change, as a running run's do, is read again when it is next asked
-for.
+by a path; "run/1203-k7qm@40" is that run's model as it was after 40 steps, where it kept that. A
+model whose files change, as a running run's do, is read again when it is next asked for.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from bert_demo.model import checkpoint
 from bert_demo.model.about import About, read_about
 from bert_demo.model.checkpoint import Checkpoint
 from bert_demo.model.folders import RUN as RUN_FILE
-from bert_demo.model.folders import checkpoint_folder, is_name, run_title
+from bert_demo.model.folders import (
+    checkpoint_folder,
+    is_name,
+    is_step,
+    kept_steps,
+    moment_folder,
+    run_title,
+)
 from bert_demo.model.size import count_parameters
 
 if TYPE_CHECKING:
@@ -47,6 +54,7 @@ BUNDLED, RUN, IMPORTED = "bundled", "run", "imported"
 """Where a model is from: the first part of its id."""
 
 _LONGEST_NAME = 100
+_AT = "@"
 
 
 @dataclass(frozen=True)
@@ -70,8 +78,19 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """What its folder is called, which tells it from others of the same title."""
+        """What its folder is called, with a moment's step; tells it from others of its title."""
         return self.id.partition("/")[2]
+
+    @property
+    def latest(self) -> str:
+        """The id of what its run came to; its own, but for a moment on the way."""
+        return self.id.partition(_AT)[0]
+
+    @property
+    def moment(self) -> int | None:
+        """The step after which it was so; None for what its run came to."""
+        step = self.id.partition(_AT)[2]
+        return int(step) if step else None
 
     @property
     def corpus(self) -> str | None:
@@ -153,6 +172,11 @@ def model_id(home: str, name: str) -> str:
     return f"{home}/{name}"
 
 
+def moment_id(model_id: str, step: int) -> str:
+    """The id of a model as it was after `step`: "run/20261101-k7qm@40"."""
+    return f"{model_id}{_AT}{step}"
+
+
 def imported_name(repo: str) -> str:
     """What the folder of a model from the Hub's repository "owner/name" is called."""
     return repo.replace("/", "--")
@@ -210,8 +234,12 @@ class ModelShelf:
     def folder(self, model_id: str) -> Path:
         """Where the model is; `UserError` if there is none of this id."""
         self.entry(model_id)
-        home, name = self._parts(model_id)
-        return checkpoint_folder(self._folders[home] / name)
+        home, name, step = self._parts(model_id)
+        return self._place(home, name, step)
+
+    def moments(self, model_id: str) -> list[int]:
+        """The steps after which the model's run kept its weights; `UserError` as `folder`."""
+        return kept_steps(self.folder(model_id))
 
     def load(self, model_id: str) -> Checkpoint:
         """The model, its tokenizer and its configuration, on the CPU.
@@ -234,6 +262,7 @@ class ModelShelf:
         """
         from bert_demo.model.beginning import first_weights, random_weights
 
+        model_id = self.entry(model_id).latest  # a moment began as its run did
         entry, folder = self.entry(model_id), self.folder(model_id)
         _, tokenizer, config = self.load(model_id)
         beginning = entry.about.beginning
@@ -270,29 +299,40 @@ class ModelShelf:
             return found
 
     def _evict(self) -> None:
-        sizes = [_bytes(loaded.model) for _, loaded in self._loaded.values()]
-        while len(sizes) > 1 and (len(sizes) > self._most_models or sum(sizes) > self._most_bytes):
-            self._loaded.popitem(last=False)
-            sizes.pop(0)
+        sizes = {key: _bytes(loaded.model) for key, (_, loaded) in self._loaded.items()}
+        *old, _ = sizes
+        # Who goes through a run's moments looks at each once; the others stay.
+        for key in sorted(old, key=lambda key: _AT not in key):
+            if len(sizes) <= self._most_models and sum(sizes.values()) <= self._most_bytes:
+                break
+            del self._loaded[key], sizes[key]
 
-    def _parts(self, model_id: str) -> tuple[str, str]:
-        home, _, name = model_id.partition("/") if isinstance(model_id, str) else ("", "", "")
-        if home not in self._folders or not is_name(name, _LONGEST_NAME):
+    def _parts(self, model_id: str) -> tuple[str, str, str]:
+        home, _, rest = model_id.partition("/") if isinstance(model_id, str) else ("", "", "")
+        name, at, step = rest.partition(_AT)
+        known = home in self._folders and is_name(name, _LONGEST_NAME)
+        if not known or (at and not is_step(step)):
             raise UserError(
                 "{model!r} is not a model's name; choose one from the list.", model=model_id
             )
-        return home, name
+        return home, name, step
 
-    def _entry(self, home: str, name: str) -> Entry | None:
+    def _place(self, home: str, name: str, step: str) -> Path:
+        folder = checkpoint_folder(self._folders[home] / name)
+        return moment_folder(folder, int(step)) if step else folder
+
+    def _entry(self, home: str, name: str, step: str = "") -> Entry | None:
         """The description, read again only when its files changed; None where nothing loads."""
-        place = self._folders[home] / name
-        folder = checkpoint_folder(place)
+        place, folder = self._folders[home] / name, self._place(home, name, step)
         stamps = file_stamp(folder / checkpoint.CONFIG), file_stamp(place / RUN_FILE)
         known = self._described.get(folder)
         if known is None or known[0] != stamps:
             title = run_title(place) or (name.replace("--", "/") if home == IMPORTED else name)
             changed = stamps[0].changed_ns / 1e9 if stamps[0] else 0.0
-            known = (stamps, _describe(model_id(home, name), title, folder, changed))
+            own = model_id(home, name)
+            if step:
+                title, own = f"{title} {_AT}{step}", moment_id(own, int(step))
+            known = (stamps, _describe(own, title, folder, changed))
             self._described[folder] = known
         return known[1]
 

@@ -34,7 +34,7 @@ from bert_demo.data.files import (
     writers_path,
 )
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.model.folders import CONFIG, METRICS, RESUME, TOKENIZER, WEIGHTS, is_file
+from bert_demo.model.folders import CONFIG, METRICS, MOMENTS, RESUME, TOKENIZER, WEIGHTS, is_file
 from bert_demo.model.plain_json import mapping, read_value
 from bert_demo.model.stored_weights import Storage, as_computed, as_stored
 
@@ -289,7 +289,7 @@ def load(folder: str | Path) -> Checkpoint:
 
 
 def statistics(folder: str | Path) -> Statistics | None:
-    """Of the text that a model was primed with; None of one that was not.
+    """Of the text that a model was primed with; None of one that was not. A moment's are its run's.
 
     Raises `CheckpointError` if the checkpoint cannot be read.
     """
@@ -298,6 +298,8 @@ def statistics(folder: str | Path) -> Statistics | None:
     from bert_demo.model.beginning import Statistics
 
     folder = readers_path(folder)
+    if folder.parent.name == MOMENTS:
+        folder = folder.parent.parent
     stored = read_config(folder)
     tensors, _ = read_tensors(folder / WEIGHTS, {"config_sha256": _digest(stored)})
     counts, vectors = tensors.get(_COUNTS), tensors.get(_VECTORS)

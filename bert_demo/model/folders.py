@@ -7,6 +7,7 @@ A checkpoint's folder, which `model/checkpoint.py` writes:
     model.safetensors      the weights
     resume.safetensors     what an unfinished run needs to go on
     metrics.jsonl          the events of the run that made it
+    moments/STEP/          checkpoints of that run on its way
 
 A run's folder, which `runs/record.py` writes:
 
@@ -29,12 +30,13 @@ from typing import Any
 from bert_demo.model.plain_json import one_line, read_value
 
 CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
-RESUME, METRICS = "resume.safetensors", "metrics.jsonl"
+RESUME, METRICS, MOMENTS = "resume.safetensors", "metrics.jsonl", "moments"
 RUN, STATUS, CONTROL = "run.json", "status.json", "control.json"
 MODEL, LOCK, ERRORS = "model", "lock", "error.log"
 
 LONGEST_TITLE, LONGEST_NOTE = 80, 200
 
+_STEP = re.compile(r"0|[1-9][0-9]{0,11}")
 _NAME = re.compile(r"\w[\w .-]*")
 
 
@@ -55,6 +57,25 @@ def checkpoint_folder(folder: Path) -> Path:
     """Where the checkpoint is: in a run's folder `model/`, else the folder itself is it."""
     inner = folder / MODEL
     return inner if is_file(inner / CONFIG) else folder
+
+
+def moment_folder(folder: Path, step: int) -> Path:
+    """The checkpoint of a run after `step`, on the way to the one in `folder`."""
+    return folder / MOMENTS / str(step)
+
+
+def is_step(name: str) -> bool:
+    """Whether a folder of moments may be called so: a number, as `moment_folder` writes it."""
+    return _STEP.fullmatch(name) is not None
+
+
+def kept_steps(folder: Path) -> list[int]:
+    """The steps after which the run of a checkpoint's folder kept its weights, in their order."""
+    try:
+        names = [path.name for path in (folder / MOMENTS).iterdir()]
+    except OSError:  # none, or this process may not look
+        return []
+    return sorted(int(name) for name in names if is_step(name))
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

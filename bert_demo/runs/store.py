@@ -32,6 +32,7 @@ from bert_demo.model.folders import (
     LONGEST_TITLE,
     METRICS,
     MODEL,
+    MOMENTS,
     RESUME,
     RUN,
     STATUS,
@@ -307,7 +308,8 @@ class RunStore:
 
     def tidy(self) -> None:
         """Remove what processes that were killed left behind in the folders of runs."""
-        for folder in (self.root, *(run.model for run in self.list())):
+        models = [run.model for run in self.list()]
+        for folder in (self.root, *models, *(model / MOMENTS for model in models)):
             with contextlib.suppress(OSError):
                 remove_left_parts(folder)
         for part in self.root.glob("*/.*.json.????????"):  # of `write_json`

@@ -186,6 +186,8 @@ def _follow(
                 seconds=event["seconds"],
                 seconds_left=event["seconds_left"],
             )
+        elif event["event"] == "moment":
+            status = replace(status, message=event["message"])
         elif event["event"] == "end":
             status = replace(
                 status,

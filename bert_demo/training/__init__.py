@@ -11,6 +11,7 @@ best            the weights with the lowest held-out loss, for a run that keeps 
 validation      what a model scores on held-out text, and making it as sure as it is right
 readings        losses that are still on the device
 failures        what ends a run before its time
+moments         the weights that a run keeps on its way
 recorder        the run's folder: checkpoint, state to resume from, metrics
 distributed     the same loop on several processes
 gpu_batches     a training set that lives on a GPU
@@ -19,6 +20,7 @@ cuda_graphs     a GPU's work written down once and started as a whole
 distillation    a student that learns from a teacher's verdicts
 choices         one setting of a run the other way
 against         both ways trained in turn, in pairs with the same seeds
+range_test      how large a run's steps may be, by a sweep of learning rates
 cost            what a run would take on this computer
 speed           the prices of work here, measured once by the loop itself
 """

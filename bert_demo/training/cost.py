@@ -26,6 +26,7 @@ from bert_demo.model.device import (
     total_memory_bytes,
 )
 from bert_demo.model.size import count_parameters, training_memory_bytes
+from bert_demo.training.moments import moment_bytes, moments_of
 from bert_demo.training.schedule import budget_steps
 
 _NEWTON_SCHULZ_STEPS = 5
@@ -78,6 +79,9 @@ class Estimate:
     passes: float | None
     """How often the run sees the whole text."""
     pairs_per_second: float | None
+    moments: int
+    """How often it keeps its weights on the way, at most, and what all of these take on disk."""
+    moments_bytes: int
     refusal: str | None
     """Why it cannot run here, as a sentence."""
 
@@ -252,7 +256,9 @@ def estimate(
         free = Text("of this machine's memory {n:.1f} GB are free now", n=free_bytes / 1e9)
         refusal = _too_large(run, memory, free)
     parameters = count_parameters(model, run.task)
-    return Estimate(parameters, memory, machine, seconds, steps, passes, rate, refusal)
+    kept = moments_of(model, run.task)
+    size = kept * moment_bytes(model, run.task)
+    return Estimate(parameters, memory, machine, seconds, steps, passes, rate, kept, size, refusal)
 
 
 def _correction(observations: Iterable[Observation], speed: Speed) -> float:

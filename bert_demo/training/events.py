@@ -133,6 +133,16 @@ class ProbeEvent(TypedDict):
     seconds: float
 
 
+class MomentEvent(TypedDict):
+    """The weights of this moment could not be kept, and the run goes on; of the first that failed
+    alone. Of those that are kept nothing is told: they lie in the run's folder."""
+
+    event: Literal["moment"]
+    step: int
+    message: str
+    """A sentence for people."""
+
+
 class SavedEvent(TypedDict):
     """The unfinished run was saved."""
 
@@ -161,13 +171,13 @@ class EndEvent(Kept):
     peak_memory_bytes: int
 
 
-Event = StartEvent | StepEvent | ValidationEvent | ProbeEvent | SavedEvent | EndEvent
+Event = StartEvent | StepEvent | ValidationEvent | ProbeEvent | MomentEvent | SavedEvent | EndEvent
 
 Probe = Callable[["BertModel", "Tokenizer"], dict[str, Any]]
 """Says something of a model that is being trained: plain data for JSON."""
 
 
-_KINDS = ("start", "step", "validation", "probe", "saved", "end")
+_KINDS = ("start", "step", "validation", "probe", "moment", "saved", "end")
 _LONGEST_LINE = 1_000_000
 _WHOLE = (
     *("step", "kept_step", "n", "steps", "left_out", "vocab_size", "parameters", "processes"),

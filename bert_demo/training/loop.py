@@ -29,6 +29,7 @@ from bert_demo.training.best import Best
 from bert_demo.training.events import (
     EndEvent,
     Event,
+    MomentEvent,
     Probe,
     ProbeEvent,
     SavedEvent,
@@ -102,6 +103,9 @@ def train(
     reason: Reason
     try:
         with loop.gradients.threads:
+            if world.leads:
+                with world.between_steps(loop.setup.device):
+                    yield from loop.moment()
             while (ended := loop.ended(should_stop)) is None:
                 loop.step()
                 if world.leads:
@@ -134,8 +138,9 @@ class _Loop:
         width = self.setup.model.config.hidden_size
         numbers = recipe_of(run, width)
         self._optimizers = Optimizers(self.setup.model, numbers)
-        self.clock = Clock(training, self.setup.facts["steps"], self._final_pairs())
         self._recorder = Recorder(run, self.setup, self._optimizers, out if world.leads else None)
+        steps, moments = self.setup.facts["steps"], self._recorder.moments
+        self.clock = Clock(training, steps, self._final_pairs(), moments)
         self.gradients = Gradients(run, self.setup, world)
         on_cpu = self.setup.device.type == "cpu"
         asks = run.next_sentence == "on"
@@ -143,6 +148,8 @@ class _Loop:
         self._scores: Scores = {}
         """Of the last validation."""
         self._good_enough = False
+        self._keeps_all = True
+        """Whether no moment was lost so far."""
         self._learnt: dict[str, Tensor] = {}
         """Tensors as the last step left them, where more was done to them since."""
 
@@ -198,11 +205,24 @@ class _Loop:
             yield told
         if probes:
             yield self._ask_probe()
+        yield from self.moment()
         if self._recorder.due(self.run.training.save_every_seconds):
             yield from self.steps_so_far()
             self.save()
             saved: SavedEvent = {"event": "saved", "step": self.clock.step}
             yield self._recorder.note(saved)
+
+    def moment(self) -> Iterator[MomentEvent]:
+        """Keep the weights, if that is due, for questions that come later."""
+        if not self.clock.moment_due():
+            return
+        step = self.clock.step
+        with self.clock.keeping():
+            lost = self._recorder.keep(step, self.clock.seconds)
+        if lost is not None and self._keeps_all:
+            self._keeps_all = False
+            event: MomentEvent = {"event": "moment", "step": step, "message": lost}
+            yield self._recorder.note(event)
 
     def steps_so_far(self) -> list[StepEvent]:
         """The steps that were not told of yet, all written down before the first is told."""

@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from bert_demo.config import RunConfig, UserError
+from bert_demo.config import RunConfig, Text, UserError
 from bert_demo.model import checkpoint
-from bert_demo.model.folders import METRICS, is_file
+from bert_demo.model.folders import METRICS, is_file, moment_folder
+from bert_demo.model.stored_weights import Storage
 from bert_demo.training.distributed import World
 from bert_demo.training.events import Event, Scores, read_event
+from bert_demo.training.moments import check_room, forget_after, moment_bytes, moments_of
 from bert_demo.training.optimizers import Optimizers
 from bert_demo.training.setup import Setup
 
@@ -42,14 +44,21 @@ class Recorder:
         self._metrics: Path | None = None
         self._began = self._saved = time.monotonic()
         self._took = 0.0
+        self._shape = setup.model.config, setup.task
+
+    @property
+    def moments(self) -> int:
+        """At how many moments the weights are kept."""
+        return 0 if self.folder is None else moments_of(*self._shape)
 
     def begin(self, step: int) -> None:
-        """Make the folder, or drop the metrics of steps after `step`, which will come again."""
+        """Make the folder, or drop what is of steps after `step`, which will come again."""
         if self.folder is None:
             return
         if step == 0:
-            self._save_model({})
+            self._save_model(self.folder, {})
             checkpoint.remove_resume(self.folder)  # of a run that this one replaces
+        forget_after(self.folder, step)
         self._metrics = self.folder / METRICS
         kept = [e for e in read_metrics(self.folder) if step and e.get("step", 0) <= step]
         kept = [e for e in kept if e["event"] not in ("start", "end")]
@@ -76,6 +85,22 @@ class Recorder:
         waited = time.monotonic() - self._saved
         return self.folder is not None and waited >= min(every_seconds, soon)
 
+    def keep(self, step: int, seconds: float) -> Text | None:
+        """Keep the weights of this moment; returns a sentence where that cannot be."""
+        assert self.folder is not None
+        place = moment_folder(self.folder, step)
+        try:
+            check_room(self.folder, moment_bytes(*self._shape))
+            self._save_model(place, {}, "fp16", step=step, seconds=seconds)
+        except UserError as error:
+            return Text(
+                "The weights after step {n} could not be kept for later questions; the run goes "
+                "on. {reason}",
+                n=step,
+                reason=error.text,
+            )
+        return None
+
     def save(
         self,
         state: dict[str, Any],
@@ -95,7 +120,7 @@ class Recorder:
         if self.folder is None:
             return
         before = time.monotonic()
-        self._save_model(scores, step=step, seconds=state["seconds"])
+        self._save_model(self.folder, scores, step=step, seconds=state["seconds"])
         if finished:
             checkpoint.remove_resume(self.folder)
         else:
@@ -126,16 +151,18 @@ class Recorder:
             self.optimizers.load_state_tensors(tensors)
         return state, _named(tensors, _BEST)
 
-    def _save_model(self, scores: Scores, **progress: Any) -> None:
-        """Write the checkpoint, with what `bert_demo.model.about` reads."""
-        assert self.folder is not None
+    def _save_model(
+        self, folder: Path, scores: Scores, storage: Storage = "fp32", **progress: Any
+    ) -> None:
+        """Write a checkpoint, with what `bert_demo.model.about` reads."""
         setup = self.setup
         facts = {k: v for k, v in setup.facts.items() if k != "steps"}
         about = {"run": self.run.to_dict(), "facts": facts, "scores": scores, **progress}
         if setup.beginning is not None:
             about["beginning"] = asdict(setup.beginning)
+        statistics = self._statistics if folder == self.folder else None  # a moment needs none
         checkpoint.save(
-            self.folder, setup.model, setup.tokenizer, about, statistics=self._statistics
+            folder, setup.model, setup.tokenizer, about, storage=storage, statistics=statistics
         )
 
 

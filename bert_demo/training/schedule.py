@@ -17,6 +17,7 @@ from bert_demo.training.events import Times
 _VALIDATIONS = 20
 _VALIDATION_SHARE = 0.1
 _PROBE_SHARE = 0.05
+_MOMENT_SHARE = 0.01
 _FORWARD_SHARE = 1 / 3
 """Of a step's time, for a pair that is only scored; until scoring some has told."""
 _LEAST_SECONDS = 0.5
@@ -46,18 +47,29 @@ class Progress:
     probe_seconds: float = 0.0
     next_probe: int = 1
     """The step at which one is due."""
+    moment_seconds: float = 0.0
+    next_moment: int = 0
+    """The place among the moments that is next."""
 
 
 class Clock:
     """Tells a run's time: what part of its budget is spent, and what is due.
 
     training: the budget in seconds, and how often to validate; steps: the budget in steps, if any;
-    final_pairs: how many pairs are scored after the last step.
+    final_pairs: how many pairs are scored after the last step; moments: at how many places on the
+    way the weights are kept.
     """
 
-    def __init__(self, training: TrainingConfig, steps: int | None, final_pairs: int = 0) -> None:
+    def __init__(
+        self,
+        training: TrainingConfig,
+        steps: int | None,
+        final_pairs: int = 0,
+        moments: int = 0,
+    ) -> None:
         self.progress = Progress()
         self._training, self._steps, self._final_pairs = training, steps, final_pairs
+        self._moments = moments
         self._last = time.perf_counter()
         self._recent: deque[tuple[int, float]] = deque(maxlen=20)
 
@@ -143,6 +155,29 @@ class Clock:
         if self.step < self.progress.next_probe or self.spent() >= 1:
             return False
         return self.step <= 2 or self.progress.probe_seconds <= _PROBE_SHARE * self.seconds
+
+    def moment_due(self) -> bool:
+        """At the start, then ever more rarely, never for over a hundredth of the whole time.
+
+        That time is given out place by place: where it is short, every so many are left out.
+        """
+        spent, place = self.spent(), self._moment()
+        if place < self.progress.next_moment or not place < self._moments:
+            return False
+        used = self.progress.moment_seconds * spent * self._moments
+        return used <= _MOMENT_SHARE * self.seconds * place
+
+    def _moment(self) -> int:
+        """The latest place of a moment that is reached: place k of n at (k/n)**3 of the budget."""
+        return int(self._moments * self.spent() ** (1 / 3))
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Around keeping a moment, whose time is counted."""
+        before = self.tick()
+        yield
+        self.progress.moment_seconds += self.tick() - before
+        self.progress.next_moment = self._moment() + 1
 
     @contextmanager
     def validating(self, pairs: int) -> Iterator[None]:

@@ -34,6 +34,7 @@ from bert_demo.config import (
 from bert_demo.data.own_pairs import pairs_report
 from bert_demo.data.own_report import text_report
 from bert_demo.inference.models import RUN, model_id
+from bert_demo.model.folders import kept_steps
 from bert_demo.runs.asked import read_questions
 from bert_demo.runs.record import Run
 from bert_demo.runs.zerogpu import ZeroGpuQueue
@@ -342,6 +343,7 @@ def status_of(context: AppContext, run: Run) -> Answer:
         "state": status.state,
         "message": without_places(status.message),
         "step": status.step,
+        "moments": kept_steps(run.model),
         "seconds": status.seconds,
         "seconds_left": status.seconds_left,
         "position": place.position,

@@ -33,7 +33,7 @@ WORDS = [*SPECIAL_TOKENS, *TEXT.split()]
 HOW_TEXT = "--batch-size 16 --max-length 32 --device cpu --precision fp32"
 SHAPE_TEXT = "--hidden-size 16 --num-attention-heads 2 --num-hidden-layers 1 --intermediate-size 16"
 COMMANDS_TEXT = """
-pretrain finetune against evaluate encode compare classify fill-mask
+pretrain finetune against find-rate evaluate encode compare classify fill-mask
 import-d2l import-hf export-hf publish fetch bundle prepare doctor
 """
 HOW = HOW_TEXT.split()

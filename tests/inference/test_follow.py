@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,21 @@ def test_the_last_layer_says_what_fill_mask_says(small: Any) -> None:
         assert [guess.token for guess in last.guesses] == [guess.token for guess in guesses]
         shares = [guess.probability for guess in guesses]
         assert [guess.probability for guess in last.guesses] == pytest.approx(shares, abs=1e-5)
+
+
+def test_the_loss_at_a_token_is_that_of_guessing_it(small: Any) -> None:
+    model, tokenizer = small
+    words = ["the", "man", "is", "playing", "a", "guitar", "in", "the", "park"]
+    for place, word in enumerate(words, 1):
+        gap = " ".join([*words[: place - 1], "<mask>", *words[place:]])
+        every = fill_mask(model, tokenizer, gap, top=tokenizer.vocab_size)[0]
+        share = next(guess.probability for guess in every if guess.token == word)
+        found = bert_demo.follow(model, tokenizer, " ".join(words), place)
+        assert found.loss == pytest.approx(-math.log(share), abs=1e-3), word
+    paired = bert_demo.follow(model, tokenizer, "a dog", 1, "a cat")
+    assert paired.loss is not None and paired.loss > 0
+    assert bert_demo.follow(model, tokenizer, "a <mask>", 2).loss is None
+    assert bert_demo.follow(model, tokenizer, "a dog", 0).loss is None
 
 
 def test_steps_and_neighbours_are_as_plain_calculation_has_them(small: Any) -> None:
@@ -68,7 +84,7 @@ def test_the_pieces_of_a_word_stay_together(small: Any) -> None:
 def test_a_judge_has_no_guesses_and_no_place_is_beyond_the_text(small: Any) -> None:
     judge = bert_demo.load(CHECKPOINTS / "bert-small-snli")[:2]
     found = bert_demo.follow(*judge, "a dog", 1, "a cat")
-    assert [layer.guesses for layer in found.layers] == [[]] * 7
+    assert [layer.guesses for layer in found.layers] == [[]] * 7 and found.loss is None
     for place in (-1, 99, True, "1", 1.0):
         with pytest.raises(UserError, match="must be from 0 to"):
             bert_demo.follow(*small, "a dog", place)  # type: ignore[arg-type]
@@ -101,9 +117,9 @@ def test_vectors_and_attention_of_an_imported_model_are_those_of_transformers(
             assert found.layers[layer].moved == pytest.approx(float(step), abs=1e-4)
             attention = found.layers[layer].attention
             assert attention is not None
-            torch.testing.assert_close(
-                attention, wanted.attentions[layer - 1][0, :, place], atol=1e-5, rtol=0
-            )
+            theirs_at = wanted.attentions[layer - 1][0]
+            torch.testing.assert_close(attention, theirs_at[:, place], atol=1e-5, rtol=0)
+            torch.testing.assert_close(found.attentions[layer - 1], theirs_at, atol=1e-5, rtol=0)
         shares = wanted.logits[0, place].softmax(-1)
         for token, probability in found.layers[-1].guesses:
             assert probability == pytest.approx(float(shares[words.index(token)]), abs=1e-5)

@@ -175,6 +175,34 @@ def test_few_models_stay_in_memory(shelf: ModelShelf, tmp_path: Path) -> None:
     assert small.load("bundled/crane-tiny") is not crane
 
 
+def test_a_run_is_asked_about_its_past(shelf: ModelShelf, tmp_path: Path) -> None:
+    run = "run/1203-k7qm"
+    assert shelf.moments(run) == shelf.moments("bundled/nli") == []
+    then = {step: make(tmp_path / f"runs/1203-k7qm/model/moments/{step}", step) for step in (40, 7)}
+    (tmp_path / "runs/1203-k7qm/model/moments/.bert_demo-part-x").mkdir()
+    assert shelf.moments(run) == [7, 40] and shelf.moments(f"{run}@7") == []
+    entry = shelf.entry(f"{run}@40")
+    assert (entry.id, entry.latest, entry.title, entry.moment) == (
+        f"{run}@40",
+        run,
+        "Ada's run @40",
+        40,
+    )
+    assert f"{run}@40" not in {e.id for e in shelf.entries()}
+    for step, model in then.items():
+        loaded = shelf.load(f"{run}@{step}").model.state_dict()
+        assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
+    whole = shelf.load(run)
+    assert shelf.twin(f"{run}@7").model is shelf.twin(run).model
+    for step in range(100, 120):
+        make(tmp_path / f"runs/1203-k7qm/model/moments/{step}", step)
+        shelf.load(f"{run}@{step}")
+    assert shelf.load(run) is whole, "moments leave room for the models"
+    for wrong in ("8", "07", "-1", "7/../40", ".", "", "7@7"):
+        with pytest.raises(UserError):
+            shelf.load(f"{run}@{wrong}")
+
+
 def test_many_threads_load_a_model_once(shelf: ModelShelf, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Path] = []
     load, together = checkpoint.load, threading.Barrier(12)

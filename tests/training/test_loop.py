@@ -117,7 +117,6 @@ def test_counted_word_vectors_are_what_recommended_begins_with_and_learn_faster(
     assert ends["counted"] < ends["random"]
 
 
-
 def test_positions_begin_as_waves_whose_products_tell_how_far_apart_they_are() -> None:
     ready = setup.prepare_run(a_run(recipe="recommended"), World())
     places = ready.model.embeddings.position_embeddings.weight.detach()

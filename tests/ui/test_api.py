@@ -146,6 +146,12 @@ def test_a_run_from_start_to_its_model(call: Call) -> None:
     assert started["model"] in [model["id"] for model in call("list_models", "pretraining")]
     tokens = call("encode", started["model"], "a crane is flying")
     assert tokens["shape"] == [6, 32]
+    assert status["moments"][0] == 0 and 12 not in status["moments"]
+    then, now = (
+        call("fill_mask", model, "a <mask> is flying", 1)["masks"][0][0]["probability"]
+        for model in (f"{started['model']}@0", started["model"])
+    )
+    assert then != now
 
 
 def test_fine_tuning_from_a_model_shows_no_path(call: Call, folder: Path) -> None:

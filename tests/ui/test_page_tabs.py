@@ -161,6 +161,12 @@ def test_blanks_are_filled(visit: Callable[..., Visitor], address: str) -> None:
         "/^the crane \\S+$/.test(document.querySelector('#blank-result .bv-spoken').textContent)",
     )
     assert page.locator("#blank-result .bv-bar").count() == 8
+    # The same, asked of the model as it was before its first step, and at its end again.
+    page.locator("#blank-moments input").press("Home")
+    page.locator("#blank-result", has_text="@0, pretrained on Crane World").wait_for()
+    page.locator("#blank-moments", has_text="after step 0").wait_for()
+    page.locator("#blank-moments input").press("End")
+    page.locator("#blank-result", has_text="@0").wait_for(state="detached")
     # One token is followed, and then another one, without the rest being folded away.
     row = page.locator("#blank-follow .bf-tokens .bd-choice")
     wait_for(page, "document.querySelectorAll('#blank-follow .bf-tokens .bd-choice').length === 5")
@@ -170,6 +176,13 @@ def test_blanks_are_filled(visit: Callable[..., Visitor], address: str) -> None:
     page.locator("#blank-follow .bf-head").first.click()
     page.locator("#blank-follow .bf-large", has_text="head 1").wait_for()
     assert row.nth(1).get_attribute("aria-pressed") == "true"
+    # The same head of the same token, as it began.
+    page.locator("#blank-follow .bf-choices .bd-choice", has_text="Layer 1").click()
+    page.locator("#blank-follow .bf-large", has_text="Layer 1").wait_for()
+    page.evaluate("document.querySelector('#blank-follow .bf-large').dataset.old = 1")
+    page.locator("#blank-moments input").press("Home")
+    page.locator("#blank-follow .bf-large:not([data-old])", has_text="Layer 1, head 1").wait_for()
+    assert page.locator("#blank-follow .bf-all-place").inner_text() == "the"
 
 
 def test_runs_are_compared_taken_home_and_deleted(
@@ -201,6 +214,7 @@ def test_runs_are_compared_taken_home_and_deleted(
         files[kind] = tmp_path / caught.value.suggested_filename
         caught.value.save_as(files[kind])
     with zipfile.ZipFile(files["zip"]) as archive:
+        assert not any("moments" in name for name in archive.namelist())
         archive.extractall(tmp_path)
         folder = tmp_path / archive.namelist()[0].partition("/")[0]
     model, tokenizer, config = bert_demo.load(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from bert_demo.model import checkpoint, dropout
 from bert_demo.model.bert import BertModel
 from bert_demo.ui.parts import figures
 from bert_demo.ui.parts.model_menu import offer
+from bert_demo.ui.parts.moments import asked_of, moments_of
 from bert_demo.ui.parts.view import in_words, sentence, view
 from bert_demo.ui.tabs.blank import fill_blanks
 from bert_demo.ui.tabs.follow_view import asked_for, follow_view
@@ -438,6 +440,9 @@ def test_a_token_is_followed_where_somebody_clicks(shelf: ModelShelf) -> None:
     for which, place, token in ((0, None, "crane"), (1, 6, "just"), (2, None, "<mask>")):
         found = follow_view(shelf, DEEP, texts, which, place, word="crane", summary=summary)
         (chips,), (where,) = blocks(found, "followed"), blocks(found, "attention")
+        for heads, whole in zip(where["layers"], where["whole"], strict=True):
+            for row, rows in zip(heads, whole, strict=True):
+                assert rows[where["place"]] == pytest.approx([100 * w for w in row], abs=0.6)
         assert chips["tokens"][chips["place"]] == token and chips["texts"] == texts
         assert (chips["first"] < len(chips["tokens"])) == (which == 1)
         layers = np.array(where["layers"])
@@ -490,3 +495,38 @@ def test_figures_show_markup_as_letters() -> None:
 def test_views_are_plain_data() -> None:
     assert view() == {"blocks": [], "spoken": ""}
     assert json.loads(json.dumps(sentence("No."))) == sentence("No.")
+
+
+def test_the_slider_shows_moments_that_its_run_has_kept(shelf: ModelShelf, tmp_path: Path) -> None:
+    run = "run/mine"
+    assert moments_of(shelf, run, {}) == {"model": run, "steps": [], "at": None}
+    kept = shelf.folder(run) / "moments"
+    for step in (0, 12):
+        shutil.copytree(shelf.folder(CRANE), kept / str(step))
+    slider = moments_of(shelf, run, None)
+    assert slider == {"model": run, "steps": [0, 12], "at": None}
+    assert asked_of(shelf, run, slider | {"at": 12}) == "run/mine@12"
+    assert moments_of(shelf, run, slider | {"at": 12}) == slider | {"at": 12}
+    # Of another model, or what no browser can have meant.
+    assert asked_of(shelf, CRANE, slider | {"at": 12}) == CRANE
+    for at in (13, True, "12", [12], {}, 1e300, None):
+        assert asked_of(shelf, run, slider | {"at": at}) == run
+    assert moments_of(shelf, None, slider)["steps"] == moments_of(shelf, "run/no", 3)["steps"] == []
+    then = fill_blanks(shelf, "run/mine@12", "a <mask> is flying", 3)
+    as_now = fill_blanks(shelf, CRANE, "a <mask> is flying", 3)
+    assert then["blocks"][1] == as_now["blocks"][1] and "@12" in words_of(then)
+
+    # What moved is told since the moment before; before the first there is none.
+    def folds(model: str) -> list[str]:
+        found = follow_view(shelf, model, ["a <mask>"], summary="Follow")
+        return [fold["summary"] for fold in blocks(found, "details")]
+
+    shutil.rmtree(kept)
+    for step in (3, 7):
+        own = shutil.ignore_patterns("moments")
+        shutil.copytree(shelf.folder(run), kept / str(step), ignore=own)
+    assert folds("run/mine@3") == ["Follow"]
+    told = follow_view(shelf, run, ["a <mask>"], summary="Follow")
+    (table,) = (one for one in blocks(told, "table") if "since step 7" in one["caption"])
+    assert {row[1] for row in table["rows"]} == {"0.0%"}
+    shutil.rmtree(kept)

@@ -6,6 +6,7 @@ assets      our scripts and styles, and plotly.js, served by the page itself
 view        parts of the page as plain data, which the browser draws
 figures     Plotly figures as plain data
 model_menu  the menu of models
+moments     the slider through the moments that a run has kept
 forms       the form of a run, made from `config.py`, and what the run would take, in words
 columns     which columns of one's own table are meant
 own_text    texts of one's own, pasted or dropped

@@ -47,6 +47,7 @@ _PARTS = (
     "recorded.js",
     "stage.js",
     "live.js",
+    "moments.js",
     "follow.js",
     "fails.js",
     "view.js",

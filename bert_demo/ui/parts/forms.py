@@ -388,6 +388,12 @@ def facts(expected: Estimate) -> list[list[str]]:
     if expected.pairs_per_second is not None:
         speed = say("about {n} pairs a second", n=_rounded(expected.pairs_per_second))
         lines.append([say("Speed"), speed])
+    if expected.moments:
+        size = _bytes(expected.moments_bytes)
+        kept = say(
+            "its weights at up to {n} moments, {size} of disk", n=expected.moments, size=size
+        )
+        lines.append([say("Kept on its way"), kept])
     return lines
 
 
@@ -406,6 +412,8 @@ def short_facts(run: RunConfig, expected: Estimate) -> str:
 
 
 def _bytes(count: float) -> str:
+    if count < 1e8:
+        return f"{number(count / 1e6, ',.0f')} MB"
     return f"{number(count / 1e9, '.1f' if count < 1e10 else ',.0f')} GB"
 
 

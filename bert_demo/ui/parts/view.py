@@ -170,14 +170,19 @@ def attention(
     place: int,
     first_length: int,
     layers: Sequence[Sequence[Sequence[float]]],
+    whole: Sequence[Sequence[Sequence[Sequence[int]]]] = (),
 ) -> Block:
-    """Where a token looks: for each layer and head its weights over all tokens."""
+    """Where a token looks: for each layer and head its weights over all tokens.
+
+    whole: the same for every token, a row each, in hundredths; none where that would be too much.
+    """
     return {
         "kind": "attention",
         "tokens": list(tokens),
         "place": place,
         "first": first_length,
         "layers": [[[round(weight, 3) for weight in head] for head in layer] for layer in layers],
+        "whole": list(whole),
     }
 
 
@@ -219,6 +224,11 @@ def view_part(value: View | None = None, **kwargs: Any) -> gr.HTML:
 def contexts_part(value: list[dict[str, str]], **kwargs: Any) -> gr.HTML:
     """A list of contexts to edit: [{"text": ..., "sense": ...}, ...]."""
     return _scripted("mountContexts", value, **kwargs)
+
+
+def moments_part(**kwargs: Any) -> gr.HTML:
+    """The moments of a run as a slider (parts/moments.py); moving it triggers `select`."""
+    return _scripted("mountMoments", {}, elem_classes="bd-moments", **kwargs)
 
 
 def table_part(**kwargs: Any) -> gr.HTML:

@@ -13,18 +13,20 @@ from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.words import unknown_words
 from bert_demo.ui.parts.language import say, translate
 from bert_demo.ui.parts.model_menu import ModelMenu
+from bert_demo.ui.parts.moments import asked_of, moments_of
 from bert_demo.ui.parts.view import (
     View,
     bars,
     columns,
     few,
     in_words,
+    moments_part,
     reveal,
     text,
     view,
     view_part,
 )
-from bert_demo.ui.tabs.follow_view import asked_for, follow_view, following
+from bert_demo.ui.tabs.follow_view import again, asked_for, follow_view, following
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
@@ -114,12 +116,18 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
     """The tab: a sentence with blanks, and the words for each."""
     shelf = context.shelf
     menu = ModelMenu(shelf, "pretraining")
-    show = in_words(lambda *values: fill_blanks(shelf, *values))
 
-    def follow(model: str | None, words: str, event: gr.EventData) -> View:
+    @in_words
+    def show(model: str | None, moment: Any, *rest: Any) -> View:
+        return fill_blanks(shelf, asked_of(shelf, model, moment), *rest)
+
+    def renewed(model: str | None, moment: Any, *rest: Any) -> tuple[dict[str, Any], View]:
+        return moments_of(shelf, model, moment), show(model, moment, *rest)
+
+    def follow(model: str | None, moment: Any, words: str, event: gr.EventData) -> View:
         summary = say("Follow one token through the layers")
-        answer = in_words(follow_view)
-        return answer(shelf, model, [words.strip()], *asked_for(event), summary=summary)
+        answer, asked = in_words(follow_view), asked_of(shelf, model, moment)
+        return answer(shelf, asked, [words.strip()], *asked_for(event), summary=summary)
 
     tab = gr.Tab(say("Fill in the blank"), id="blank")
     with tab:
@@ -145,19 +153,24 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
                     samples_per_page=len(EXAMPLES),
                 )
             with gr.Column(scale=3, elem_classes="bd-stage"):
+                moment = moments_part(elem_id="blank-moments")
                 result = view_part(min_height=260, elem_id="blank-result")
                 follower = view_part(elem_id="blank-follow")
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {
             "fn": show,
-            "inputs": [model, words, top],
+            "inputs": [model, moment, words, top],
             "outputs": result,
             "preprocess": False,  # gradio's own words for a number out of range are English
             **quiet,
         }
-        then = following(follow, [model, words], follower)
-        menu.keep_fresh(tab, body).then(**task).then(**then)
-        model.input(**task).then(**then)
+        other = task | {"fn": renewed, "outputs": [moment, result]}
+        then = following(follow, [model, moment, words], follower)
+        menu.keep_fresh(tab, body).then(**other).then(**then)
+        model.input(**other).then(**then)
+        moment.select(**task, show_progress="hidden", trigger_mode="always_last").then(
+            **again("blank-follow")
+        )
         top.input(**task, show_progress="hidden", trigger_mode="always_last")
         blank.click(None, words, words, js="(words) => `${words.trimEnd()} <mask>`", **quiet)
         chosen = examples.click(lambda e: e[0], examples, words, show_progress="hidden", **quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.config import UserError
-from bert_demo.ui.parts.language import listed, number, say, translate
+from bert_demo.inference.models import moment_id
+from bert_demo.ui.parts.language import later, listed, number, say, translate
 from bert_demo.ui.parts.view import Block, View, attention, details, followed, table, text, view
 
 if TYPE_CHECKING:
@@ -17,7 +19,26 @@ if TYPE_CHECKING:
     from bert_demo.inference.models import Entry, ModelShelf
     from bert_demo.model.checkpoint import Checkpoint
 
+_MOST_MATRICES = 6
+_MATRICES = {
+    "embeddings.word_embeddings": later("word embeddings"),
+    "embeddings.token_type_embeddings": later("segment embeddings"),
+    "embeddings.position_embeddings": later("position embeddings"),
+    "queries": later("layer {n}: queries"),
+    "keys": later("layer {n}: keys"),
+    "values": later("layer {n}: values"),
+    "attention_output": later("layer {n}: out of attention"),
+    "intermediate": later("layer {n}: feed-forward, in"),
+    "output": later("layer {n}: feed-forward, out"),
+    "pooler": later("pooler"),
+    "mlm.dense": later("masked-LM head"),
+    "mlm.decoder_weight": later("output matrix"),
+    "nsp": later("next-sentence head"),
+    "classifier": later("classifier"),
+}
 MOST_TOKENS = 128
+_MOST_WEIGHTS = 20_000
+"""Of attention between all tokens, in all heads, that are sent to a browser."""
 _MOST_LETTERS = 2000
 
 
@@ -65,7 +86,32 @@ def follow_view(
             place = 1 + stands.start
     found = follow(loaded.model, loaded.tokenizer, first, place, second)  # type: ignore[arg-type]
     met = _met(shelf.entry(model), loaded, word, chosen) if word else []
-    return view(details(summary, *_blocks(found, texts, which)), *met)
+    moments = shelf.moments(shelf.entry(model).latest)
+    blocks = _blocks(found, texts, which, bool(moments))
+    return view(details(summary, *blocks), *_moved(shelf, model, moments, loaded), *met)
+
+
+def _moved(
+    shelf: ModelShelf, model: str, moments: Sequence[int], loaded: Checkpoint
+) -> list[Block]:
+    """Which matrices moved most since the moment that its run kept before this one, if any."""
+    from bert_demo.inference.moved import moved
+
+    entry = shelf.entry(model)
+    earlier = [step for step in moments if entry.moment is None or step < entry.moment]
+    if not earlier:
+        return []
+    before = shelf.load(moment_id(entry.latest, earlier[-1]))
+    rows = []
+    for one in moved(before.model, loaded.model)[:_MOST_MATRICES]:
+        kind, layer = one.name, 0
+        if one.name.startswith("layers."):
+            _, number_of, kind = one.name.split(".")
+            layer = int(number_of) + 1
+        rows.append([say(_MATRICES[kind], n=layer), number(one.share, ".1%")])
+    caption = say("The change since step {n}, as a share of what it was", n=number(earlier[-1]))
+    summary = say("Which matrices moved most")
+    return [details(summary, table(caption, [say("Matrix"), say("Moved by")], rows, numbers=(1,)))]
 
 
 def _met(entry: Entry, loaded: Checkpoint, word: str, chosen: str) -> list[Block]:
@@ -123,6 +169,12 @@ def following(follow: Callable[..., View], inputs: list[Any], follower: gr.HTML)
     return {"fn": time.time_ns, "inputs": None, "outputs": asked, **quiet}
 
 
+def again(elem_id: str) -> dict[str, Any]:
+    """Arguments of `then` that follow the same token once more, in the follower of this id."""
+    script = f"() => window.bertDemo.followAgain('{elem_id}')"
+    return {"fn": None, "js": script, "api_visibility": "private"}
+
+
 def asked_for(event: Any) -> tuple[object, object]:
     """The text and token that a browser names, whatever it sent; the first text's where none is."""
     try:
@@ -132,7 +184,7 @@ def asked_for(event: Any) -> tuple[object, object]:
     return (row[0], row[1]) if isinstance(row, list | tuple) and len(row) == 2 else (None, None)
 
 
-def _blocks(found: FollowedToken, texts: Sequence[str], which: int) -> list[Block]:
+def _blocks(found: FollowedToken, texts: Sequence[str], which: int, moments: bool) -> list[Block]:
     token = found.tokens[found.place]
     facts = []
     if len(found.pieces) > 1:
@@ -141,6 +193,15 @@ def _blocks(found: FollowedToken, texts: Sequence[str], which: int) -> list[Bloc
     facts.append(
         say("Nearest to the embedding of “{token}”: {words}.", token=token, words=listed(near))
     )
+    if found.loss is not None:
+        share, loss = _share(math.exp(-found.loss)), number(found.loss, ".2f")
+        words = say(
+            "Masked here, “{token}” would get {share}: a loss of {loss} nats.",
+            token=token,
+            share=share,
+            loss=loss,
+        )
+        facts.append(words)
     rows = []
     for layer, at in enumerate(found.layers):
         said = [f"{word} {_share(share)}" for word, share in at.guesses]
@@ -163,13 +224,18 @@ def _blocks(found: FollowedToken, texts: Sequence[str], which: int) -> list[Bloc
     caption = say("“{token}” from layer to layer", token=token)
     attentions = [layer.attention.tolist() for layer in found.layers if layer.attention is not None]
     chosen = followed(found.tokens, found.place, found.first_length, texts, which)
-    where = attention(found.tokens, found.place, found.first_length, attentions)
+    few = sum(layer.numel() for layer in found.attentions) <= _MOST_WEIGHTS
+    whole = [(100 * layer).round().int().tolist() for layer in found.attentions] if few else []
+    where = attention(found.tokens, found.place, found.first_length, attentions, whole)
     note = say(
         "Each row is one head: the stronger the colour, the more “{token}” looks at that token. "
         "Where it looks is not why it says what it says: attention is not an explanation (Jain and "
         "Wallace 2019).",
         token=token,
     )
+    if moments:
+        form = say("Choose a head and play “As it was” above: this is how it formed.")
+        note = f"{note} {form}"
     return [
         chosen,
         text(" ".join(facts)),

@@ -9,8 +9,16 @@ import gradio as gr
 
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.parts.model_menu import ModelMenu
-from bert_demo.ui.parts.view import View, contexts_part, in_words, reveal, view_part
-from bert_demo.ui.tabs.follow_view import asked_for, follow_view, following
+from bert_demo.ui.parts.moments import asked_of, moments_of
+from bert_demo.ui.parts.view import (
+    View,
+    contexts_part,
+    in_words,
+    moments_part,
+    reveal,
+    view_part,
+)
+from bert_demo.ui.tabs.follow_view import again, asked_for, follow_view, following
 from bert_demo.ui.tabs.words_contexts import CRANES, contexts_of, read_rows, ready_made
 from bert_demo.ui.tabs.words_view import BY_CONTEXT, BY_SENSE, CENTRED, RAW, show_contexts
 
@@ -24,29 +32,38 @@ def create_words_tab(context: AppContext) -> list[Any]:
     word, rows = contexts_of(CRANES)
     menu = ModelMenu(shelf, None, several=True)
 
+    def first(models: list[str] | None) -> str | None:
+        """The model whose moments are offered."""
+        return models[0] if models else None
+
     @in_words
-    def show(models: Any, layer: Any, word: Any, rows: Any, *rest: Any) -> View:
-        return show_contexts(shelf, models, word, rows, layer, *rest)
+    def show(models: Any, moment: Any, layer: Any, word: Any, rows: Any, *rest: Any) -> View:
+        asked = [asked_of(shelf, first(models), moment), *models[1:]] if models else models
+        return show_contexts(shelf, asked, word, rows, layer, *rest)
 
     def fitted(
-        deepest: int | None, models: list[str] | None, layer: float, *rest: Any
+        deepest: int | None, models: list[str] | None, moment: Any, layer: float, *rest: Any
     ) -> tuple[Any, ...]:
-        """The slider for these models, how far it goes, and the answer."""
+        """The slider for these models, how far it goes, the moments, and the answer."""
         deepest = deepest or 0  # no page leaves it out
         found = [e.config.num_hidden_layers for e in shelf.entries() if e.id in (models or [])]
         most = max(found, default=deepest)
         layer = most if layer >= deepest else min(layer, most)
-        return gr.Slider(maximum=most, value=layer), most, show(models, layer, *rest)
+        answer = show(models, moment, layer, *rest)
+        kept = moments_of(shelf, first(models), moment)
+        return gr.Slider(maximum=most, value=layer), most, kept, answer
 
     def emptied(models: list[str] | None, *rest: Any) -> Any:
         return gr.skip() if models else show(models, *rest)
 
-    def follow(models: list[str] | None, word: str, rows: Any, event: gr.EventData) -> View:
+    def follow(
+        models: list[str] | None, moment: Any, word: str, rows: Any, event: gr.EventData
+    ) -> View:
         @in_words
         def answer() -> View:
             texts, _ = read_rows(rows)
             summary = say("Follow one “{word}” through the layers", word=word)
-            model = models[0] if models else None
+            model = asked_of(shelf, first(models), moment)
             return follow_view(shelf, model, texts, *asked_for(event), word=word, summary=summary)
 
         return answer()
@@ -83,18 +100,19 @@ def create_words_tab(context: AppContext) -> list[Any]:
                 )
                 untrained = gr.Checkbox(True, label=say("Beside it, the same model untrained"))
             with gr.Column(scale=4, elem_classes="bd-stage"):
+                moment = moments_part(elem_id="words-moments")
                 result = view_part(min_height=560, elem_id="words-result")
                 follower = view_part(elem_id="words-follow")
-        shown = [models, layer, given, contexts, likeness, colour, untrained]
+        shown = [models, moment, layer, given, contexts, likeness, colour, untrained]
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {"fn": show, "inputs": shown, "outputs": result, **quiet}
-        then = following(follow, [models, given, contexts], follower)
+        then = following(follow, [models, moment, given, contexts], follower)
 
         for event in (menu.keep_fresh(tab, body).then, models.input):
             event(
                 fitted,
                 [deepest, *shown],
-                [layer, deepest, result],
+                [layer, deepest, moment, result],
                 show_progress_on=result,
                 **quiet,
             ).then(**then)
@@ -110,6 +128,9 @@ def create_words_tab(context: AppContext) -> list[Any]:
         compared = gr.on([go.click, given.submit], **task)
         compared.then(None, js=reveal("words-result"), **quiet)
         compared.then(**then)
+        moment.select(**task, trigger_mode="always_last", show_progress="hidden").then(
+            **again("words-follow")
+        )
         changes = [layer.input, likeness.input, colour.input, untrained.input]
         gr.on(changes, **task, trigger_mode="always_last", show_progress="hidden")
         ready.input(contexts_of, ready, [given, contexts], show_progress="hidden", **quiet).then(

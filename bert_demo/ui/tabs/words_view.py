@@ -127,7 +127,7 @@ def show_contexts(
         *summary,
         columns(*(_map(i, one, groups) for i, one in enumerate(beside))),
         *([pair] if pair else []),
-        next_step(say("Next: teach it to judge →"), "finetune", entries[0].id),
+        next_step(say("Next: teach it to judge →"), "finetune", entries[0].latest),
         jump(say("Follow one “{word}” through the layers", word=word), "words-follow"),
         *(_remark(one, word, texts) for one in shown),
         *_separations(shown, twins),
