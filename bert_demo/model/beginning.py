@@ -38,7 +38,7 @@ def pretraining_model(config: BertConfig, primed: bool, statistics: Statistics |
     """
     model = BertModel(config)
     if statistics is not None and statistics.vectors is not None:
-        _set_word_vectors(model, torch.from_numpy(statistics.vectors))
+        set_word_vectors(model, statistics.vectors)
     if primed:
         prime(model, None if statistics is None else statistics.counts)
     return model
@@ -100,9 +100,10 @@ def prime(model: BertModel, token_counts: npt.NDArray[np.int64] | None) -> None:
 
 
 @torch.no_grad()
-def _set_word_vectors(model: BertModel, counted: torch.Tensor) -> None:
+def set_word_vectors(model: BertModel, counted: npt.NDArray[np.int8]) -> None:
     """Begin with counted vectors (V, H), made one long; where all is zero, with what was drawn."""
-    known = counted.any(1)
-    vectors = counted[known] / (LEVELS * model.config.hidden_size**0.5)
+    vectors = torch.from_numpy(counted).to(model.device)
+    known = vectors.any(1)
+    vectors = vectors[known] / (LEVELS * model.config.hidden_size**0.5)
     model.embeddings.word_embeddings.weight[known] = vectors
     model.mlm.decoder_weight[known] = vectors  # the same tensor, where it is tied

@@ -22,6 +22,7 @@ from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.inference.evaluation import evaluate
 from bert_demo.model import checkpoint
 from bert_demo.model.about import read_about
+from bert_demo.model.beginning import set_word_vectors
 from bert_demo.model.device import peak_memory_bytes
 from bert_demo.model.metrics import MAIN_LOSS
 from bert_demo.training import distributed
@@ -164,6 +165,11 @@ class _Loop:
             state, best = self._recorder.restore(self.world)
             self._best.restore(state, best)
             self.clock.restore(state)
+        elif self.run.start_from is None and self.run.counts_words:
+            # Processors of another kind may count a last digit otherwise, or all signs.
+            statistics = self.world.share(self.setup.statistics)
+            if statistics is not None and statistics.vectors is not None:
+                set_word_vectors(self.setup.model, statistics.vectors)
         self._recorder.begin(self.clock.step)
         event: StartEvent = {"event": "start", **self.setup.facts, "step": self.clock.step}
         return self._recorder.note(event)
