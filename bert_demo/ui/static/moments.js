@@ -48,7 +48,9 @@
       if (Number(slider.value) >= steps().length) stop();
     }
 
-    slider.addEventListener("input", () => { stop(); ask(); });
+    // What is passed over on the way is not asked about.
+    slider.addEventListener("input", () => { stop(); tell(); });
+    slider.addEventListener("change", ask);
     play.addEventListener("click", () => {
       if (timer) return stop();
       if (Number(slider.value) >= steps().length) slider.value = -1;
