@@ -114,7 +114,9 @@
         const number = plot.share ? `${fixed(value * 100, 0)}%` : fixed(value, 2);
         // In the margin, where no curve can ever cross the words.
         annotations.push({ xref: "x domain", yref: axis, x: 1, xshift: 6, xanchor: "left",
-          y: value, yanchor: "middle", align: "left", showarrow: false,
+          // The first of several stands on its line, so that the next has room.
+          y: value, yanchor: plot.lines.length > 1 && value === lines.uniform ? "bottom" : "middle",
+          align: "left", showarrow: false,
           text: `${narrow ? short : long} ${number}`, font: { size: 11 * big, color: faint } });
       }
       annotations.push({ xref: "paper", yref: `${axis} domain`, x: 0, y: 1.03, xanchor: "left",
@@ -129,7 +131,7 @@
     const share = plots[1].share ? { tickformat: ".0%" } : {};
     const layout = {
       width: width || undefined, height: presenting ? Math.max(420, window.innerHeight - 420) : narrow && window.innerWidth < 900 ? 330 : 362,
-      margin: { l: (narrow ? 40 : 48) * big, r: (narrow ? 86 : 108) * big, t: 26 * big, b: 40 * big },
+      margin: { l: (narrow ? 40 : 48) * big, r: (narrow ? 98 : 108) * big, t: 26 * big, b: 40 * big },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 12 * big, color: text },
       separators, hovermode: "x unified", hoverdistance: -1, uirevision: `${run} ${clock}`, annotations, shapes,
