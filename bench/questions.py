@@ -52,8 +52,8 @@ def training(out: Path) -> Iterator[None]:
         run.send_signal(signal.SIGINT)
 
 
-def questions(runs: Path) -> dict[str, Callable[[], Any]]:
-    """What is asked, by how it is called in the table; the run "kept" has moments."""
+def questions(runs: Path) -> list[tuple[str, Callable[[], Any]]]:
+    """What is asked, behind what it is called in the table; the run "kept" has moments."""
     from bert_demo.inference.models import ModelShelf, moment_id
     from bert_demo.ui.parts.language import say
     from bert_demo.ui.tabs.blank import fill_blanks
@@ -77,16 +77,17 @@ def questions(runs: Path) -> dict[str, Callable[[], Any]]:
     def contexts(model: str) -> Any:
         return show_contexts(shelf, [model], word, rows, 2)
 
-    return {
-        "Fill in the blank": lambda: fill_blanks(shelf, run, _SENTENCE, 8),
-        "the same, another moment each time": lambda: fill_blanks(shelf, then(), _SENTENCE, 8),
-        "one token followed": lambda: follow(run),
-        "the same, another moment each time ": lambda: follow(then()),
-        "24 cranes, and the untrained twin": lambda: contexts(run),
-        "the same, another moment each time  ": lambda: contexts(then()),
-        "a pair judged": lambda: judge(shelf, _JUDGE, _PREMISE, _HYPOTHESIS),
-        "why, and what would flip it": lambda: why_view(shelf, asked),
-    }
+    another = "the same, another moment each time"
+    return [
+        ("Fill in the blank", lambda: fill_blanks(shelf, run, _SENTENCE, 8)),
+        (another, lambda: fill_blanks(shelf, then(), _SENTENCE, 8)),
+        ("one token followed", lambda: follow(run)),
+        (another, lambda: follow(then())),
+        ("24 cranes, and the untrained twin", lambda: contexts(run)),
+        (another, lambda: contexts(then())),
+        ("a pair judged", lambda: judge(shelf, _JUDGE, _PREMISE, _HYPOTHESIS)),
+        ("why, and what would flip it", lambda: why_view(shelf, asked)),
+    ]
 
 
 def main() -> None:
@@ -101,9 +102,9 @@ def main() -> None:
         runs = Path(place)
         assert pretrain(runs / "kept", 60).wait() == 0
         with training(runs / "other"):
-            for name, ask in questions(runs).items():
+            for name, ask in questions(runs):
                 middle, late = milliseconds(ask, chosen.repeats)
-                lines.append(f"| {name.strip()} | {middle:.0f} ms | {late:.0f} ms |")
+                lines.append(f"| {name} | {middle:.0f} ms | {late:.0f} ms |")
                 print(lines[-1], flush=True)
     told = [
         "Measured by `python -m bench.questions`: the page's handlers, from question to answer,",

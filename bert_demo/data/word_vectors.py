@@ -28,17 +28,19 @@ _AT_ONCE = 200_000
 """Sentences, and _MOST_TOKENS of the vocabulary: they bound the memory."""
 
 
-def counted_vectors(text: TokenizedText, vocab_size: int, size: int) -> npt.NDArray[np.int8]:
+def counted_vectors(
+    text: TokenizedText, counts: npt.NDArray[np.int64], size: int
+) -> npt.NDArray[np.int8]:
     """(V, H): for each token a vector of about one length, in steps of `1 / LEVELS`.
 
-    All zeros for a token that never stands near another one, and for rare ones of a vocabulary of
-    more than 30,000. Raises `Interrupted` where preparations are no longer wanted.
+    counts: (V,), how often the text has each token. All zeros for a token that never stands near
+    another one, and for rare ones of a vocabulary of more than 30,000. Raises `Interrupted` where
+    preparations are no longer wanted.
     """
-    found = np.zeros((vocab_size, size), dtype=np.int8)
-    frequency = np.bincount(text.token_ids, minlength=vocab_size)
-    tokens = np.argsort(-frequency, kind="stable")[: min(_MOST_TOKENS, (frequency > 0).sum())]
+    found = np.zeros((len(counts), size), dtype=np.int8)
+    tokens = np.argsort(-counts, kind="stable")[: min(_MOST_TOKENS, (counts > 0).sum())]
     around = min(len(tokens), max(_AROUND, size))
-    together = _together(text, vocab_size, tokens, around)
+    together = _together(text, len(counts), tokens, around)
     chance = together.sum(0) ** _SMOOTHING
     chance /= max(chance.sum(), 1)
     expected = together.sum(1, keepdims=True) * chance

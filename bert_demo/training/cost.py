@@ -233,8 +233,9 @@ def estimate(
         muon=run.uses_muon,
         masked=run.mask_share,
     )
+    parameters = count_parameters(model, run.task)
     if training.keep == "best":
-        memory += 4 * count_parameters(model, run.task)  # a copy in fp32
+        memory += 4 * parameters  # a copy in fp32
     machine = total_memory_bytes() if on_cpu or speed is None else speed.memory_bytes
     steps, seconds, rate = budget_steps(training, facts.pairs), training.budget_seconds, None
     refusal: Text | None = None
@@ -255,7 +256,6 @@ def estimate(
     elif on_cpu and free_bytes is not None and memory > free_bytes:
         free = Text("of this machine's memory {n:.1f} GB are free now", n=free_bytes / 1e9)
         refusal = _too_large(run, memory, free)
-    parameters = count_parameters(model, run.task)
     kept = moments_of(model, run.task)
     size = kept * moment_bytes(model, run.task)
     return Estimate(parameters, memory, machine, seconds, steps, passes, rate, kept, size, refusal)

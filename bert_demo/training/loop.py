@@ -165,7 +165,7 @@ class _Loop:
             state, best = self._recorder.restore(self.world)
             self._best.restore(state, best)
             self.clock.restore(state)
-        elif self.run.start_from is None and self.run.counts_words:
+        elif self.world.size > 1 and self.run.start_from is None and self.run.counts_words:
             # Processors of another kind may count a last digit otherwise, or all signs.
             statistics = self.world.share(self.setup.statistics)
             if statistics is not None and statistics.vectors is not None:

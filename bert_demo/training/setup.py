@@ -185,7 +185,7 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
     if given is None:
         config = run.model_config(tokenizer.vocab_size)
         if run.counts_words:
-            vectors = counted_vectors(text, tokenizer.vocab_size, config.hidden_size)
+            vectors = counted_vectors(text, counts, config.hidden_size)
             statistics = Statistics(counts, vectors)
         elif primed:
             statistics = Statistics(counts)

@@ -20,6 +20,11 @@ def text_of(sentences: list[list[int]]) -> TokenizedText:
     return TokenizedText(ids, offsets, np.array([0, len(sentences)]))
 
 
+def vectors_of(sentences: list[list[int]], vocab_size: int, size: int) -> np.ndarray:
+    text = text_of(sentences)
+    return counted_vectors(text, np.bincount(text.token_ids, minlength=vocab_size), size)
+
+
 def naive(sentences: list[list[int]], vocab_size: int) -> np.ndarray:
     """(V, V): positive pointwise mutual information of tokens at most two apart."""
     near: Counter[tuple[int, int]] = Counter()
@@ -51,7 +56,7 @@ def test_they_are_the_leading_singular_vectors(monkeypatch: pytest.MonkeyPatch) 
     sentences = [rng.integers(4, 24, rng.integers(0, 9)).tolist() for _ in range(400)]
     sentences += [[25], [], [26, 26]]
     monkeypatch.setattr(word_vectors, "_AT_ONCE", 150)  # sentences at a time
-    found = counted_vectors(text_of(sentences), vocab_size=28, size=6)
+    found = vectors_of(sentences, vocab_size=28, size=6)
     assert found.shape == (28, 6)
     assert not found[[*range(4), 25, 27]].any(), "who has nobody near has no vector"
     lengths = np.linalg.norm(found[4:24].astype(float), axis=1)
@@ -70,11 +75,11 @@ def test_words_between_the_same_words_are_alike() -> None:
         around = (10, 14) if kind else (14, 18)
         one, last = rng.integers(*around, 2).tolist()
         sentences.append([one, int(rng.choice(words)), last])
-    near = cosines(counted_vectors(text_of(sentences), 20, 4).astype(float))
+    near = cosines(vectors_of(sentences, 20, 4).astype(float))
     assert min(near[4, 5], near[6, 7]) > 0.9 > 0.5 > max(near[4, 6], near[5, 7])
 
 
 def test_a_text_of_few_words_leaves_numbers_at_zero() -> None:
-    found = counted_vectors(text_of([[4, 5], [5, 6], [6, 4]]), vocab_size=7, size=16)
+    found = vectors_of([[4, 5], [5, 6], [6, 4]], vocab_size=7, size=16)
     assert found[4:].any(1).all() and not found[:, 3:].any()
-    assert not counted_vectors(text_of([[4], [5]]), 6, 8).any()
+    assert not vectors_of([[4], [5]], 6, 8).any()

@@ -31,11 +31,8 @@ ROWS = [
     ("A man is playing a guitar.", "A man is making music.", 0),
     ("A man is playing a guitar.", "The man is asleep.", 2),
     ("A man is playing a guitar.", "The man is famous.", 1),
-    (
-        "The children are eating.",
-        "The children are eating.",
-        2,
-    ),  # as tables are: one label is wrong
+    # As tables are: one label is wrong.
+    ("The children are eating.", "The children are eating.", 2),
 ]
 CSV = "premise,hypothesis,label\n" + "\n".join(f"{p},{h},{LABELS[n]}" for p, h, n in ROWS)
 
