@@ -116,9 +116,11 @@ class Visitor:
         return self.page
 
     def open(self, address: str) -> Any:
-        """The page at an address, when its button to start a run is there."""
+        """The page at an address, when its button to start a run is there and its form is filled:
+        what is typed before is written over by what this browser had kept."""
         self.page.goto(address)
         self.page.locator(".bd-first-card button").first.wait_for()
+        wait_for(self.page, "document.querySelector('.bd-name input, .bd-name textarea')?.value")
         return self.page
 
 

@@ -139,7 +139,6 @@ def test_the_path_leads_on_with_the_model(
 ) -> None:
     bird = f"heron {width}"
     page = visit(viewport={"width": width, "height": height}).open(address)
-    wait_for(page, "document.querySelector('.bd-name input')?.value")
     page.get_by_label("Name").first.fill(bird)
     stop_after(page, "#live-pretrain", 12, "steps")
     press(page, "Start with these settings")

@@ -224,7 +224,6 @@ def test_the_page_is_chinese_throughout(visit: Callable[..., Visitor], address: 
     panel.get_by_label("训练长度").fill("1")
     panel.get_by_label("单位").click()
     page.get_by_role("option", name="步").click()
-    page.wait_for_timeout(1000)  # the form's forecast comes back and is drawn anew
     panel.get_by_role("button", name="开始", exact=True).click()
     wait_for(page, "document.querySelector('#live-pretrain .bd-badge').textContent === '已完成'")
     page.locator("#live-pretrain .bd-blank").first.wait_for()

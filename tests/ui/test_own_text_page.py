@@ -253,7 +253,6 @@ def test_somebody_gives_a_file_and_starts(
 ) -> None:
     page = visit().open(address)
     form = page.locator("[role=tabpanel]:has(#live-pretrain)")
-    wait_for(page, "document.querySelector('.bd-name input, .bd-name textarea').value")
     form.get_by_text("Settings", exact=True).click()
     form.get_by_label("Corpus").click()
     page.get_by_role("option", name="Your own text").click()
@@ -279,7 +278,6 @@ def test_somebody_says_which_column_is_the_text_and_finds_it_again(
     visitor = visit(viewport={"width": 390, "height": 844})
     page = visitor.open(address)
     form = page.locator("[role=tabpanel]:has(#live-pretrain)")
-    wait_for(page, "document.querySelector('.bd-name input, .bd-name textarea').value")
     form.get_by_text("Settings", exact=True).click()
     form.get_by_label("Corpus").click()
     page.get_by_role("option", name="Your own text").click()
@@ -310,7 +308,6 @@ def test_the_film_shows_what_somebody_asked(
     visitor = visit()
     page = visitor.open(address)
     form = page.locator("[role=tabpanel]:has(#live-pretrain)")
-    wait_for(page, "document.querySelector('.bd-name input, .bd-name textarea').value")
     stop_after(page, "#live-pretrain", 2, "steps")
     form.get_by_text("Your own questions").click()
     form.get_by_label("Sentences with a blank").fill("the crane ate my ___ today")
