@@ -6,7 +6,9 @@ import json
 import random
 from typing import Any
 
-from bert_demo.config import VISITOR_SETTINGS, RunConfig, TrainingConfig, settings_of
+from bert_demo.common.fields import settings_of
+from bert_demo.common.groups import VISITOR_SETTINGS
+from bert_demo.config import RunConfig, TrainingConfig
 
 _TRAVERSALS = (
     "../../../../etc/passwd",

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from bert_demo.config import VERSION
 
 if TYPE_CHECKING:
-    from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
+    from bert_demo.common.errors import UserError
+    from bert_demo.config import BertConfig, RunConfig, TrainingConfig
     from bert_demo.data.own_pairs import take_pairs
     from bert_demo.data.own_report import text_report
     from bert_demo.data.own_text import take_text
@@ -78,7 +79,7 @@ _HOME = {
     "BertConfig": "config",
     "RunConfig": "config",
     "TrainingConfig": "config",
-    "UserError": "config",
+    "UserError": "common.errors",
     "import_d2l": "interop.d2l",
     "export_hf": "interop.export",
     "import_hf": "interop.hugging_face",

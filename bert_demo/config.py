@@ -1,22 +1,21 @@
 """Every setting of the project, named once.
 
 The command line's flags and the page's forms are made from these dataclasses (see
-`settings_of`), so a setting's name, range and hint have one home. All are frozen; a wrong
+`common.fields`), so a setting's name, range and hint have one home. All are frozen; a wrong
 value raises `UserError`: one sentence that names the value and what would be right.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import math
-import os
-import re
-import reprlib
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from bert_demo.common.corpus_names import CORPORA, NLI_CORPORA, PRETRAINING_CORPORA, own_task
+from bert_demo.common.errors import Text, UserError
+from bert_demo.common.fields import check, from_dict, setting, settings_of
 
 VERSION = "0.1.0"
 
@@ -33,242 +32,6 @@ NORMS = ("after", "before")
 POSITIONS = ("learned", "sinusoid", "none")
 WORD_VECTORS = ("random", "counted")
 ACTIVATIONS = ("relu", "gelu")
-PRETRAINING_CORPORA = ("wikitext-2", "wikitext-2-snli", "crane-world")
-NLI_CORPORA = ("snli", "crane-world")
-
-OWN_PREFIXES = {"pretraining": "own:", "nli": "own-pairs:"}
-"""How the names of people's own texts and pairs begin, by task."""
-_OWN = re.compile(r"(own(?:-pairs)?:)([\w.-]{1,60})-[0-9a-f]{16}")
-
-
-def own_task(corpus: object) -> str | None:
-    """The task of a text or of pairs that people brought; None for other names of corpora."""
-    match = _OWN.fullmatch(corpus) if isinstance(corpus, str) else None
-    found = (task for task, prefix in OWN_PREFIXES.items() if match and match[1] == prefix)
-    return next(found, None)
-
-
-def shown_corpus(corpus: str) -> str:
-    """What anybody may be told of a corpus: of people's own the title alone.
-
-    Whoever knows the whole name can learn from the text.
-    """
-    return corpus if own_task(corpus) is None else own_title(corpus)
-
-
-def own_title(corpus: str) -> str:
-    """What people call the text of this name: "faust" for own:faust-0123456789abcdef."""
-    match = _OWN.fullmatch(corpus)
-    assert match is not None
-    return match[2]
-
-
-class Text(str):
-    """English words that can still be said in another language.
-
-    `Text("{n:,} words", n=1000)` is "1,000 words", and keeps the template and the values that it
-    was made of. A value that is to be translated too is a `Text` or a `UserError` itself.
-    """
-
-    template: str
-    values: Mapping[str, Any]
-
-    def __new__(cls, template: str, /, **values: Any) -> Text:
-        text = super().__new__(cls, template.format(**values) if values else template)
-        text.template, text.values = template, values
-        return text
-
-
-def listed(texts: Iterable[Text]) -> Text:
-    """One after the other: "a, b, c"."""
-    return functools.reduce(lambda some, one: Text("{some}, {one}", some=some, one=one), texts)
-
-
-class UserError(ValueError):
-    """What people did wrong or can put right, in one sentence; anything else raised is a bug.
-
-    Made of a template and its values, as a `Text` is, or of a `Text` that is there already. Of long
-    values no more than the beginning is said.
-    """
-
-    def __init__(self, template: str, /, **values: Any) -> None:
-        values = {name: _shown(value) for name, value in values.items()}
-        self.text = template if isinstance(template, Text) else Text(template, **values)
-        super().__init__(self.text)
-
-
-_LONG, _SHOWN = 200, 60  # letters of a value: from how many on it is cut, and what then remains
-_HUGE = 10**30
-
-
-class _Plain(str):
-    """What is shown of a value is shown without quotation marks."""
-
-    __repr__ = str.__str__
-
-
-def _shown(value: Any) -> Any:
-    """A value for a sentence: of what is long, deep or huge there is the beginning."""
-    if isinstance(value, (Text, UserError, bool)):
-        return value
-    if isinstance(value, str):
-        return value if len(value) <= _LONG else f"{value[:_SHOWN]}..."
-    if isinstance(value, int):  # as text it could be longer than Python writes
-        return value if -_HUGE < value < _HUGE else math.inf if value > 0 else -math.inf
-    if isinstance(value, (list, tuple, dict, set)):
-        return _Plain(_shown(_BRIEF.repr(value)))
-    if isinstance(value, os.PathLike) and len(str(value)) > _LONG:
-        return f"...{str(value)[-_LONG:]}"  # whose end says most
-    if isinstance(value, BaseException):
-        return _shown(str(value))
-    return value
-
-
-_BRIEF = reprlib.Repr()
-_BRIEF.maxstring = _BRIEF.maxother = _SHOWN
-
-
-def setting(
-    default: Any,
-    hint: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] | None = None,
-) -> Any:
-    """A dataclass field that knows its safe range and a hint in plain words."""
-    metadata = {"hint": hint, "low": low, "high": high, "choices": choices}
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a form or a command-line flag needs to know about one field."""
-
-    name: str
-    type: type
-    default: Any
-    hint: str
-    low: float | None
-    high: float | None
-    choices: tuple[str, ...] | None
-    optional: bool
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """What the command line calls it, the usual name first."""
-        return _FLAGS.get(self.name, ("--" + self.name.replace("_", "-"),))
-
-
-_FLAGS = {
-    "start_from": ("--from",),
-    "size": ("--model", "--size"),
-    "hidden_act": ("--activation", "--hidden-act"),
-}
-_TYPES = {"int": int, "float": float, "bool": bool, "str": str}
-
-
-def settings_of(config: type) -> Iterator[Setting]:
-    """The settings of a configuration dataclass, in order."""
-    for field in dataclasses.fields(config):
-        if "hint" not in field.metadata:
-            continue
-        words = str(field.type).replace("|", " ").split()
-        yield Setting(
-            field.name,
-            _TYPES[words[0]],
-            field.default,
-            optional="None" in words or field.default is None,
-            **field.metadata,
-        )
-
-
-def _check(config: Any) -> None:
-    """Validate every setting of a frozen dataclass against its metadata."""
-    for item in settings_of(type(config)):
-        value = getattr(config, item.name)
-        if value is None and item.optional:
-            continue
-        object.__setattr__(config, item.name, _checked(item, value))
-
-
-def _checked(item: Setting, value: Any) -> Any:
-    """`value` in the setting's type, or `UserError`."""
-    if item.choices is not None:
-        own = item.name == "corpus" and own_task(value) is not None
-        if value not in item.choices and not own:
-            raise UserError(
-                "{name} is {value!r}; it must be one of: {choices}.",
-                name=item.name,
-                value=value,
-                choices=", ".join(item.choices),
-            )
-        return value
-    if item.type is str:
-        if not isinstance(value, str):
-            raise UserError("{name} is {value!r}; it must be text.", name=item.name, value=value)
-        return value
-    if item.type is bool:
-        if not isinstance(value, bool):
-            raise UserError(
-                "{name} is {value!r}; it must be true or false.", name=item.name, value=value
-            )
-        return value
-    try:
-        number = item.type(value)
-        exact = not isinstance(value, bool) and number == float(value) and math.isfinite(number)
-    except (TypeError, ValueError, OverflowError):
-        exact = False
-    if (
-        not exact
-        or (item.low is not None and number < item.low)
-        or (item.high is not None and number > item.high)
-    ):
-        raise UserError(
-            "{name} is {value!r}; it must be {wanted}.",
-            name=item.name,
-            value=value,
-            wanted=_wanted(item),
-        )
-    return number
-
-
-def _wanted(item: Setting) -> Text:
-    """The numbers that a setting can have, in words."""
-    whole = item.type is int
-    if item.low is None:
-        return Text("a whole number" if whole else "a number")
-    if item.high is None:
-        return Text(
-            "a whole number of at least {low:,}" if whole else "a number of at least {low:,}",
-            low=item.low,
-        )
-    return Text(
-        "a whole number from {low:,} to {high:,}" if whole else "a number from {low:,} to {high:,}",
-        low=item.low,
-        high=item.high,
-    )
-
-
-def from_dict(config: type, values: Mapping[str, Any]) -> Any:
-    """Build a configuration from JSON; a name it does not have is an error, not ignored."""
-    known = {field.name for field in dataclasses.fields(config)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise UserError(
-            "{config} has no setting {name!r}.", config=config.__name__, name=unknown[0]
-        )
-    try:
-        return config(**values)
-    except TypeError as error:
-        missing = sorted(
-            f.name
-            for f in dataclasses.fields(config)
-            if f.name not in values and f.default is dataclasses.MISSING
-        )
-        raise UserError(
-            "{config} needs {missing}.", config=config.__name__, missing=", ".join(missing)
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -312,7 +75,7 @@ class BertConfig:
     )
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
         if self.hidden_size % self.num_attention_heads:
             raise UserError(
                 "hidden_size {hidden_size} does not divide by num_attention_heads "
@@ -476,7 +239,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.batch_size is None:
             object.__setattr__(self, "batch_size", _BATCH_SIZES.get(str(self.recipe), 256))
-        _check(self)
+        check(self)
         if self.steps is None and self.epochs is None and self.budget_seconds is None:
             raise UserError("A run needs a budget: steps, epochs or budget_seconds.")
         if self.gradient_accumulation_steps > self.batch_size:
@@ -498,115 +261,12 @@ class TrainingConfig:
             )
 
 
-NEW_MODEL_SETTINGS = (
-    "size",
-    "vocabulary",
-    "wordpieces",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "norm",
-    "hidden_act",
-    "positions",
-    "tied_matrix",
-    "word_vectors",
-)
-"""A new model's shape and vocabulary; fine-tuning takes them from its checkpoint."""
-
-GUESSING_SETTINGS = ("mask_share", "mask_replaced", "mask_random", "next_sentence")
-"""What a model is asked in pretraining, which is for that alone."""
-
-TEACHING_SETTINGS = ("teacher", "new_pairs", "logic_pairs", "edited_pairs")
-"""What there is to learn from beside labelled pairs, which is for fine-tuning alone."""
-
-_VISITORS_TRAINING = (
-    "recipe",
-    "steps",
-    "epochs",
-    "budget_seconds",
-    "batch_size",
-    "gradient_accumulation_steps",
-    "max_length",
-    "truncation",
-    "learning_rate",
-    "seed",
-    "validate_every_steps",
-    "stop_at_loss",
-    "keep",
-    "save_every_seconds",
-    "device",
-    "precision",
-    "optimizer",
-    "weight_decay",
-    "warmup",
-    "schedule",
-)
-VISITOR_SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "pretraining": (
-        "corpus",
-        *NEW_MODEL_SETTINGS,
-        "dropout",
-        *GUESSING_SETTINGS,
-        *_VISITORS_TRAINING,
-    ),
-    "nli": ("start_from", "corpus", "dropout", *_VISITORS_TRAINING),
-}
-"""What a visitor of the page may set, by task, whether in a form or through the API; all else is
-for whoever has a shell on the computer. `start_from` is a model's id there, never a folder."""
-
-DESIGN_SETTINGS = (
-    "norm",
-    "hidden_act",
-    "positions",
-    "tied_matrix",
-    "word_vectors",
-    *GUESSING_SETTINGS,
-    "optimizer",
-    "weight_decay",
-    "warmup",
-    "schedule",
-)
-"""Choices that somebody made when BERT was designed, each of which can be made otherwise."""
-
-COMPARED_SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "pretraining": (
-        *DESIGN_SETTINGS,
-        "recipe",
-        "learning_rate",
-        "batch_size",
-        "dropout",
-        "size",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-    ),
-    "nli": (
-        "recipe",
-        "learning_rate",
-        "batch_size",
-        "dropout",
-        "optimizer",
-        "weight_decay",
-        "warmup",
-        "schedule",
-    ),
-}
-"""What can be tried against, by task: what leaves the text and the question as they are, so that
-the held-out losses of both ways can be compared."""
-
-
 @dataclass(frozen=True)
 class RunConfig:
     """Everything that decides a run: what is trained, on what, and how."""
 
     task: str = setting("pretraining", "What is trained", choices=("pretraining", "nli"))
-    corpus: str = setting(
-        "crane-world",
-        "The text to learn from",
-        choices=("wikitext-2", "wikitext-2-snli", "snli", "crane-world"),
-    )
+    corpus: str = setting("crane-world", "The text to learn from", choices=CORPORA)
     size: str = setting("tiny", "How large a new model is", choices=MODEL_SIZES)
     start_from: str | None = setting(None, "Folder of the checkpoint to go on from")
     teacher: str | None = setting(
@@ -704,7 +364,7 @@ class RunConfig:
     training: TrainingConfig = dataclasses.field(default_factory=lambda: TrainingConfig(steps=50))
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
         corpora = PRETRAINING_CORPORA if self.task == "pretraining" else NLI_CORPORA
         if self.corpus not in corpora and own_task(self.corpus) != self.task:
             raise UserError(

@@ -12,7 +12,7 @@ import pytest
 import bert_demo
 from bert_demo.cli import commands
 from bert_demo.cli.parser import main
-from bert_demo.config import Text, UserError, listed
+from bert_demo.common.errors import Text, UserError, listed
 
 PACKAGE = Path(bert_demo.__file__).parent
 

@@ -20,7 +20,18 @@ ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("torch", "numpy", "pyarrow", "tokenizers", "huggingface_hub", "gradio", "plotly")
 PAGE = ("gradio", "plotly")
 PACKAGE = ROOT / "bert_demo"
-ROOMS = ("config", "data", "model", "inference", "training", "interop", "runs", "ui", "cli")
+ROOMS = (
+    "common",
+    "config",
+    "data",
+    "model",
+    "inference",
+    "training",
+    "interop",
+    "runs",
+    "ui",
+    "cli",
+)
 """Each may import from itself and from those before it; ui and cli not from each other."""
 
 

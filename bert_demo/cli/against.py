@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bert_demo.cli.output import TrainingReport, emit, note, say, table
 from bert_demo.cli.training import run_of
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.inference.difference import Difference
 from bert_demo.model.metrics import MAIN_LOSS
 from bert_demo.training.choices import change, changed

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from bert_demo.cli.output import certainty, emit, note, say, scored, table, to_beat
 from bert_demo.cli.parser import NUMBERS, TRAPS
-from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA, own_task
+from bert_demo.common.corpus_names import NLI_CORPORA, PRETRAINING_CORPORA, own_task
+from bert_demo.config import LABELS
 
 if TYPE_CHECKING:
     from bert_demo.data.prepare import TokenizedNli
@@ -50,7 +51,7 @@ def find_rate(flags: Namespace) -> int:
 
 def evaluate(flags: Namespace) -> int:
     """Score a classifier, or a pretrained model."""
-    from bert_demo.config import UserError
+    from bert_demo.common.errors import UserError
     from bert_demo.inference import evaluation
     from bert_demo.model.device import pick_device
 
@@ -86,7 +87,8 @@ def evaluate(flags: Namespace) -> int:
 
 
 def _evaluate_text(flags: Namespace, model: BertModel, tokenizer: Tokenizer) -> int:
-    from bert_demo.config import TrainingConfig, UserError
+    from bert_demo.common.errors import UserError
+    from bert_demo.config import TrainingConfig
     from bert_demo.model.about import read_about
     from bert_demo.model.checkpoint import read_config
     from bert_demo.training.validation import evaluate_text
@@ -341,7 +343,7 @@ def prepare(flags: Namespace) -> int:
 def _describe(flags: Namespace) -> int:
     """Take in somebody's own text, and say what is in it."""
     from bert_demo.cli.training import named_corpus
-    from bert_demo.config import UserError
+    from bert_demo.common.errors import UserError
     from bert_demo.data.own_report import text_report
 
     name = named_corpus(flags.corpus, "pretraining", flags.column or ())

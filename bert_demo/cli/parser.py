@@ -17,20 +17,11 @@ import traceback
 from collections.abc import Collection, Iterator, Sequence
 from typing import NoReturn
 
-from bert_demo.config import (
-    GUESSING_SETTINGS,
-    LABELS,
-    NEW_MODEL_SETTINGS,
-    NLI_CORPORA,
-    PRETRAINING_CORPORA,
-    TEACHING_SETTINGS,
-    VERSION,
-    RunConfig,
-    Text,
-    TrainingConfig,
-    UserError,
-    settings_of,
-)
+from bert_demo.common.corpus_names import NLI_CORPORA, PRETRAINING_CORPORA
+from bert_demo.common.errors import Text, UserError
+from bert_demo.common.fields import settings_of
+from bert_demo.common.groups import GUESSING_SETTINGS, NEW_MODEL_SETTINGS, TEACHING_SETTINGS
+from bert_demo.config import LABELS, VERSION, RunConfig, TrainingConfig
 from bert_demo.interop.known import KNOWN_MODELS
 
 _NUMBERS = ", ".join(f"{number} is {name}" for number, name in enumerate(LABELS))

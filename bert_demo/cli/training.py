@@ -12,14 +12,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from bert_demo.cli.output import TrainingReport, note, say
-from bert_demo.config import (
-    RunConfig,
-    TrainingConfig,
-    UserError,
-    own_task,
-    run_config,
-    settings_of,
-)
+from bert_demo.common.corpus_names import own_task
+from bert_demo.common.errors import UserError
+from bert_demo.common.fields import settings_of
+from bert_demo.config import RunConfig, TrainingConfig, run_config
 from bert_demo.model.folders import METRICS
 from bert_demo.runs.asked import Questions
 

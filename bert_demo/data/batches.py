@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data import interruption
 from bert_demo.data.layout import Place, Plan, Side, lay_out, plan_pairs
 from bert_demo.data.masking import BERTS, Masking, mask_tokens, uniform

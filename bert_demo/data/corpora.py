@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from bert_demo.config import Text, UserError, own_task, own_title
+from bert_demo.common.corpus_names import own_task, own_title
+from bert_demo.common.errors import Text, UserError
 from bert_demo.data import own
 from bert_demo.data.download import is_web_page
 from bert_demo.data.files import is_lfs_pointer

@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 
 PROBE_SECONDS = 2.0
 """Longest wait for a host to accept a connection."""

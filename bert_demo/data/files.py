@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import psutil
 from safetensors import SafetensorError, safe_open
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor

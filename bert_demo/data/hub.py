@@ -32,7 +32,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils.tqdm import tqdm
 
-from bert_demo.config import Text, UserError
+from bert_demo.common.errors import Text, UserError
 from bert_demo.data import interruption
 from bert_demo.data.download import reachable, remember_silent
 

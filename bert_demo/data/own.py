@@ -19,7 +19,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import OWN_PREFIXES, UserError, own_task, own_title
+from bert_demo.common.corpus_names import OWN_PREFIXES, own_task, own_title
+from bert_demo.common.errors import UserError
 from bert_demo.data.files import cache_dir, file_stamp, part_folder, put_folder
 
 _META = "meta.json"

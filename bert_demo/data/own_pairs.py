@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.config import LABELS, Text, UserError
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import LABELS
 from bert_demo.data import interruption, own
 from bert_demo.data.own_text import held_out_below
 from bert_demo.data.snli import NliTexts, concatenated, read_pairs_file

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bert_demo.config import Text
+from bert_demo.common.errors import Text
 from bert_demo.data import own
 from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.data.prepare import prepare_text

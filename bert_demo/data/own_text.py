@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data import interruption, own
 from bert_demo.data.corpora import SPLITS
 from bert_demo.data.plain_text import ENDINGS, PLAIN, encoding_of, rows_of_text, text_lines

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data import interruption
 from bert_demo.data.chunks import SURROGATES
 from bert_demo.data.files import check_whole

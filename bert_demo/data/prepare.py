@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA, Text, UserError, listed, own_task
+from bert_demo.common.corpus_names import NLI_CORPORA, PRETRAINING_CORPORA, own_task
+from bert_demo.common.errors import Text, UserError, listed
 from bert_demo.data import own, snli
 from bert_demo.data.cache import Entry, cached
 from bert_demo.data.corpora import SPLITS, Origin, corpus_file, corpus_spec

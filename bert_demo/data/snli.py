@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.config import LABELS, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS
 from bert_demo.data.tables import COLUMNS, ENDINGS, rows_of, table_in
 from bert_demo.data.words import Speller
 

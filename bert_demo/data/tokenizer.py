@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.config import Text, UserError
+from bert_demo.common.errors import Text, UserError
 from bert_demo.data import interruption, wordpiece
 from bert_demo.data.chunks import SURROGATES, arrow_strings, gather
 from bert_demo.data.truncation import truncate_pair_lengths

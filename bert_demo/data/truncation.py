@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 
 
 def truncate_pair_lengths(a: Any, b: Any, room: int, rule: str) -> tuple[Any, Any]:

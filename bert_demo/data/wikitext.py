@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 
 
 @dataclass(frozen=True)

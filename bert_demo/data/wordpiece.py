@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 
 ROLES = ("[UNK]", "[PAD]", "[MASK]", "[CLS]", "[SEP]")
 """How tokenizer.json tells which token is which, whatever the tokens are called."""

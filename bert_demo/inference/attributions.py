@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bert_demo.config import LABELS, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS
 from bert_demo.data.packing import PackedBatch, pack
 from bert_demo.data.tokenizer import Encoded, Tokenizer
 from bert_demo.inference.predict import (

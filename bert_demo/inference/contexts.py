@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bert_demo.config import Text, UserError
+from bert_demo.common.errors import Text, UserError
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.predict import encode_all, encode_ids
 from bert_demo.inference.senses import Separation, cosines, mean_subtracted, sense_separation

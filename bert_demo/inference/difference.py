@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bert_demo.config import Text
+from bert_demo.common.errors import Text
 from bert_demo.inference.report import Report
 
 MOST_PAIRS = 20

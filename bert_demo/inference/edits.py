@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bert_demo.config import LABELS, Text
+from bert_demo.common.errors import Text
+from bert_demo.config import LABELS
 
 _FOLLOWS, _OPEN, _AGAINST = LABELS
 _ANY = LABELS

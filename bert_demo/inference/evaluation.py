@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bert_demo.config import LABELS, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS
 from bert_demo.data import interruption
 from bert_demo.data.batches import NliBatches
 from bert_demo.data.tokenizer import Tokenizer

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bert_demo.config import LABELS, Text, UserError
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import LABELS
 from bert_demo.data.prepare import tokenize_nli
 from bert_demo.data.snli import NliTexts
 from bert_demo.data.tokenizer import Tokenizer

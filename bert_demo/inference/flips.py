@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bert_demo.config import LABELS, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.edits import Edit, edits
 from bert_demo.inference.predict import Verdict, classify_all

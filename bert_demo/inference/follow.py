@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import Encoded, Tokenizer
 from bert_demo.inference.predict import Guess, encode, encode_ids, evaluating, guesses_at

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bert_demo.config import BertConfig, Text, UserError, from_dict, listed
+from bert_demo.common.errors import Text, UserError, listed
+from bert_demo.common.fields import from_dict
+from bert_demo.config import BertConfig
 from bert_demo.data.corpora import corpus_spec, is_corpus
 from bert_demo.data.files import FileStamp, file_stamp
 from bert_demo.inference.results import Result, read_result

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.model.bert import BertModel
 
 _THIRDS = ("queries", "keys", "values")

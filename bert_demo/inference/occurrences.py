@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.packing import pack, unpack
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.predict import by_length, encode, evaluating

@@ -18,7 +18,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bert_demo.config import LABELS, Text, UserError
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import LABELS
 from bert_demo.data.packing import pack, unpack
 from bert_demo.data.tokenizer import Encoded, Tokenizer
 from bert_demo.data.words import BLANK, MASK

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 
 Floats = npt.NDArray[np.float64]
 

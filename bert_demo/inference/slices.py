@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.config import Text
+from bert_demo.common.errors import Text
 from bert_demo.data.words import split_words
 
 if TYPE_CHECKING:

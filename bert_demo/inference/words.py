@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bert_demo.config import NLI_CORPORA, PRETRAINING_CORPORA, UserError, own_task
+from bert_demo.common.corpus_names import NLI_CORPORA, PRETRAINING_CORPORA, own_task
+from bert_demo.common.errors import UserError
 from bert_demo.data import own
 from bert_demo.data.corpora import CorpusUnavailable, corpus_spec, locate
 from bert_demo.data.tokenizer import Tokenizer

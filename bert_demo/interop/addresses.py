@@ -6,7 +6,7 @@ import re
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _HOSTS = ("huggingface.co/", "www.huggingface.co/", "hf.co/")

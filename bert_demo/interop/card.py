@@ -13,16 +13,10 @@ from typing import Any
 
 from huggingface_hub import ModelCardData
 
-from bert_demo.config import (
-    GUESSING_SETTINGS,
-    LABELS,
-    NEW_MODEL_SETTINGS,
-    BertConfig,
-    RunConfig,
-    UserError,
-    command_line,
-    from_dict,
-)
+from bert_demo.common.errors import UserError
+from bert_demo.common.fields import from_dict
+from bert_demo.common.groups import GUESSING_SETTINGS, NEW_MODEL_SETTINGS
+from bert_demo.config import LABELS, BertConfig, RunConfig, command_line
 from bert_demo.data.corpora import CorpusSpec, corpus_spec
 from bert_demo.interop.sharing import without_paths
 from bert_demo.model import checkpoint

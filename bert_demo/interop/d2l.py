@@ -21,8 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bert_demo.common.errors import UserError
 from bert_demo.config import LABELS as OWN_LABELS
-from bert_demo.config import BertConfig, UserError
+from bert_demo.config import BertConfig
 from bert_demo.data.download import download, is_web_page
 from bert_demo.data.files import cache_dir, check_whole, is_lfs_pointer
 from bert_demo.data.tokenizer import Tokenizer

@@ -10,7 +10,7 @@ from huggingface_hub import constants, get_session, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OIDCError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-from bert_demo.config import Text, UserError
+from bert_demo.common.errors import Text, UserError
 from bert_demo.data.download import reachable
 from bert_demo.data.hub import Trouble, is_offline, trouble
 

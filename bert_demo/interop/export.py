@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bert_demo.config import LABELS, VERSION, BertConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS, VERSION, BertConfig
 from bert_demo.data import wordpiece
 from bert_demo.data.files import (
     CheckpointError,

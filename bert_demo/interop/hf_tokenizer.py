@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data import wordpiece
 from bert_demo.data.tokenizer import HUGGING_FACE_SPECIAL_TOKENS, UNK, Tokenizer
 from bert_demo.interop.model_files import ModelFiles

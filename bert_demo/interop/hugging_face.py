@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bert_demo.config import LABELS, BertConfig, Text, UserError
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import LABELS, BertConfig
 from bert_demo.inference.report import Report
 from bert_demo.interop import names
 from bert_demo.interop.hf_tokenizer import read_tokenizer, vocabulary_file

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.files import remove_folder
 from bert_demo.inference.models import imported_name
 from bert_demo.interop.addresses import LONGEST, repo_id

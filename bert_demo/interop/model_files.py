@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from bert_demo.config import Text, UserError
+from bert_demo.common.errors import Text, UserError
 from bert_demo.data.corpora import CorpusUnavailable, NotInRepository, Origin, locate
 from bert_demo.data.files import check_whole, explained
 from bert_demo.interop import names, untrusted

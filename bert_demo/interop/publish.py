@@ -24,7 +24,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-from bert_demo.config import Text, UserError
+from bert_demo.common.errors import Text, UserError
 from bert_demo.data import hub
 from bert_demo.data.files import explained, part_folder, put_folder, writers_path
 from bert_demo.interop import addresses, errors

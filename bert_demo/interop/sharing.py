@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PureWindowsPath
 from typing import Any
 
-from bert_demo.config import OWN_PREFIXES, own_task
+from bert_demo.common.corpus_names import OWN_PREFIXES, own_task
 from bert_demo.model.folders import MODEL
 
 _FIRST = ("event", "step", "seconds")

@@ -15,7 +15,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.files import not_finite
 
 WRAPPERS = ("module.", "_orig_mod.")

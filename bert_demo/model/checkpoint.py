@@ -20,7 +20,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bert_demo.config import LABELS, TASKS, BertConfig, UserError, from_dict
+from bert_demo.common.errors import UserError
+from bert_demo.common.fields import from_dict
+from bert_demo.config import LABELS, TASKS, BertConfig
 from bert_demo.data.files import (
     CheckpointError,
     check_whole,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.model import containers, fast_paths
 
 if TYPE_CHECKING:

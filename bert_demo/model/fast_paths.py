@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bert_demo.config import Text, UserError, listed
+from bert_demo.common.errors import Text, UserError, listed
 
 if TYPE_CHECKING:
     import torch

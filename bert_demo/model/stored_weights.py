@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.files import CheckpointError, not_finite, open_tensors
 
 if TYPE_CHECKING:  # a page that starts reads what checkpoints say of themselves, without torch

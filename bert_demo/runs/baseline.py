@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.model.folders import read_json
 from bert_demo.runs.facts import result_of, settings_of, task_of
 from bert_demo.runs.record import Run, write_json

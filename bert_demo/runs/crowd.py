@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.runs.record import Run
 
 _MOST_SECONDS = 2 * 3600.0

@@ -35,7 +35,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bert_demo.config import Text
+from bert_demo.common.errors import Text
 from bert_demo.runs.events import COLLAPSED
 from bert_demo.runs.store import RunStore
 

@@ -6,7 +6,8 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import TASKS, shown_corpus
+from bert_demo.common.corpus_names import shown_corpus
+from bert_demo.config import TASKS
 from bert_demo.data.corpora import corpus_spec
 from bert_demo.data.files import FileStamp, file_stamp
 from bert_demo.inference.results import Result, read_result

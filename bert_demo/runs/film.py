@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from bert_demo.config import RunConfig, own_task
+from bert_demo.common.corpus_names import own_task
+from bert_demo.config import RunConfig
 from bert_demo.data.crane_world.probes import PROBES, SENSES
 from bert_demo.data.packing import PackedBatch, pack
 from bert_demo.data.tokenizer import MASK, Tokenizer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.model.folders import LONGEST_NOTE, LONGEST_TITLE, RUN
 from bert_demo.model.plain_json import one_line, read_value
 from bert_demo.runs.record import Run, write_json

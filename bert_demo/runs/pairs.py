@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bert_demo.config import COMPARED_SETTINGS, RunConfig
+from bert_demo.common.groups import COMPARED_SETTINGS
+from bert_demo.config import RunConfig
 from bert_demo.inference.difference import MOST_PAIRS, Difference, difference
 from bert_demo.model.metrics import MAIN_LOSS
 from bert_demo.runs.record import Run

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from bert_demo.config import Text
+from bert_demo.common.errors import Text
 from bert_demo.runs.record import TRAINING, Run, Status, wished
 
 PREPARING_SECONDS = 600.0

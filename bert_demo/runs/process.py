@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import Text
+from bert_demo.common.errors import Text
 from bert_demo.runs.watchdog import Watchdog
 
 COMMAND = (sys.executable, "-m", "bert_demo.runs.worker")

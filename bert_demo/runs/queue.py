@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from bert_demo.config import RunConfig, Text, UserError
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import RunConfig
 from bert_demo.model.device import memory_held
 from bert_demo.runs.asked import NO_QUESTIONS, Questions
 from bert_demo.runs.crowd import Crowd

@@ -28,7 +28,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bert_demo.config import RunConfig, Text, UserError, run_config
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import RunConfig, run_config
 from bert_demo.model.about import read_about, read_scores
 from bert_demo.model.folders import (
     CONFIG,

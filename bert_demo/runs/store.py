@@ -16,7 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import RunConfig, Text, UserError, listed, own_task, shown_corpus
+from bert_demo.common.corpus_names import own_task, shown_corpus
+from bert_demo.common.errors import Text, UserError, listed
+from bert_demo.config import RunConfig
 from bert_demo.data import own
 from bert_demo.data.files import (
     file_stamp,

@@ -26,7 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import Text, UserError
+from bert_demo.common.errors import Text, UserError
 from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.model import fast_paths
 from bert_demo.model.folders import ERRORS, LOCK, RUN

@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import RunConfig, Text, UserError
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import RunConfig
 from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.runs.crowd import Crowd
 from bert_demo.runs.preparation import PREPARING_SECONDS

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import RunConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig
 from bert_demo.inference.difference import MOST_PAIRS, Difference, difference
 from bert_demo.model.metrics import MAIN_LOSS
 from bert_demo.training.choices import changed, with_seed

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bert_demo.config import Text
+from bert_demo.common.errors import Text
 from bert_demo.model.bert import BertModel
 from bert_demo.training.events import Scores
 

@@ -5,17 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from bert_demo.config import (
-    COMPARED_SETTINGS,
-    NEW_MODEL_SETTINGS,
-    RunConfig,
-    Setting,
-    Text,
-    TrainingConfig,
-    UserError,
-    run_config,
-    settings_of,
-)
+from bert_demo.common.errors import Text, UserError
+from bert_demo.common.fields import Setting, settings_of
+from bert_demo.common.groups import COMPARED_SETTINGS, NEW_MODEL_SETTINGS
+from bert_demo.config import RunConfig, TrainingConfig, run_config
 
 
 def switch(name: str, task: str) -> Setting:

@@ -18,7 +18,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bert_demo.config import MODEL_SIZES, BertConfig, RunConfig, Text, UserError, from_dict
+from bert_demo.common.errors import Text, UserError
+from bert_demo.common.fields import from_dict
+from bert_demo.config import MODEL_SIZES, BertConfig, RunConfig
 from bert_demo.model.device import (
     available_memory_bytes,
     memory_held,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.cache import Entry, cached
 from bert_demo.data.files import file_identity
 from bert_demo.data.new_pairs import pair_anew

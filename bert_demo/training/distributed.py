@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 
 Value = TypeVar("Value")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from bert_demo.config import RunConfig, Text, UserError
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import RunConfig
 
 
 class TrainingError(UserError):

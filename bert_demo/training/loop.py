@@ -17,7 +17,8 @@ from typing import Literal, TypeVar, cast
 
 from torch import Tensor
 
-from bert_demo.config import RunConfig, Text, UserError, run_config
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import RunConfig, run_config
 from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.inference.evaluation import evaluate
 from bert_demo.model import checkpoint

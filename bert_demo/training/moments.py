@@ -11,7 +11,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from bert_demo.config import BertConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import BertConfig
 from bert_demo.data.files import explained, remove_folder
 from bert_demo.model.folders import kept_steps, moment_folder
 from bert_demo.model.size import count_parameters

@@ -15,7 +15,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bert_demo.config import RunConfig, Text, TrainingConfig, UserError
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.model import attention, fast_paths
 from bert_demo.model.bert import BertModel
 from bert_demo.model.device import fast_bf16, pick_device, release_memory

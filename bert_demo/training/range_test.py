@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from bert_demo.config import RunConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig
 from bert_demo.inference.report import Report
 from bert_demo.training.distributed import World
 from bert_demo.training.losses import mean_losses

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from bert_demo.config import RunConfig, Text, UserError
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import RunConfig
 from bert_demo.model import checkpoint
 from bert_demo.model.folders import METRICS, is_file, moment_folder
 from bert_demo.model.stored_weights import Storage

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bert_demo.config import LABELS, BertConfig, RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS, BertConfig, RunConfig, TrainingConfig
 from bert_demo.data import interruption
 from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.logic.mixed import with_edited, with_logic

@@ -19,7 +19,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bert_demo.config import RunConfig, TrainingConfig, UserError, model_config
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig, model_config
 from bert_demo.model.device import usable_cores
 from bert_demo.model.process import prepare_process
 from bert_demo.training.cost import Speed, text_facts, work

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 import gradio as gr
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.inference.models import ModelShelf
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.tabs.words_contexts import contexts_of, read_rows

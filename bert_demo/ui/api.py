@@ -20,17 +20,11 @@ from typing import Any
 import gradio as gr
 from gradio.events import api as endpoint
 
-from bert_demo.config import (
-    TASKS,
-    VISITOR_SETTINGS,
-    RunConfig,
-    Text,
-    TrainingConfig,
-    UserError,
-    run_config,
-    settings_of,
-    shown_corpus,
-)
+from bert_demo.common.corpus_names import shown_corpus
+from bert_demo.common.errors import Text, UserError
+from bert_demo.common.fields import settings_of
+from bert_demo.common.groups import VISITOR_SETTINGS
+from bert_demo.config import TASKS, RunConfig, TrainingConfig, run_config
 from bert_demo.data.own_pairs import pairs_report
 from bert_demo.data.own_report import text_report
 from bert_demo.inference.models import RUN, model_id

@@ -21,7 +21,9 @@ from typing import Any
 import gradio as gr
 from gradio.context import LocalContext
 
-from bert_demo.config import RunConfig, UserError, own_task
+from bert_demo.common.corpus_names import own_task
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig
 from bert_demo.data.files import cache_dir
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.importer import Importer

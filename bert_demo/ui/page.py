@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.model.plain_json import one_line
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.ui.address import pair_of, tab_of, values_of, words_of

@@ -21,7 +21,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 
 # From the Hub's reference of Spaces' configuration.
 _COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")

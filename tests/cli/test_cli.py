@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 
 import bert_demo
 from bert_demo.cli import commands, output, parser
-from bert_demo.config import LABELS, NLI_CORPORA, PRETRAINING_CORPORA, BertConfig
+from bert_demo.common.corpus_names import NLI_CORPORA, PRETRAINING_CORPORA
+from bert_demo.config import LABELS, BertConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model.bert import BertModel
 from bert_demo.model.checkpoint import read_config, save

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.batches import NliBatches, PretrainingBatches, TrainingBatch
 from bert_demo.data.packing import pack, unpack
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer

@@ -17,7 +17,7 @@ import pyarrow.parquet
 import pytest
 from helpers.hub_server import COMMIT, HubServer, hub_server
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data import corpora, files
 
 REPO = "datasets/stanfordnlp/snli"

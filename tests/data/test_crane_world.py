@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.crane_world import reader
 from bert_demo.data.crane_world.everyday import ACTIVITIES, KINDS, NUMBERS, PROPERTIES
 from bert_demo.data.crane_world.grammar import Dice, articles, finite, ing, participle, plural

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert_demo.config import RunConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig
 from bert_demo.data.crane_world import reader
 from bert_demo.data.crane_world.grammar import participle, plural
 from bert_demo.data.logic.captions import caption_pairs

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bert_demo.config import LABELS, RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS, RunConfig, TrainingConfig
 from bert_demo.data import own
 from bert_demo.data.own_pairs import pairs_report, take_pairs
 from bert_demo.data.prepare import prepare_nli

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bert_demo.config import RunConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig
 from bert_demo.data import own, plain_text
 from bert_demo.data.corpora import corpus_spec, whereabouts
 from bert_demo.data.own_report import text_report

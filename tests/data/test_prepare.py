@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data import cache
 from bert_demo.data.corpora import CorpusUnavailable
 from bert_demo.data.prepare import prepare_nli, prepare_text

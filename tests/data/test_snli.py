@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.prepare import prepare_text, tokenize_nli
 from bert_demo.data.snli import pairs, read_pairs_file, read_snli
 

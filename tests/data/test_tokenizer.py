@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, UNK, Tokenizer, truncate_pair_lengths
 from bert_demo.data.words import split_words
 

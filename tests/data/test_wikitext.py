@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.prepare import word_vocabulary
 from bert_demo.data.tokenizer import SPECIAL_TOKENS
 from bert_demo.data.wikitext import as_paragraphs, read_wikitext

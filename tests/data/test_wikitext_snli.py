@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.corpora import corpus_file, whereabouts
 from bert_demo.data.prepare import prepare_text
 from bert_demo.data.snli import NliTexts, as_paragraphs, read_snli

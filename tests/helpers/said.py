@@ -8,7 +8,8 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from bert_demo.config import LABELS, RunConfig, TrainingConfig, settings_of
+from bert_demo.common.fields import settings_of
+from bert_demo.config import LABELS, RunConfig, TrainingConfig
 from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.interop.known import KNOWN_MODELS
 from bert_demo.ui.parts import forms

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 import bert_demo
-from bert_demo.config import LABELS, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS
 from bert_demo.data.packing import pack
 from bert_demo.inference.attributions import attribute, integrated_gradients
 from bert_demo.inference.predict import classify, classify_all

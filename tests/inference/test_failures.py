@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from bert_demo.config import LABELS, BertConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS, BertConfig
 from bert_demo.data.snli import NliTexts, pairs
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.inference import slices

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import bert_demo
-from bert_demo.config import LABELS, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS
 from bert_demo.inference.edits import EDITS, edits, word_lists
 from bert_demo.inference.flips import try_edits
 from bert_demo.inference.predict import classify_all

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import bert_demo
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.inference.predict import encode, fill_mask
 
 VOCABULARY = "[PAD] [UNK] [CLS] [SEP] [MASK] a crane is fly ##ing over the lake"

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from bert_demo.config import BertConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import BertConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.predict import encode

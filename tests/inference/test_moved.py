@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import bert_demo
-from bert_demo.config import BertConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import BertConfig
 from bert_demo.model import dropout
 from bert_demo.model.bert import BertModel
 from bert_demo.ui.tabs.follow_view import _MATRICES

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import bert_demo
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.prepare import prepare_text
 from bert_demo.inference import occurrences as met
 from bert_demo.inference.predict import encode

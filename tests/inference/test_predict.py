@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from bert_demo.config import LABELS, BertConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS, BertConfig
 from bert_demo.data.packing import pack
 from bert_demo.data.prepare import tokenize_nli
 from bert_demo.data.snli import pairs as nli_pairs

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.prepare import prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.senses import (

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from bert_demo.cli import parser
-from bert_demo.config import LABELS, BertConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS, BertConfig
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.inference import predict

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.interop.hf_tokenizer import read_tokenizer
 from bert_demo.interop.model_files import ModelFiles

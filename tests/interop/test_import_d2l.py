@@ -16,7 +16,7 @@ from helpers.intruder import Intruder
 from torch import Tensor, nn
 
 from bert_demo.cli import parser
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.packing import pack
 from bert_demo.inference import predict
 from bert_demo.interop import d2l, untrusted

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bert_demo.cli import parser
-from bert_demo.config import LABELS, RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS, RunConfig, TrainingConfig
 from bert_demo.data.packing import pack
 from bert_demo.inference import predict
 from bert_demo.interop import untrusted

@@ -17,7 +17,8 @@ from helpers.hub_writes import TOKEN, WritableHub, hub, turn_to, writable_hub
 from huggingface_hub import constants
 
 from bert_demo.cli.parser import main
-from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.interop import errors
 from bert_demo.interop.hugging_face import import_hf

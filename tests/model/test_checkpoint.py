@@ -22,7 +22,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bert_demo.config import LABELS, BertConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS, BertConfig
 from bert_demo.data import files
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import Tokenizer

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.model import containers
 from bert_demo.model import device as hardware
 

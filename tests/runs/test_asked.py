@@ -11,7 +11,8 @@ import torch
 
 import bert_demo
 from bert_demo.cli.parser import main
-from bert_demo.config import RunConfig, TrainingConfig, UserError, model_config
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig, model_config
 from bert_demo.data.prepare import prepare_text
 from bert_demo.inference.senses import sense_separation
 from bert_demo.model.bert import BertModel

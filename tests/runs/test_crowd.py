@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.runs.crowd import Crowd
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.store import RunStore

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bert_demo.config import RunConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig
 from bert_demo.runs.naming import rename
 from bert_demo.runs.store import NotAllowed, RunStore
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.model import checkpoint
 from bert_demo.runs import process, record, store, watchdog, worker
 from bert_demo.runs.queue import RunQueue

@@ -17,7 +17,8 @@ import pytest
 import torch
 
 import bert_demo
-from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.runs import worker
 from bert_demo.runs.queue import Place, RunQueue
 from bert_demo.runs.record import TRAINING, Run

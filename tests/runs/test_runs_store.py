@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from bert_demo.config import RunConfig, Text, TrainingConfig, UserError, model_config
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import RunConfig, TrainingConfig, model_config
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import checkpoint
 from bert_demo.model.bert import BertModel

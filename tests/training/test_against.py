@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import bert_demo
-from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.inference.difference import difference
 from bert_demo.training.against import against
 from bert_demo.training.choices import change, changed

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 import bert_demo
-from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.files import read_tensors
 from bert_demo.model.checkpoint import RESUME, read_config
 from bert_demo.training.cost import estimate

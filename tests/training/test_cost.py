@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.model.size import count_parameters
 from bert_demo.training import cost, speed
 from bert_demo.training.cost import Speed, TextFacts, model_of, orthogonalising, step_seconds, work

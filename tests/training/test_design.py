@@ -12,7 +12,10 @@ import pytest
 import torch
 
 import bert_demo
-from bert_demo.config import DESIGN_SETTINGS, RunConfig, TrainingConfig, UserError, settings_of
+from bert_demo.common.errors import UserError
+from bert_demo.common.fields import settings_of
+from bert_demo.common.groups import DESIGN_SETTINGS
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.masking import Masking, mask_tokens, uniform
 from bert_demo.interop.export import export_hf
 from bert_demo.model.checkpoint import read_config

@@ -13,7 +13,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.data.new_pairs import pair_anew
 from bert_demo.data.prepare import nli_source, prepare_nli
 from bert_demo.data.snli import NliTexts

@@ -14,7 +14,8 @@ import torch
 
 pytest.importorskip("gradio")
 
-from bert_demo.config import RunConfig, Text
+from bert_demo.common.errors import Text
+from bert_demo.config import RunConfig
 from bert_demo.model import device
 from bert_demo.runs import worker
 from bert_demo.runs.record import Status

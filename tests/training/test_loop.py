@@ -16,7 +16,8 @@ import pytest
 import torch
 
 import bert_demo
-from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.data.prepare import prepare_nli
 from bert_demo.inference.evaluation import evaluate

@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.packing import PackedBatch
 from bert_demo.model import attention, dropout, fast_paths, kernels
 from bert_demo.model import device as hardware

@@ -11,7 +11,8 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from bert_demo.config import COMPARED_SETTINGS, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.common.groups import COMPARED_SETTINGS
 from bert_demo.runs.pairs import two_ways
 from bert_demo.runs.record import Status, write_status
 from bert_demo.ui.context import AppContext

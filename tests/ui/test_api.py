@@ -15,14 +15,10 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 import bert_demo
-from bert_demo.config import (
-    TEACHING_SETTINGS,
-    VISITOR_SETTINGS,
-    RunConfig,
-    TrainingConfig,
-    UserError,
-    settings_of,
-)
+from bert_demo.common.errors import UserError
+from bert_demo.common.fields import settings_of
+from bert_demo.common.groups import TEACHING_SETTINGS, VISITOR_SETTINGS
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.runs.zerogpu import ZeroGpuQueue
 from bert_demo.training.loop import train
 from bert_demo.ui.api import MOST_CHARACTERS, MOST_TEXTS, NAMES, Api

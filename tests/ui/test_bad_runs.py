@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 pytest.importorskip("gradio")
 
 from bert_demo.cli.doctor import _checkpoints
-from bert_demo.config import RunConfig, Text, TrainingConfig, UserError
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.interop.card import model_card
 from bert_demo.interop.sharing import metrics_csv

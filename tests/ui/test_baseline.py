@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.runs.baseline import pinned
 from bert_demo.runs.record import Status, write_status
 from bert_demo.ui.context import AppContext

@@ -16,7 +16,8 @@ from helpers.hub_writes import TOKEN, WritableHub, hub, writable_hub
 
 pytest.importorskip("gradio")
 
-from bert_demo.config import BertConfig, RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 from bert_demo.model import checkpoint, dropout
 from bert_demo.model.bert import BertModel

@@ -25,7 +25,8 @@ from helpers.browser import (
 
 pytest.importorskip("gradio")
 
-from bert_demo.config import RunConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig
 from bert_demo.model.folders import METRICS
 from bert_demo.ui.address import pair_of, tab_of, values_of, words_of
 from bert_demo.ui.context import AppContext

@@ -16,7 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.store import RunStore
 from bert_demo.runs.zerogpu import LONGEST_RUN, ZeroGpuQueue, gpu_seconds, train_on_gpu

@@ -14,7 +14,7 @@ import pytest
 from helpers.hub_server import COMMIT, hub_server
 
 from bert_demo.cli import parser
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.interop.addresses import repo_id
 from bert_demo.interop.importer import Importer
 from bert_demo.interop.known import KNOWN_MODELS

@@ -14,7 +14,8 @@ from helpers.browser import BUNDLED, ROOT, Visitor, chromium, served, visit, wai
 
 pytest.importorskip("gradio")
 
-from bert_demo.config import LABELS, RunConfig, Text, TrainingConfig, UserError, run_config
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import LABELS, RunConfig, TrainingConfig, run_config
 from bert_demo.data.prepare import SourceReport
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.addresses import repo_id

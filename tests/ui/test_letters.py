@@ -15,7 +15,8 @@ from helpers.browser import ADMIN, Visitor, chromium, press, served, visit, wait
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.runs.store import RunStore
 from bert_demo.runs.worker import work
 from bert_demo.ui.context import answered

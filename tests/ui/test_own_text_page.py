@@ -14,7 +14,9 @@ pytest.importorskip("gradio")
 
 from helpers.browser import Visitor, chromium, press, served, stop_after, visit, wait_for
 
-from bert_demo.config import RunConfig, TrainingConfig, UserError, own_task
+from bert_demo.common.corpus_names import own_task
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data import own
 from bert_demo.data.tables import NoColumn
 from bert_demo.runs.store import RunStore

@@ -14,7 +14,8 @@ import gradio as gr
 import pytest
 
 import bert_demo
-from bert_demo.config import RunConfig, TrainingConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.sharing import metrics_csv
 from bert_demo.runs.facts import result_of

@@ -20,7 +20,8 @@ pytest.importorskip("gradio")
 
 from helpers.page_server import ROOT, served
 
-from bert_demo.config import RunConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig
 from bert_demo.data.files import part_folder, remove_left_parts
 from bert_demo.runs import guesses
 from bert_demo.runs.guesses import Asker

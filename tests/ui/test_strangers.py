@@ -16,7 +16,7 @@ pytest.importorskip("gradio")
 from helpers.page_server import served
 
 from bench.hostile_input import deep
-from bert_demo.config import listed
+from bert_demo.common.errors import listed
 from bert_demo.ui.serving.strangers import MOST_BYTES, Strangers
 
 _API = "/gradio_api"

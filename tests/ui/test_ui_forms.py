@@ -18,14 +18,10 @@ pytest.importorskip("gradio")
 
 from bert_demo.cli import commands, parser
 from bert_demo.cli import training as cli_training
-from bert_demo.config import (
-    TEACHING_SETTINGS,
-    RunConfig,
-    TrainingConfig,
-    UserError,
-    command_line,
-    settings_of,
-)
+from bert_demo.common.errors import UserError
+from bert_demo.common.fields import settings_of
+from bert_demo.common.groups import TEACHING_SETTINGS
+from bert_demo.config import RunConfig, TrainingConfig, command_line
 from bert_demo.model.folders import METRICS
 from bert_demo.training import cost
 from bert_demo.training.cost import Observation, Speed

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from bert_demo.config import LABELS, BertConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS, BertConfig
 from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer

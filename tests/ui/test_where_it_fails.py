@@ -15,7 +15,8 @@ from helpers.browser import BUNDLED, ROOT, Visitor, chromium, press, served, vis
 
 pytest.importorskip("gradio")
 
-from bert_demo.config import LABELS, Text, UserError
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import LABELS
 from bert_demo.data import interruption
 from bert_demo.data.snli import NliTexts, pairs
 from bert_demo.inference.models import ModelShelf

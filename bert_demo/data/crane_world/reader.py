@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 
 Section = dict[str, tuple[str, ...]]
 """Field -> entries."""

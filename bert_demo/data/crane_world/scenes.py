@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.crane_world.grammar import (
     STATIVE,
     State,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 
 _SHARES = {"train": range(16), "validation": range(16, 18), "test": range(18, 20)}
 

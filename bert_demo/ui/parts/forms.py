@@ -9,19 +9,11 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.config import (
-    DESIGN_SETTINGS,
-    NLI_CORPORA,
-    PRETRAINING_CORPORA,
-    VISITOR_SETTINGS,
-    RunConfig,
-    Setting,
-    Text,
-    TrainingConfig,
-    UserError,
-    run_config,
-    settings_of,
-)
+from bert_demo.common.corpus_names import NLI_CORPORA, PRETRAINING_CORPORA
+from bert_demo.common.errors import Text, UserError
+from bert_demo.common.fields import Setting, settings_of
+from bert_demo.common.groups import DESIGN_SETTINGS, VISITOR_SETTINGS
+from bert_demo.config import RunConfig, TrainingConfig, run_config
 from bert_demo.data.corpora import CORPORA, corpus_spec
 from bert_demo.training.cost import Estimate
 from bert_demo.ui.parts.language import later, number, say, translate

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import Text, UserError
+from bert_demo.common.errors import Text, UserError
 
 SOURCE = "en"
 _FOLDER = Path(__file__).parents[1] / "languages"

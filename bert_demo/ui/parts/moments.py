@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.inference.models import ModelShelf, moment_id
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.config import UserError, own_task
+from bert_demo.common.corpus_names import own_task
+from bert_demo.common.errors import UserError
 from bert_demo.data import own
 from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.data.own_pairs import take_pairs

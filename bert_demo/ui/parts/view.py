@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.ui.parts import assets
 from bert_demo.ui.parts.language import listed, say, translate
 

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.files import file_stamp, folder_bytes
 from bert_demo.model.folders import LOCK
 from bert_demo.runs.record import held

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bert_demo.config import Text, UserError
+from bert_demo.common.errors import Text, UserError
 from bert_demo.data import interruption
 
 if TYPE_CHECKING:

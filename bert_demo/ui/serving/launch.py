@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.middleware import Middleware
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.page import build_app
 from bert_demo.ui.parts import assets

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.ui.parts import language
 
 _PREFIX = "BERT_DEMO_"

@@ -7,7 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.config import COMPARED_SETTINGS, RunConfig, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.common.groups import COMPARED_SETTINGS
+from bert_demo.config import RunConfig
 from bert_demo.inference.difference import MOST_PAIRS
 from bert_demo.model.plain_json import is_whole
 from bert_demo.runs.pairs import TwoWays

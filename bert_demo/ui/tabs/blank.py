@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.words import BLANK
 from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.words import unknown_words

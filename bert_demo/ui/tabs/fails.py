@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from bert_demo.config import LABELS, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS
 from bert_demo.data.tables import COLUMNS, NoColumn
 from bert_demo.ui.context import answered
 from bert_demo.ui.parts.columns import ColumnMenus

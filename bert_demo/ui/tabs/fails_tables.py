@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import VERSION, Text, UserError
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import VERSION
 from bert_demo.data.corpora import CORPORA, whereabouts
 from bert_demo.data.snli import NliTexts, read_pairs_file
 from bert_demo.data.tables import ENDINGS

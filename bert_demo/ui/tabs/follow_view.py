@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.inference.models import moment_id
 from bert_demo.ui.parts.language import later, listed, number, say, translate
 from bert_demo.ui.parts.view import Block, View, attention, details, followed, table, text, view

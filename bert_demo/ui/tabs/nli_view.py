@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bert_demo.config import Text, UserError
+from bert_demo.common.errors import Text, UserError
 from bert_demo.inference.words import unknown_words
 from bert_demo.ui.parts.language import later, number, say, translate
 from bert_demo.ui.parts.theme import SERIES

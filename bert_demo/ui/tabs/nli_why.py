@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from bert_demo.config import LABELS, UserError
+from bert_demo.common.errors import UserError
+from bert_demo.config import LABELS
 from bert_demo.ui.parts.language import later, number, say, translate
 from bert_demo.ui.parts.view import Block, View, columns, effects, few, heading, table, text, view
 from bert_demo.ui.tabs.nli_examples import SAYINGS

@@ -12,7 +12,9 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.config import RunConfig, Text, UserError, command_line, own_task
+from bert_demo.common.corpus_names import own_task
+from bert_demo.common.errors import Text, UserError
+from bert_demo.config import RunConfig, command_line
 from bert_demo.data.files import FileStamp, file_stamp
 from bert_demo.data.own_pairs import pairs_report
 from bert_demo.data.own_report import text_report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.crane_world.probes import SENSES
 from bert_demo.ui.parts.language import later, say, translate
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.inference.models import ModelShelf
 from bert_demo.inference.words import familiarity
 from bert_demo.ui.parts import figures

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.data.files import file_stamp
 from bert_demo.interop.sharing import metrics_csv, without_paths
 from bert_demo.model.checkpoint import read_config

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.model.folders import LONGEST_NOTE, LONGEST_TITLE
 from bert_demo.runs.naming import rename
 from bert_demo.ui.context import answered, token_of

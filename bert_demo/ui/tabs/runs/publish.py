@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.runs.record import TRAINING
 from bert_demo.ui.context import token_of
 from bert_demo.ui.parts.language import later, say

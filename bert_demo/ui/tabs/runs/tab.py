@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from bert_demo.config import UserError
+from bert_demo.common.errors import UserError
 from bert_demo.runs.baseline import pin, pinned
 from bert_demo.runs.pairs import two_ways
 from bert_demo.runs.record import Run
