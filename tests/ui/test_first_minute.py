@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from helpers.browser import (
     ROOT,
     Visitor,
     chromium,
+    fetch,
     press,
     served,
     stop_after,
@@ -54,6 +56,36 @@ def context(tmp_path: Any) -> Iterator[AppContext]:
     made = AppContext(AppSettings(data_dir=tmp_path))
     yield made
     made.close()
+
+
+def test_before_any_script_has_come_there_is_a_picture_of_the_recorded_run(
+    chromium: Any, address: str
+) -> None:
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 720}, color_scheme=scheme, java_script_enabled=False
+        )
+        page = context.new_page()
+        page.goto(address)
+        curve = page.locator(".bd-outline polyline")
+        box = curve.bounding_box()
+        assert box["width"] > 0.7 * min(width, 888) and box["y"] + box["height"] < 720
+        assert page.locator(".bd-outline").inner_text().startswith("bert_demo")
+        context.close()
+
+
+def test_the_page_asks_at_once_for_all_of_gradios_scripts_that_it_needs(
+    visit: Callable[..., Visitor], address: str
+) -> None:
+    """Read from what Vite leaves in Gradio's scripts, which a later Gradio may have otherwise."""
+    named = set(re.findall(r"href=\"\./(assets/[\w.-]+)\"", fetch(address).split("<body")[0]))
+    visitor = visit()
+    page = visitor.open(address)
+    page.wait_for_function("document.querySelector('#live-pretrain .bd-plot svg')")
+    asked = {url.removeprefix(address) for url in visitor.asked if "/assets/" in url}
+    assert {url for url in asked - named if not url.startswith("assets/index-")} == set()
+    assert named - asked == set() and len(named) > 50
+    assert page.locator(".bd-outline").is_hidden()
 
 
 @pytest.mark.parametrize(("code", "begins"), [("en", "Fine: "), ("de", "Gut: "), ("zh", "正常")])

@@ -3,6 +3,8 @@
 language    the page's words in other languages
 theme       looks, and colours that everybody can tell apart
 assets      our scripts and styles, and plotly.js, served by the page itself
+packed      files compressed once and kept by browsers
+outline     what stands there until Gradio has built the page
 view        parts of the page as plain data, which the browser draws
 figures     Plotly figures as plain data
 model_menu  the menu of models

@@ -7,35 +7,23 @@ content: browsers keep a file for good and still never see an old one.
 from __future__ import annotations
 
 import functools
-import gzip
 import hashlib
 import importlib.util
 import json
-import re
+from collections.abc import Callable
 from pathlib import Path
 
-import brotli
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from bert_demo.data.files import file_identity
-from bert_demo.ui.parts import language
+from bert_demo.ui.parts import language, packed
 
 _FOLDER = Path(__file__).parents[1] / "static"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 _PREFIX = "static-of-bert-demo"
-_BUNDLE = "page.js"
-_QUALITY = 9
-"""Of brotli: a second for plotly.js, once; the best, 11, takes fifteen for a tenth less."""
-_OUTLINE = (
-    "gradio-app:not(:has(*))::before { content: ''; margin: 20px auto; width: min(1240px, 94vw); "
-    "height: 80vh; background: linear-gradient(#8885 0 0) 0 0 / 55% 30px, "
-    "linear-gradient(#8883 0 0) 0 54px / 23% 100%, "
-    "linear-gradient(#8883 0 0) 100% 54px / 75% 100%; background-repeat: no-repeat; } "
-    "@media (max-width: 800px) { gradio-app:not(:has(*))::before { background-size: 100% 30px, "
-    "100% 60px, 100% 100%; background-position: 0 0, 0 54px, 0 134px; } }"
-)
+_BUNDLE, _PLOTLY = "page.js", "plotly.min.js"
 _PARTS = (
     "common.js",
     "address.js",
@@ -57,7 +45,7 @@ _PARTS = (
 
 
 def _path(name: str) -> Path:
-    if name == "plotly.min.js":
+    if name == _PLOTLY:
         # Found without importing plotly, which the page has no other use for.
         found = importlib.util.find_spec("plotly")
         assert found is not None and found.origin is not None
@@ -86,16 +74,7 @@ def bundle() -> str:
 @functools.cache
 def _names() -> frozenset[str]:
     own = [path.name for path in _FOLDER.iterdir() if path.suffix in _TYPES]
-    return frozenset([*own, _BUNDLE, "plotly.min.js"])
-
-
-@functools.cache
-def _compressed(name: str, code: str, encoding: str) -> bytes:
-    """The file for a page in the language of this code, compressed by "br" or "gzip"."""
-    content = _read(name)
-    if encoding == "br":  # a sixth less of plotly.js than by gzip
-        return bytes(brotli.compress(content, quality=_QUALITY))
-    return gzip.compress(content, mtime=0)
+    return frozenset([*own, _BUNDLE, _PLOTLY])
 
 
 def address(name: str) -> str:
@@ -109,13 +88,16 @@ def address(name: str) -> str:
 
 
 def head() -> str:
-    """Tags for the page's head: our script, the address of plotly.js, and the page's outline, which
-    stands there until gradio has built the page."""
+    """Tags for the page's head: our script, and the address of plotly.js."""
     return (
-        f"<style>{_OUTLINE}</style>\n"
-        f'<meta name="bert-demo-plotly" content="{address("plotly.min.js")}">\n'
+        f'<meta name="bert-demo-plotly" content="{address(_PLOTLY)}">\n'
         f'<script defer src="{address(_BUNDLE)}"></script>'
     )
+
+
+def to_pack() -> list[tuple[str, Callable[[], bytes]]]:
+    """What every page asks for, in this order, as `packed.pack_well` takes it."""
+    return [(address(name), functools.partial(_read, name)) for name in (_BUNDLE, _PLOTLY)]
 
 
 def when_loaded(call: str) -> str:
@@ -136,14 +118,8 @@ def _serve(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _names():
         return Response("There is no such file.", 404, media_type="text/plain")
-    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
-    kind = _TYPES[Path(name).suffix]
-    accepted = re.findall(r"br|gzip", request.headers.get("accept-encoding", ""))
-    if not accepted:
-        return Response(_read(name), headers=headers, media_type=kind)
-    encoding = headers["Content-Encoding"] = min(accepted)
-    content = _compressed(name, language.current(), encoding)
-    return Response(content, headers=headers, media_type=kind)
+    read = functools.partial(_read, name)
+    return packed.response(request, address(name), read, _TYPES[Path(name).suffix])
 
 
 def routes() -> list[Route]:

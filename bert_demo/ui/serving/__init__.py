@@ -9,6 +9,7 @@ judging      whole tables judged behind the page's back, one at a time
 files        files that come and go with the page, bounded
 proxies      the proxies of the environment, as far as they can be used
 share        the public link with its code for phones
-compression  what is sent, made small
-first_paint  what stands in the page's HTML before its scripts have come
+compression    what is sent, made small
+gradio_assets  Gradio's own scripts, asked for at once
+first_paint    what stands in the page's HTML before its scripts have come
 """

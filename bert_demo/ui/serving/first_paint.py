@@ -1,4 +1,4 @@
-"""The page's own tags in the HTML that the server sends.
+"""What is ours in the HTML that the server sends.
 
 Gradio adds what it is given for the head when its scripts have come; a browser on a slow line then
 shows nothing until there, and asks for our script last.
@@ -9,14 +9,14 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_PLACE = b"</head>"
+_HEAD, _BODY = b"</head>", b"<gradio-app"
 
 
 class FirstPaint:
-    """Puts `tags` into the head of whole HTML pages."""
+    """Puts `head` into the head of whole HTML pages, and `body` before what Gradio builds."""
 
-    def __init__(self, app: ASGIApp, tags: str) -> None:
-        self.app, self._tags = app, tags.encode()
+    def __init__(self, app: ASGIApp, head: str, body: str) -> None:
+        self.app, self._head, self._body = app, head.encode(), body.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -34,7 +34,8 @@ class FirstPaint:
                 content += message.get("body", b"")
                 if message.get("more_body"):
                     return
-                message["body"] = content.replace(_PLACE, self._tags + _PLACE, 1)
+                content = content.replace(_HEAD, self._head + _HEAD, 1)
+                message["body"] = content.replace(_BODY, self._body + _BODY, 1)
                 MutableHeaders(scope=start)["content-length"] = str(len(message["body"]))
                 await send(start)
             await send(message)

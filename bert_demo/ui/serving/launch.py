@@ -9,15 +9,18 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
+import gradio as gr
 from starlette.middleware import Middleware
 
 from bert_demo.common.errors import UserError
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.page import build_app
-from bert_demo.ui.parts import assets
+from bert_demo.ui.parts import assets, outline, packed
 from bert_demo.ui.parts.theme import CalmTheme
+from bert_demo.ui.serving import gradio_assets
 from bert_demo.ui.serving.compression import middleware
 from bert_demo.ui.serving.files import closed_routes
 from bert_demo.ui.serving.first_paint import FirstPaint
@@ -41,10 +44,12 @@ def launch(settings: AppSettings) -> None:
     context.start()
     try:
         page = build_app(context)
-        _, local_url, share_url = page.launch(
-            prevent_thread_lock=True, quiet=True, **launch_options(settings)
-        )
-        threading.Thread(target=_get_ready, args=(context,), name="ready", daemon=True).start()
+        asked_for = gradio_assets.needed(components(page))
+        options = launch_options(settings, first_paint(context, asked_for))
+        _, local_url, share_url = page.launch(prevent_thread_lock=True, quiet=True, **options)
+        for_lines = asked_for if context.is_public else None
+        ready = threading.Thread(target=_get_ready, args=(context, for_lines), daemon=True)
+        ready.start()
         _announce(settings, context, local_url, share_url)
         while not asked:
             time.sleep(0.2)
@@ -96,8 +101,11 @@ def raise_open_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def _get_ready(context: AppContext) -> None:
-    """Load what answers questions, after the page is up: torch alone takes two seconds."""
+def _get_ready(context: AppContext, scripts: Iterable[str] | None) -> None:
+    """Load what answers questions, after the page is up: torch alone takes two seconds.
+
+    Then Gradio's scripts of these names and our own are made small, where they go over lines.
+    """
     import torch
 
     from bert_demo.inference import contexts  # noqa: F401
@@ -109,9 +117,23 @@ def _get_ready(context: AppContext) -> None:
         if entry.id.startswith("bundled/"):
             with contextlib.suppress(UserError):  # whoever chooses a damaged one is told so
                 context.shelf.load(entry.id)
+    if scripts is not None:
+        packed.pack_well([*gradio_assets.to_pack(scripts), *assets.to_pack()])
 
 
-def launch_options(settings: AppSettings) -> dict[str, Any]:
+def components(page: gr.Blocks) -> set[str]:
+    """The kinds of components of which the page shows one from the beginning."""
+    shown = (block for block in page.blocks.values() if getattr(block, "visible", True) is True)
+    return {block.get_block_name() for block in shown}
+
+
+def first_paint(context: AppContext, scripts: Iterable[str]) -> Middleware:
+    """To hand to the web server: what the page's HTML has before any script has come."""
+    head = "\n".join([outline.style(), gradio_assets.hints(scripts), assets.head()])
+    return Middleware(FirstPaint, head=head, body=outline.outline(context))
+
+
+def launch_options(settings: AppSettings, first_paint: Middleware) -> dict[str, Any]:
     """Arguments of `Blocks.launch`."""
     return {
         # Left out, both are gradio's to choose: this machine alone, and what a Space sets there.
@@ -123,12 +145,8 @@ def launch_options(settings: AppSettings) -> dict[str, Any]:
         "theme": CalmTheme(),
         "css": assets.css(),
         "app_kwargs": {
-            "routes": [*closed_routes(), *assets.routes()],
-            "middleware": [
-                *middleware(),
-                Middleware(FirstPaint, tags=assets.head()),
-                Middleware(Strangers),
-            ],
+            "routes": [*closed_routes(), *assets.routes(), *gradio_assets.routes()],
+            "middleware": [*middleware(), first_paint, Middleware(Strangers)],
         },
         "run_history": False,
         "state_session_capacity": _MOST_SESSIONS,

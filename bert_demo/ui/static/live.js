@@ -27,7 +27,7 @@
     });
     const asking = question(parts.question, { label: options.next, go: () => window.bertDemo.open(options.tab, data.model) }, options.task === "nli" ? verdicts() : senses(options.collapsed));
     let run = null, data = fresh(), status = null, state = null, timer = null, misses = 0;
-    let byTime = false, drawing = false, again = false, asked = 0, drawn = 0, playing = null;
+    let byTime = false, drawing = false, again = false, fetching = null, asked = 0, drawn = 0, playing = null;
 
     function fresh() {
       return { after: 0, start: null, end: null, columns: {}, validations: [] };
@@ -246,13 +246,25 @@
       });
     }
 
+    // A plain picture, until Plotly has come.
+    function drawPlainly() {
+      drawn = parts.plot.clientWidth;
+      sketch(parts.plot, figure(data, status.task, byTime, run, drawn));
+      fetching ??= window.bertDemo.plotly().then(draw).catch(cannotDraw);
+    }
+
+    function cannotDraw() {
+      fetching = null;
+      note(say("The curves cannot be drawn in this browser."), true);
+    }
+
     async function draw() {
+      if (!window.Plotly) return drawPlainly();
       if (drawing) { again = true; return; }
       drawing = true;
       try {
         drawn = parts.plot.clientWidth;
-        if (!window.Plotly) sketch(parts.plot, figure(data, status.task, byTime, run, drawn));
-        const plotly = await window.bertDemo.plotly();
+        const plotly = window.Plotly;
         if (parts.plot.querySelector(".bd-sketch")) parts.plot.replaceChildren();
         const { traces, layout } = figure(data, status.task, byTime, run, drawn);
         await plotly.react(parts.plot, traces, layout, {
@@ -263,7 +275,7 @@
         });
         parts.plot.setAttribute("aria-label", describe());
       } catch (error) {
-        note(say("The curves cannot be drawn in this browser."), true);
+        cannotDraw();
       } finally {
         drawing = false;
         if (again) { again = false; draw(); }
