@@ -22,7 +22,8 @@ _STYLE = (
     ".bd-outline figure { margin: 40px 0 0 auto; max-width: 888px; } "
     ".bd-outline svg { width: 100%; display: block; font-size: 12px; fill: currentColor; } "
     ".bd-outline path, .bd-outline polyline { fill: none; stroke: currentColor; } "
-    ".bd-outline path { opacity: 0.2; }"
+    ".bd-outline path { opacity: 0.2; } "
+    "@media (max-width: 600px) { .bd-outline svg { font-size: 20px; } }"
 )
 
 
@@ -40,7 +41,7 @@ def outline(context: AppContext) -> str:
     except UserError:  # the models that came along were taken away
         pass
     else:
-        caption = say("A recorded run. The page is on its way, where one can start one's own.")
+        caption = say("A recorded run. The page to start your own is on its way.")
         caption = f"<figcaption>{html.escape(caption)}</figcaption>"
         figure = f"<figure>{_curve(run['steps'])}{caption}</figure>"
     return f'<div class="bd-outline"><b>bert_demo</b> {html.escape(what)}{figure}</div>\n'
@@ -52,7 +53,7 @@ def _curve(steps: dict[str, list[Any]]) -> str:
     last, most = steps["step"][-1], max(losses)
     across, down = _WIDTH - _LEFT - 6, _HEIGHT - _TOP - _BOTTOM
     title = html.escape(say("Masked words: loss"))
-    parts = [f'<text x="{_LEFT}" y="18" font-weight="650" font-size="14">{title}</text>']
+    parts = [f'<text x="{_LEFT}" y="18" font-weight="650" font-size="1.15em">{title}</text>']
     for loss in range(0, int(most) + 1, 2):
         y = _TOP + down * (1 - loss / most)
         parts.append(f'<path d="M{_LEFT} {y:.0f}h{across}"/>')
