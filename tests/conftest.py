@@ -13,12 +13,16 @@ from bert_demo.training.cost import Speed
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Tests never read or write the user's cache of prepared corpora.
+    """Tests never read or write the user's cache of prepared corpora; those that run side by side
+    have one.
 
     How fast the machine is stands in it, so that no page of a test measures that while others
     test.
     """
-    os.environ["BERT_DEMO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    cache.mkdir(mode=0o700, exist_ok=True)
+    os.environ["BERT_DEMO_CACHE"] = str(cache)
     prices = (2e-4, 1e-11, 2e-9, 2e-11, 1e-9, 3e-9, 1e-11, 2e-8)
     speed.keep(Speed("cpu", 16 * 10**9, "fp32", False, prices))
 

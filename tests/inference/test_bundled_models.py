@@ -8,9 +8,10 @@ from statistics import median
 import numpy as np
 import pytest
 import torch
+from helpers.pairs import every
 
 from bert_demo.data.crane_world.probes import SENSES
-from bert_demo.data.prepare import prepare_nli
+from bert_demo.data.prepare import nli_source, tokenize_nli
 from bert_demo.inference import evaluation, predict
 from bert_demo.inference.calibration import calibration_error, calibration_factor
 from bert_demo.inference.contexts import compare
@@ -72,21 +73,21 @@ def test_the_accuracy_on_the_card_is_the_accuracy(shelf: ModelShelf, real_data: 
     accuracy, n, split = entry.result.value, entry.result.n, entry.result.split
     assert (split, n) == ("test", 9824) and accuracy >= 0.84
     model, tokenizer, _ = shelf.load(entry.id)
-    data, _ = prepare_nli("snli", "test", tokenizer)
-    # Stored in 8 bits, and scored before that.
-    found = evaluation.evaluate(model, tokenizer, data)
-    assert found.accuracy == pytest.approx(accuracy, abs=2e-3)
+    texts = every(nli_source("snli", "test").read(), 8)
+    found = evaluation.evaluate(model, tokenizer, tokenize_nli(texts, tokenizer))
+    # Within three standard errors; `evaluate` in bench/RESULTS.md is of the whole split.
+    assert found.accuracy == pytest.approx(accuracy, abs=0.03)
     guessed = entry.about.score("hypothesis_only_accuracy", "test")
-    assert found.hypothesis_only_accuracy == pytest.approx(guessed, abs=2e-3)
+    assert found.hypothesis_only_accuracy == pytest.approx(guessed, abs=0.04)
 
 
 def test_the_judge_is_as_sure_as_it_is_right(shelf: ModelShelf, real_data: Path) -> None:
     model, tokenizer, _ = shelf.load("bundled/bert-small-snli")
-    data, _ = prepare_nli("snli", "validation", tokenizer)
+    data = tokenize_nli(every(nli_source("snli", "validation").read(), 3), tokenizer)
     logits = evaluation.nli_logits(model, evaluation.whole_pairs(model, tokenizer, data))
     labels = np.asarray(data.labels, dtype=np.int64)
-    assert calibration_error(logits, labels) < 0.03
-    assert calibration_factor(logits, labels) == pytest.approx(1, abs=0.02)  # it has one already
+    assert calibration_error(logits, labels) < 0.04  # of few pairs it is a little more
+    assert calibration_factor(logits, labels) == pytest.approx(1, abs=0.1)  # it has one already
     card = (FOLDER / "bert-small-snli" / "README.md").read_text(encoding="utf-8")
     assert "expected calibration error (ECE)" in card and "logits are multiplied by 1.76" in card
     assert all(words in card for words in ("AllNLI", "861,599 pairs recombined", "8 bits"))

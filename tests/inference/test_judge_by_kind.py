@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.pairs import every
 
 import bert_demo
 from bert_demo.data.crane_world.nli import generate_nli
@@ -60,7 +61,7 @@ def test_the_judge_by_kind_on_the_list(texts: NliTexts) -> None:
 
 def test_the_judge_by_kind_on_generated_traps() -> None:
     """It has learnt logic from other templates and words."""
-    by_kind = {part.name: part.accuracy for part in reported(trap_pairs()).slices["kind"]}
+    by_kind = {part.name: part.accuracy for part in reported(every(trap_pairs(), 4)).slices["kind"]}
     assert min(by_kind.values()) > 0.4 and np.mean(list(by_kind.values())) > 0.78
 
 
