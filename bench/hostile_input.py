@@ -69,11 +69,12 @@ _SETTINGS = sorted(
     | {name for names in VISITOR_SETTINGS.values() for name in names}
     | {"__init__", "nobody_knows_this", "training", "owner", "data_dir", ""}
 )
-_ARGUMENTS: dict[str, tuple[Any, ...]] = {
+HONEST: dict[str, tuple[Any, ...]] = {
     "start_run": ("pretraining", "crane-world", 1.0, "", {"steps": 2}, "a title", "a-secret"),
     "run_status": ("a-run",),
     "run_events": ("a-run", 0),
     "stop_run": ("a-run", "a-secret"),
+    "take_text": ("The crane flies. It is grey.", "birds.txt", "pretraining", None),
     "list_models": ("",),
     "encode": ("bundled/bert-crane-world", "The crane flies.", "", -1),
     "compare": ("bundled/bert-crane-world", "crane", ["A crane.", "The crane flies."], -1, None),
@@ -105,7 +106,7 @@ def value(draw: random.Random, depth: int = 2) -> Any:
 
 def arguments(draw: random.Random, name: str) -> list[Any]:
     """For an endpoint: an honest call with one argument of another kind, or none that is right."""
-    honest = list(_ARGUMENTS[name])
+    honest = list(HONEST[name])
     way = draw.randrange(8)
     if way == 0:
         return [value(draw) for _ in range(draw.randrange(10))]

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from bench import machine, plot
+from bench import hostile_input, machine, plot
 from bench.limit import asked_tokens, needed_operations
 from bench.results import write_section
 from bench.transformers_baseline import held_out_sums, padded_parts, peer_model
 from bert_demo.config import BertConfig
 from bert_demo.data.batches import TrainingBatch
 from bert_demo.data.packing import packed_batch
+from bert_demo.ui.api import NAMES
 
 # Two pairs, of 4 and 6 tokens; the longer was drawn first. Masked: 3 tokens of the shorter, 1.
 LENGTHS = np.array([4, 6])
@@ -44,6 +45,10 @@ SMALL = BertConfig(
     hidden_dropout_prob=0.0,
     attention_probs_dropout_prob=0.0,
 )
+
+
+def test_every_endpoint_is_called_in_hostile_ways() -> None:
+    assert set(hostile_input.HONEST) == set(NAMES)
 
 
 def test_operations_by_hand() -> None:

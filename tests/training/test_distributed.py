@@ -71,10 +71,9 @@ def curve(folder: Path, processes: int) -> list[list[float]]:
 def test_the_curve_does_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     alone = curve(tmp_path / "alone", 1)
     assert len(alone) == 6
-    for processes in (2, 3):
-        together = curve(tmp_path / str(processes), processes)
-        for one, other in zip(alone, together, strict=True):
-            assert other == pytest.approx(one, abs=1e-5)
+    together = curve(tmp_path / "together", 3)  # of two, tests/runs/test_peers.py
+    for one, other in zip(alone, together, strict=True):
+        assert other == pytest.approx(one, abs=1e-5)
 
 
 @pytest.mark.timeout(300)
