@@ -41,6 +41,7 @@ from bench.short_runs import (
 )
 from bert_demo.model import checkpoint
 from bert_demo.model.folders import LOCK
+from bert_demo.runs.actions import request
 from bert_demo.runs.record import RESUMABLE, TRAINING, Run, held
 from bert_demo.runs.store import RunStore
 
@@ -73,7 +74,7 @@ def goes_on(store: RunStore, run: Run) -> int:
     """Resume a run that was cut short, to its end; the step at which it went on."""
     saved, before = saved_step(run), steps_of(run)
     assert run.status.state in RESUMABLE, run.status
-    store.request(run.id, "resume", TOKEN)
+    request(store, run.id, "resume", TOKEN)
     until("the resumed run ends", lambda: store.get(run.id).status.state == "completed")
     again = store.get(run.id)
     after = steps_of(again)
@@ -116,7 +117,7 @@ def one_kill(home: Path, victim: str, seconds: float) -> int:
             up = stack.enter_context(app(home))
         found = settled(up, store, name)
         saved = -1 if found.status.state == "completed" else goes_on(store, found)
-        store.request(name, "delete", TOKEN)
+        request(store, name, "delete", TOKEN)
         return saved
 
 

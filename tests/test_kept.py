@@ -19,6 +19,7 @@ import torch
 import bert_demo
 from bert_demo.data.cache import Entry, cached
 from bert_demo.model.device import fast_bf16
+from bert_demo.runs.actions import request
 from bert_demo.runs.store import RunStore
 from bert_demo.runs.worker import work
 
@@ -47,7 +48,7 @@ def test_a_run_that_was_cut_short_goes_on_to_the_same_numbers(name: str, tmp_pat
     shutil.copytree(KEPT / "runs", tmp_path / "runs")
     store = RunStore(tmp_path / "runs")
     assert store.get(name).status.state == EXPECTED[f"runs/{name}"]["state"]
-    store.request(name, "resume", OWNER)
+    request(store, name, "resume", OWNER)
     assert store.claim(name)
     work(store.root, name, lambda: False, lambda _: None)
     done = store.get(name).status

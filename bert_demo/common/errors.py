@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 import reprlib
+import string
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -73,3 +75,29 @@ def _shown(value: Any) -> Any:
 
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = _BRIEF.maxother = _SHOWN
+
+
+def stored(value: Any) -> Any:
+    """A `Text` as JSON, so that it can be said in any language after a restart."""
+    if isinstance(value, UserError):
+        value = value.text
+    if isinstance(value, Text):
+        values = {name: stored(part) for name, part in value.values.items()}
+        return {"template": value.template, "values": values}
+    return value if isinstance(value, int | float | str) else str(value)
+
+
+def restored(value: Any) -> Any:
+    """The way back from `stored`; raises `ValueError`, `TypeError`, `KeyError`
+    or `AttributeError` where JSON has another shape."""
+    if isinstance(value, dict):
+        for _, name, layout, _ in string.Formatter().parse(value["template"]):
+            # Anything more could look into objects, or ask for a text of a billion characters.
+            if name is not None and not (name.isidentifier() and _LAYOUT.fullmatch(layout or "")):
+                raise TypeError(value["template"])
+        values = {name: restored(part) for name, part in value["values"].items()}
+        return Text(value["template"], **values)
+    return value
+
+
+_LAYOUT = re.compile(r"[,g]?(\.\d)?[fg%]?")

@@ -6,12 +6,13 @@ asked        what somebody asks a model while it learns
 record       what a run's folder says, read and written in whole pieces
 facts        what a run's checkpoint says of it: its results, baselines, settings
 events       the events of runs that many people watch
-store        all runs under one folder, and who may do what with them
+limiter      how often something may come from one address
+owners       whose a run is, who the teacher is, how often somebody may guess at that
+store        all runs under one folder
+actions      what a run's owner may do: stop, pause, resume, delete, rename
 diagnosis    which named state a run is in, by its curves, and one thing to try
-naming       another title and a note for a run
 baseline     the run that a class measures its own against
 pairs        runs that differ in one setting, with the same seeds
-guesses      how often somebody may guess at the teacher's word
 questions    what a film asks of somebody's own text
 film         what a model under training says of a few fixed sentences
 warm         what every process that trains for the app does before its first run

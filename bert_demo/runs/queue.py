@@ -16,11 +16,13 @@ from typing import Any, NamedTuple
 from bert_demo.common.errors import Text, UserError
 from bert_demo.config import RunConfig
 from bert_demo.model.device import memory_held
+from bert_demo.runs import actions
 from bert_demo.runs.asked import NO_QUESTIONS, Questions
 from bert_demo.runs.crowd import Crowd
+from bert_demo.runs.owners import owner_of
 from bert_demo.runs.process import WorkerProcess
 from bert_demo.runs.record import TRAINING, Run, held
-from bert_demo.runs.store import RunStore, owner_of, what_is_left
+from bert_demo.runs.store import RunStore
 
 log = logging.getLogger(__name__)
 
@@ -186,11 +188,11 @@ class RunQueue:
         return limit is not None and (config.training.budget_seconds or 0) > limit
 
     def request(self, run_id: str, action: str, token: str | None, address: str = "") -> Run | None:
-        """`RunStore.request`, heeded at once."""
+        """`actions.request`, heeded at once."""
         with self._lock:
             if action == "resume" and self.store.may_control(self.store.get(run_id), token):
                 self._check_queued(str(token), address)
-            run = self.store.request(run_id, action, token)
+            run = actions.request(self.store, run_id, action, token)
             if action == "resume" and run is not None:
                 self._joined(run, address)
         self._inbox.put(lambda: None)
@@ -350,7 +352,7 @@ class RunQueue:
         self._slots[number] = None
         if worker.run_id is not None:
             with contextlib.suppress(UserError):
-                left = what_is_left(self.store.get(worker.run_id))
+                left = self.store.get(worker.run_id).what_is_left
                 cause = Text("{first} {second}", first=cause, second=left)
             self._release(worker, cause)
         if not worker.ready:

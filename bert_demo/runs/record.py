@@ -18,7 +18,6 @@ import dataclasses
 import json
 import re
 import secrets
-import string
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +27,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bert_demo.common.errors import Text, UserError
+from bert_demo.common.errors import Text, UserError, restored, stored
 from bert_demo.config import RunConfig, run_config
 from bert_demo.model.about import read_about, read_scores
 from bert_demo.model.folders import (
@@ -68,7 +67,6 @@ _LONGEST_MESSAGE = 2000
 _LAST_TIME = 1e11
 """Some 3,000 years: what any calendar still shows."""
 _OWNER = re.compile(r"[0-9a-f]{64}")
-_LAYOUT = re.compile(r"[,g]?(\.\d)?[fg%]?")
 _WINDOWS_TRIES = 20
 
 
@@ -135,6 +133,13 @@ class Run:
         return is_file(self.model / RESUME)
 
     @property
+    def what_is_left(self) -> Text:
+        """A sentence on what it can go on from, where it was cut short."""
+        if self.goes_on:
+            return Text("It can go on from where it was last saved.")
+        return Text("Nothing of its training was saved yet; it can begin again.")
+
+    @property
     def expected_seconds(self) -> float | None:
         """How long all of it should take, where that is known."""
         budget = None if self.config is None else self.config.training.budget_seconds
@@ -170,7 +175,7 @@ def write_json(path: Path, values: Any) -> None:
 
 def write_status(folder: Path, status: Status) -> None:
     """Replace status.json; where the worker has let go of the run, its orders are void."""
-    write_json(folder / STATUS, vars(status) | {"said": _stored(status.message)})
+    write_json(folder / STATUS, vars(status) | {"said": stored(status.message)})
     if status.state not in TRAINING:
         (folder / CONTROL).unlink(missing_ok=True)
 
@@ -249,7 +254,7 @@ def _status(values: dict[str, Any] | None) -> Status:
     if isinstance(message, str):
         status = dataclasses.replace(status, message=message[:_LONGEST_MESSAGE])
     with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError, IndexError):
-        said = _restored(values["said"])
+        said = restored(values["said"])
         if said == status.message:
             return dataclasses.replace(status, message=said)
     return status
@@ -269,28 +274,6 @@ _STATUS_FIELDS: dict[str, Callable[[Any], bool]] = {
     "worker_pid": lambda value: is_whole(value, 1, 2**31),
     "device_memory_bytes": is_whole,
 }
-
-
-def _stored(value: Any) -> Any:
-    """A `Text` as JSON, so that it can be said in any language after a restart."""
-    if isinstance(value, UserError):
-        value = value.text
-    if isinstance(value, Text):
-        values = {name: _stored(part) for name, part in value.values.items()}
-        return {"template": value.template, "values": values}
-    return value if isinstance(value, int | float | str) else str(value)
-
-
-def _restored(value: Any) -> Any:
-    """The way back from `_stored`."""
-    if isinstance(value, dict):
-        for _, name, layout, _ in string.Formatter().parse(value["template"]):
-            # Anything more could look into objects, or ask for a text of a billion characters.
-            if name is not None and not (name.isidentifier() and _LAYOUT.fullmatch(layout or "")):
-                raise TypeError(value["template"])
-        values = {name: _restored(part) for name, part in value["values"].items()}
-        return Text(value["template"], **values)
-    return value
 
 
 def _plain(folder: Path) -> Run | None:

@@ -1,10 +1,9 @@
-"""All runs under one folder, and who may do what with them."""
+"""All runs under one folder."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import hmac
 import logging
 import secrets
@@ -16,15 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bert_demo.common.corpus_names import own_task, shown_corpus
-from bert_demo.common.errors import Text, UserError, listed
+from bert_demo.common.corpus_names import shown_corpus
+from bert_demo.common.errors import Text, UserError
 from bert_demo.config import RunConfig
-from bert_demo.data import own
 from bert_demo.data.files import (
     file_stamp,
     folder_bytes,
     part_folder,
-    remove_folder,
     remove_left_parts,
 )
 from bert_demo.model.folders import (
@@ -43,10 +40,8 @@ from bert_demo.model.folders import (
 from bert_demo.model.plain_json import one_line
 from bert_demo.runs.asked import NO_QUESTIONS, Questions
 from bert_demo.runs.events import Events, Tails
-from bert_demo.runs.guesses import Asker, Guesses
+from bert_demo.runs.owners import Asker, Teacher, owner_of
 from bert_demo.runs.record import (
-    RESUMABLE,
-    STATES,
     TRAINING,
     UNREADABLE,
     Run,
@@ -61,26 +56,8 @@ from bert_demo.runs.record import (
 
 log = logging.getLogger(__name__)
 
-ACTIONS = {
-    "stop": Text("stop"),
-    "pause": Text("pause"),
-    "resume": Text("resume"),
-    "delete": Text("delete"),
-}
-
 _PART_SECONDS = 60.0
 _FREE_BYTES = 500_000_000  # a run of the smaller models, and room for everybody else
-
-
-class NotAllowed(UserError):  # noqa: N818 (an answer, not a fault)
-    """Somebody asked for what only the owner of the run or the teacher may do."""
-
-
-def owner_of(token: str) -> str:
-    """What is kept of a token: enough to know it again, too little to use it."""
-    if not isinstance(token, str) or not token:
-        raise NotAllowed("Reload the page first: this browser has no name yet.")
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class RunStore:
@@ -105,10 +82,9 @@ class RunStore:
         """
         self.root = root.expanduser().resolve()
         self.max_runs_per_owner, self.max_total_bytes = max_runs_per_owner, max_total_bytes
-        self._admin = owner_of(admin_token) if admin_token else None
-        self._admin_length = len(admin_token or "")
-        self._asker, self._guesses = asker, Guesses()
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held by whoever changes a run."""
+        self._teacher = Teacher(admin_token, asker)
         self._tails = Tails()
         self._seen: dict[str, tuple[Any, Run]] = {}
         self._told: dict[str, str] = {}
@@ -132,7 +108,7 @@ class RunStore:
         """A new run, queued. Raises `UserError` where the disk or the owner has too much."""
         owner = owner_of(owner_token)
         now = time.time()
-        with self._lock:
+        with self.lock:
             with contextlib.suppress(OSError):  # it may have been deleted; what follows says so
                 self.root.mkdir(parents=True, exist_ok=True)
             facts = {
@@ -180,7 +156,7 @@ class RunStore:
             else:
                 if run is not None:
                     runs.append(run)
-        with self._lock:
+        with self.lock:
             gone = self._seen.keys() - {run.id for run in runs}
             for name in gone:
                 self._seen.pop(name, None)
@@ -196,50 +172,17 @@ class RunStore:
 
     def is_admin(self, token: str | None) -> bool:
         """Whether this is the teacher's token; False also for who guesses too often."""
-        # Browsers' own tokens are asked about at every turn, and are of another length.
-        if self._admin is None or not token or len(token) != self._admin_length:
-            return False
-        digest, asker = owner_of(token), self._asker()
-        if not self._guesses.may_try(digest, asker):
-            return False
-        right = hmac.compare_digest(digest, self._admin)
-        self._guesses.tried(digest, asker, right)
-        return right
+        return self._teacher.has(token)
 
     def may_control(self, run: Run, token: str | None) -> bool:
         """Whether this token started the run, or is the teacher's."""
-        owned = run.owner is not None and bool(token) and _same(token, run.owner)
-        return owned or self.is_admin(token)
-
-    def request(self, run_id: str, action: str, token: str | None) -> Run | None:
-        """Stop, pause, resume or delete a run; gives the run afterwards, None once deleted.
-
-        Raises `NotAllowed` for who may not, `UserError` where it makes no sense now.
-        """
-        if action not in ACTIONS:
-            raise UserError(
-                "A run can be asked to {choices}, not {action!r}.",
-                choices=listed(ACTIONS.values()),
-                action=action,
-            )
-        with self._lock:
-            run = self.get(run_id)
-            if not self.may_control(run, token):
-                raise NotAllowed(
-                    "Only the browser that started this run, or the teacher, can {action} it.",
-                    action=ACTIONS[action],
-                )
-            try:
-                getattr(self, f"_{action}")(run)
-            except OSError as error:
-                raise UserError(
-                    "The folder of this run cannot be changed: {reason}.", reason=error.strerror
-                ) from error
-            return None if action == "delete" else self.get(run_id)
+        if not token or run.owner is None:
+            return self.is_admin(token)
+        return hmac.compare_digest(owner_of(token), run.owner) or self.is_admin(token)
 
     def set_status(self, run_id: str, **changes: Any) -> Run:
         """Change fields of the status of a run that no worker has."""
-        with self._lock:
+        with self.lock:
             run = self.get(run_id)
             write_status(run.folder, replace(run.status, **changes))
             self._unwritten.pop(run_id, None)
@@ -251,7 +194,7 @@ class RunStore:
         Where that cannot be written, as on a full disk, it is remembered, and written later by
         `mark_interrupted`: nothing is said to be in training that is not.
         """
-        with self._lock:
+        with self.lock:
             status = replace(
                 self.get(run_id).status,
                 state=state,
@@ -272,7 +215,7 @@ class RunStore:
 
         Raises `OSError` where that cannot be written.
         """
-        with self._lock, contextlib.suppress(UserError):
+        with self.lock, contextlib.suppress(UserError):
             if self.get(run_id).status.state == "queued":
                 self.set_status(
                     run_id, state="running", message=Text("Starting."), started=time.time()
@@ -286,15 +229,15 @@ class RunStore:
         `besides`: runs that a live worker is just about to begin. A worker that lost its app
         still saves, so a run that is held now may have to be asked about again.
         """
-        with self._lock:
+        with self.lock:
             self._write_ends()
         for run in self.list():
             if run.status.state not in TRAINING or run.id in besides:
                 continue
-            with held(run.folder / LOCK) as free, self._lock:
+            with held(run.folder / LOCK) as free, self.lock:
                 # The worker may have said how it ended before it let go.
                 if free and self.get(run.id).status.state in TRAINING:
-                    left = what_is_left(run)
+                    left = run.what_is_left
                     message = Text("The app ended in the middle of this run. {left}", left=left)
                     self.set_end(run.id, "interrupted", message)
 
@@ -320,50 +263,6 @@ class RunStore:
                 with contextlib.suppress(OSError):
                     part.unlink()
 
-    def _stop(self, run: Run) -> None:
-        if run.status.state in TRAINING:
-            write_json(run.folder / CONTROL, {"action": "stop"})
-        elif run.status.state in ("queued", "paused", "interrupted"):
-            message = Text(
-                "Stopped." if run.has_model else "Taken out of the queue before it began."
-            )
-            self.set_status(run.id, state="stopped", message=message, ended=time.time())
-        else:
-            raise UserError("This run has ended already.")
-
-    def _pause(self, run: Run) -> None:
-        if run.status.state not in ("running", "pausing"):
-            raise UserError("Only a run that is being trained can pause; {state}.", state=_is(run))
-        write_json(run.folder / CONTROL, {"action": "pause"})
-
-    def _resume(self, run: Run) -> None:
-        if run.status.state not in RESUMABLE:
-            raise UserError("Only a run that was cut short can go on; {state}.", state=_is(run))
-        if run.folder == run.model:
-            raise UserError(
-                "This run was started from the command line; go on with it there, by --resume."
-            )
-        if run.config is None:
-            raise UserError("The settings of this run are of another version of bert_demo.")
-        self.set_status(
-            run.id,
-            state="queued",
-            message=Text("Waiting for its turn."),
-            queued=time.time(),
-            ended=None,
-            seconds_left=None,
-        )
-
-    def _delete(self, run: Run) -> None:
-        if run.status.state in TRAINING:
-            raise UserError("This run is being trained; stop it before you delete it.")
-        remove_folder(run.folder)
-        corpus = "" if run.config is None else run.config.corpus
-        if own_task(corpus) is not None and corpus in own.brought():
-            others = (other.config for other in self.list())
-            if not any(config is not None and config.corpus == corpus for config in others):
-                own.forget(corpus)
-
     def _read(self, folder: Path) -> Run | None:
         """The run in `folder`; read again only if one of its files has changed."""
         ended = self._unwritten.get(folder.name)
@@ -387,7 +286,7 @@ class RunStore:
             log.warning("%s", problem)
 
     def _check_room(self, owner: str) -> None:
-        if owner != self._admin:
+        if owner != self._teacher.owner:
             kept = sum(run.owner == owner for run in self.list())
             if kept >= self.max_runs_per_owner:
                 raise UserError(
@@ -408,13 +307,6 @@ class RunStore:
             raise UserError(
                 "The disk has only {free} left; delete some runs first.", free=_gigabytes(free)
             )
-
-
-def what_is_left(run: Run) -> Text:
-    """A sentence on what a run that was cut short can go on from."""
-    if run.goes_on:
-        return Text("It can go on from where it was last saved.")
-    return Text("Nothing of its training was saved yet; it can begin again.")
 
 
 def default_title(config: RunConfig) -> Text:
@@ -442,14 +334,6 @@ def _settle(part: Path, root: Path) -> str:
         if not (root / name).exists():
             part.rename(root / name)
             return name
-
-
-def _same(token: str | None, digest: str) -> bool:
-    return token is not None and hmac.compare_digest(owner_of(token), digest)
-
-
-def _is(run: Run) -> Text:
-    return Text("this one is {state}", state=STATES[run.status.state])
 
 
 def _gigabytes(size: int) -> str:

@@ -42,7 +42,6 @@ from bert_demo.runs.record import (
     wished,
     write_status,
 )
-from bert_demo.runs.store import what_is_left
 from bert_demo.runs.warm import Answer, own_stdout, warm_up
 from bert_demo.training.events import Event, StartEvent
 
@@ -252,7 +251,7 @@ def give_up(run: Run, end: Callable[[str], None] | None = None) -> None:
     latest = run
     with contextlib.suppress(UserError):
         latest = read_run(run.folder) or run
-    message = Text("One of the processes of this run ended. {left}", left=what_is_left(latest))
+    message = Text("One of the processes of this run ended. {left}", left=latest.what_is_left)
     status = replace(latest.status, state="failed", message=message)
     _leave(run, status, end or end_at_once)
 

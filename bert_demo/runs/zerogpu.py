@@ -25,7 +25,7 @@ from bert_demo.runs.crowd import Crowd
 from bert_demo.runs.preparation import PREPARING_SECONDS
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.record import TRAINING, read_run, write_status
-from bert_demo.runs.store import RunStore, what_is_left
+from bert_demo.runs.store import RunStore
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class ZeroGpuQueue(RunQueue):
                 message = Text(
                     "The GPU was taken away ({reason}). {left}",
                     reason=_sentence(error).rstrip("."),
-                    left=what_is_left(run),
+                    left=run.what_is_left,
                 )
             elif isinstance(error, UserError):
                 message = error.text
@@ -160,7 +160,7 @@ def train_on_gpu(root: str, run_id: str, seconds: float) -> str:
         message = Text(
             "The {seconds:g} seconds of GPU time are over. {left}",
             seconds=seconds,
-            left=what_is_left(run),
+            left=run.what_is_left,
         )
         write_status(run.folder, replace(run.status, message=message))
     return str(answers[-1]["state"])

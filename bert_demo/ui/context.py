@@ -12,7 +12,6 @@ import os
 import secrets
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -29,7 +28,8 @@ from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.importer import Importer
 from bert_demo.model.device import available_memory_bytes
 from bert_demo.runs.diagnosis import Diagnoses
-from bert_demo.runs.guesses import Asker
+from bert_demo.runs.limiter import Limiter
+from bert_demo.runs.owners import Asker
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import RunStore
 from bert_demo.training.cost import Estimate, Observation, Speed, estimate, may_be_slow
@@ -47,8 +47,6 @@ log = logging.getLogger(__name__)
 _OBSERVED = 5
 _BUSY = ("queued", *TRAINING)
 _STORAGE_KEY = "bert_demo"
-_HOUR = 3600.0
-_MOST_ADDRESSES = 10_000
 
 
 class AppContext:
@@ -78,8 +76,7 @@ class AppContext:
         # On ZeroGPU the page has no GPU to measure.
         self.measuring = not on_zerogpu()
         self._stopped = threading.Event()
-        self._texts: dict[str, list[float]] = {}
-        self._texts_lock = threading.Lock()
+        self._texts = Limiter(seconds=3600.0)
 
     def start(self) -> None:
         """Bring up the worker, and measure this computer's speed behind the page's back."""
@@ -139,19 +136,10 @@ class AppContext:
 
     def count_text(self, address: str, limit: int) -> None:
         """Count a text that comes from an address; `UserError` for more than `limit` an hour."""
-        if not self.is_public:
-            return
-        now = time.monotonic()
-        with self._texts_lock:
-            kept = [at for at in self._texts.pop(address, []) if now - at < _HOUR]
-            if len(kept) >= limit:
-                self._texts[address] = kept
-                raise UserError(
-                    "{n} texts came from your network within an hour; try again later.", n=limit
-                )
-            while len(self._texts) >= _MOST_ADDRESSES:  # the one that was here longest ago
-                del self._texts[next(iter(self._texts))]
-            self._texts[address] = [*kept, now]
+        if self.is_public and not self._texts.count(address, limit):
+            raise UserError(
+                "{n} texts came from your network within an hour; try again later.", n=limit
+            )
 
     def _asker(self) -> Asker:
         request = LocalContext.request.get(None)

@@ -17,6 +17,7 @@ from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.model import checkpoint
 from bert_demo.runs import process, record, store, watchdog, worker
+from bert_demo.runs.actions import request
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.record import TRAINING, read_run
 from bert_demo.runs.store import RunStore
@@ -91,7 +92,7 @@ def test_whatever_a_full_disk_refuses_the_run_is_said_to_be_over(
     queue.store.mark_interrupted()
     written = read_run(run.folder)
     assert written is not None and written.status.state == "failed"
-    assert queue.store.request(run.id, "resume", "anna").status.state == "queued"
+    assert request(queue.store, run.id, "resume", "anna").status.state == "queued"
 
 
 def test_a_run_that_cannot_begin_waits_and_says_why(

@@ -20,9 +20,11 @@ import bert_demo
 from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.runs import worker
+from bert_demo.runs.actions import request
+from bert_demo.runs.owners import NotAllowed
 from bert_demo.runs.queue import Place, RunQueue
 from bert_demo.runs.record import TRAINING, Run
-from bert_demo.runs.store import NotAllowed, RunStore
+from bert_demo.runs.store import RunStore
 from bert_demo.training import cost
 from bert_demo.training.loop import train
 
@@ -181,7 +183,7 @@ def test_a_preparation_that_heeds_nobody_ends_with_its_process(
     over = threading.Event()
 
     def busy(*_: Any, **__: Any) -> Iterator[Any]:
-        store.request(run.id, "stop", "anna")
+        request(store, run.id, "stop", "anna")
         assert over.wait(20)
         raise SystemExit  # as if the process were gone
         yield

@@ -18,9 +18,11 @@ from bert_demo.model import checkpoint
 from bert_demo.model.bert import BertModel
 from bert_demo.model.folders import LOCK, read_json
 from bert_demo.runs import record
+from bert_demo.runs.actions import request
 from bert_demo.runs.events import REWIND
+from bert_demo.runs.owners import NotAllowed
 from bert_demo.runs.record import Status, held, write_json, write_status
-from bert_demo.runs.store import NotAllowed, RunStore
+from bert_demo.runs.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = RunConfig(training=TrainingConfig(steps=5))
@@ -52,7 +54,7 @@ def test_runs_are_listed_newest_first_and_follow_the_disk(store: RunStore) -> No
     assert [run.id for run in store.list()] == ids[::-1]
     put(store, ids[0], "completed", step=7)
     assert store.list()[-1].status.step == 7
-    assert store.request(ids[1], "delete", "anna") is None
+    assert request(store, ids[1], "delete", "anna") is None
     assert [run.id for run in store.list()] == [ids[4], ids[3], ids[2], ids[0]]
     assert not (store.root / ids[1]).exists()
 
@@ -69,7 +71,7 @@ def test_names_that_lead_elsewhere_are_refused(store: RunStore, run_id: Any) -> 
         store.get(run_id)
     for action in ("delete", "stop"):
         with pytest.raises(UserError, match="not the name of a run"):
-            store.request(run_id, action, "teacher")
+            request(store, run_id, action, "teacher")
     with pytest.raises(UserError):
         store.events(run_id)
     assert outside.exists()
@@ -87,7 +89,7 @@ def test_strangers_change_nothing(store: RunStore, action: str, token: str | Non
     for state in ("queued", "running", "paused", "completed"):
         put(store, run.id, state)
         with pytest.raises(NotAllowed, match="Only the browser that started this run"):
-            store.request(run.id, action, token)
+            request(store, run.id, action, token)
         assert store.get(run.id).status.state == state
 
 
@@ -107,7 +109,7 @@ def test_orders_are_heeded_where_they_make_sense(store: RunStore) -> None:
     run_id = store.create(CONFIG, "anna").id
 
     def ask(action: str, token: str = "anna") -> str:
-        run = store.request(run_id, action, token)
+        run = request(store, run_id, action, token)
         assert run is not None
         return run.status.state
 
@@ -170,7 +172,7 @@ def test_damage_to_one_run_stays_there(store: RunStore) -> None:
     assert store.get(odd).config is None
     put(store, odd, "paused")
     with pytest.raises(UserError, match="another version"):
-        store.request(odd, "resume", "anna")
+        request(store, odd, "resume", "anna")
 
 
 @pytest.mark.parametrize("said", [None, 3, {}, {"template": "{x}", "values": {}}, "another"])
@@ -201,10 +203,10 @@ def test_checkpoints_of_the_command_line_are_runs_too(store: RunStore) -> None:
     assert not store.get("theirs").goes_on and store.get("mine").goes_on
     assert store.get("mine").status.state == "stopped"
     with pytest.raises(NotAllowed):
-        store.request("mine", "delete", "anna")
+        request(store, "mine", "delete", "anna")
     with pytest.raises(UserError, match="command line"):
-        store.request("mine", "resume", "teacher")
-    store.request("mine", "delete", "teacher")
+        request(store, "mine", "resume", "teacher")
+    request(store, "mine", "delete", "teacher")
     assert [run.id for run in store.list()] == ["theirs"]
 
 

@@ -28,6 +28,7 @@ from bert_demo.interop.sharing import metrics_csv
 from bert_demo.model import checkpoint
 from bert_demo.model.bert import BertModel
 from bert_demo.model.folders import CONFIG, CONTROL, METRICS, RUN, STATUS
+from bert_demo.runs.actions import request
 from bert_demo.runs.film import film_frame
 from bert_demo.runs.record import Status, write_status
 from bert_demo.training.recorder import read_metrics
@@ -154,7 +155,7 @@ def ask_everything(place: Place) -> None:
         ],
         lambda: str(downloads.pack_model(store.get(place.bad), store.root.parent)),
         lambda: str(downloads.pack_metrics(store.get(place.bad), [], store.root.parent)),
-        lambda: [str(store.request(place.bad, action, "anna")) for action in ("resume", "stop")],
+        lambda: [str(request(store, place.bad, action, "anna")) for action in ("resume", "stop")],
     ]
     for ask in about_it:
         try:

@@ -21,7 +21,7 @@ from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.addresses import repo_id
 from bert_demo.interop.known import KNOWN_MODELS
 from bert_demo.runs.record import Run, Status
-from bert_demo.runs.store import RunStore, default_title, what_is_left
+from bert_demo.runs.store import RunStore, default_title
 from bert_demo.ui.parts import assets, forms, language
 from bert_demo.ui.serving.settings import from_args
 
@@ -136,7 +136,7 @@ def test_what_the_engine_says_of_runs_and_models_is_said_in_german(tmp_path: Pat
     source = "Crane World, Training (eingebaut): 8\u202f000 Absätze, 1 ausgelassen."
     expected = [
         (
-            Text("The app ended in the middle of this run. {left}", left=what_is_left(run)),
+            Text("The app ended in the middle of this run. {left}", left=run.what_is_left),
             "Die Anwendung endete mitten in diesem Lauf. Vom Training ist noch nichts gesichert; "
             "er kann von vorn beginnen.",
         ),

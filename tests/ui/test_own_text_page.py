@@ -19,6 +19,7 @@ from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data import own
 from bert_demo.data.tables import NoColumn
+from bert_demo.runs.actions import request
 from bert_demo.runs.store import RunStore
 from bert_demo.ui.api import Api, public_event, status_of
 from bert_demo.ui.context import AppContext
@@ -81,9 +82,9 @@ def test_a_text_is_described_before_the_run_and_gone_after_the_last(page: Page) 
     # Whoever knows the whole name can learn from the text, so others are not told of it.
     said = status_of(context, runs[0])["settings"]["corpus"]
     assert said == public_event(context, {"event": "start", "corpus": name})["corpus"] == "My-tales"
-    context.store.request(runs[0].id, "delete", "mine")
+    request(context.store, runs[0].id, "delete", "mine")
     assert own.is_here(name)
-    context.store.request(runs[1].id, "delete", "yours")
+    request(context.store, runs[1].id, "delete", "yours")
     assert not own.is_here(name)
 
 
@@ -175,7 +176,7 @@ def test_what_the_command_line_took_in_stays(page: Page, tmp_path: Path) -> None
     name, context = own_text.take_text(path), page()
     assert bring(context, "pretraining", told(2), "tales") == name and own.brought() == []
     run = start_run(context, "pretraining", form(name), BROWSER)
-    context.store.request(run.id, "delete", "mine")
+    request(context.store, run.id, "delete", "mine")
     assert own.is_here(name)
     own.forget(name)
 
@@ -200,7 +201,7 @@ def test_visitors_of_a_public_page_bring_none_unless_the_teacher_allows_it(page:
     assert found["remarks"][0].startswith("Too little text")
     run = Api(allowed).start_run(corpus=found["corpus"], settings={"steps": 2})
     assert allowed.store.get(run["run"]).config.corpus == found["corpus"]  # type: ignore[union-attr]
-    allowed.store.request(run["run"], "delete", run["token"])
+    request(allowed.store, run["run"], "delete", run["token"])
 
 
 def test_bytes_number_and_time_are_bounded(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +234,7 @@ def test_bytes_number_and_time_are_bounded(page: Page, monkeypatch: pytest.Monke
     monkeypatch.setattr(own, "age_seconds", lambda name: 4000.0)
     kept = bring(context, "pretraining", told(98), "")
     assert {*own.brought()} == {names[0], kept}
-    context.store.request(used.id, "delete", "mine")
+    request(context.store, used.id, "delete", "mine")
     monkeypatch.setattr(own_text, "_MOST_SECONDS", 0.0)
     with pytest.raises(UserError, match="took longer than 0 seconds"):
         bring(context, "pretraining", told(97), "")

@@ -19,8 +19,9 @@ from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.sharing import metrics_csv
 from bert_demo.runs.facts import result_of
+from bert_demo.runs.owners import owner_of
 from bert_demo.runs.record import Run
-from bert_demo.runs.store import RunStore, owner_of
+from bert_demo.runs.store import RunStore
 from bert_demo.runs.worker import work
 from bert_demo.training.recorder import read_metrics
 from bert_demo.ui.context import AppContext

@@ -23,8 +23,8 @@ from helpers.page_server import ROOT, served
 from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig
 from bert_demo.data.files import part_folder, remove_left_parts
-from bert_demo.runs import guesses
-from bert_demo.runs.guesses import Asker
+from bert_demo.runs import limiter
+from bert_demo.runs.owners import Asker
 from bert_demo.runs.store import RunStore
 from bert_demo.training import cost
 from bert_demo.ui.parts import language
@@ -160,7 +160,7 @@ def test_guesses_at_the_teachers_word_run_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, asker = 1000.0, Asker("198.51.100.7", "one")
-    monkeypatch.setattr(guesses.time, "monotonic", lambda: now)
+    monkeypatch.setattr(limiter.time, "monotonic", lambda: now)
     store = RunStore(tmp_path, admin_token="crane-42", asker=lambda: asker)
     teacher = Asker("192.0.2.1", "the teacher's page")
     asker = teacher

@@ -8,7 +8,7 @@ import gradio as gr
 
 from bert_demo.common.errors import UserError
 from bert_demo.model.folders import LONGEST_NOTE, LONGEST_TITLE
-from bert_demo.runs.naming import rename
+from bert_demo.runs.actions import rename
 from bert_demo.ui.context import answered, token_of
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.tabs.runs.views import chosen_ids

@@ -8,8 +8,9 @@ import pytest
 
 from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig
-from bert_demo.runs.naming import rename
-from bert_demo.runs.store import NotAllowed, RunStore
+from bert_demo.runs.actions import rename
+from bert_demo.runs.owners import NotAllowed
+from bert_demo.runs.store import RunStore
 
 
 def test_an_owner_renames_a_run_and_nobody_else(tmp_path: Path) -> None:
