@@ -22,6 +22,7 @@ peers        the processes that train along where there are several GPUs
 watchdog     whether a worker hangs
 process      the worker as the queue sees it
 crowd        how much may wait where anybody can come
-queue        who is next
+turns        whose turn it is
+queue        hands queued runs to workers and sees how they end
 zerogpu      the queue where a GPU exists only inside an event
 """

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
 import logging
 import queue
 import threading
 import time
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 from bert_demo.common.errors import Text, UserError
 from bert_demo.config import RunConfig
@@ -23,43 +21,20 @@ from bert_demo.runs.owners import owner_of
 from bert_demo.runs.process import WorkerProcess
 from bert_demo.runs.record import TRAINING, Run, held
 from bert_demo.runs.store import RunStore
+from bert_demo.runs.turns import Place, Turns
 
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.5
 _READY_SECONDS = 180.0
-_FAIR_SECONDS = 3600.0
 _RETRY_SECONDS = (1.0, 5.0, 30.0)
-_UNKNOWN_SECONDS = 60.0
 _LOCK_SECONDS = 5.0
-
-
-class Place(NamedTuple):
-    """Where a run stands."""
-
-    position: int
-    """1 is next; 0 is not waiting."""
-    expected_wait_seconds: float
-
-
-@dataclass
-class _Leg:
-    """A stretch of time in which a worker worked for somebody."""
-
-    owner: str | None
-    run_id: str
-    started: float
-    ended: float | None = None
-
-    def seconds_since(self, begin: float, now: float) -> float:
-        return max(0.0, (self.ended or now) - max(self.started, begin))
 
 
 class RunQueue:
     """Trains the store's queued runs, as many at a time as there are workers.
 
-    Next is the run of whoever has fewest in training, then of whoever used least training time
-    in the last hour, then who came first. The queue is the set of runs whose status says so:
+    Who is next says `turns`. The queue is the set of runs whose status says so:
     nothing is lost when the app ends.
     """
 
@@ -91,7 +66,7 @@ class RunQueue:
         self._slots: list[WorkerProcess | None] = [None] * workers
         self._retry_at = [0.0] * workers
         self._failures = [0] * workers
-        self._legs: list[_Leg] = []
+        self._turns = Turns()
         self._lock = threading.RLock()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._closing = threading.Event()
@@ -113,10 +88,7 @@ class RunQueue:
             time.sleep(0.1)
         self.store.tidy()
         for run in self.store.list():
-            status = run.status
-            if run.owner is not None and status.started is not None:
-                ended = status.ended or status.started + status.seconds
-                self._legs.append(_Leg(run.owner, run.id, status.started, ended))
+            self._turns.remember(run)
         self._thread = threading.Thread(target=self._work, name="run queue", daemon=True)
         self._thread.start()
 
@@ -137,8 +109,7 @@ class RunQueue:
     @property
     def training(self) -> bool:
         """Whether a worker has a run."""
-        slots = list(self._slots)
-        return any(worker is not None and worker.run_id is not None for worker in slots)
+        return bool(self._busy())
 
     def held_bytes(self) -> int:
         """What the workers hold of this computer's memory, and the next run can have."""
@@ -203,32 +174,12 @@ class RunQueue:
         run = self.store.get(run_id)
         if run.status.state != "queued":
             return Place(0, 0.0)
+        busy = []
+        for busy_id in self._busy():
+            with contextlib.suppress(UserError):
+                busy.append(self.store.get(busy_id))
         with self._lock:
-            now = time.time()
-            used, training = self._used(now), self._training()
-            free = [(0.0, "", "") for _ in self._slots]
-            busy = [w.run_id for w in self._slots if w is not None and w.run_id is not None]
-            for place, busy_id in enumerate(busy):
-                with contextlib.suppress(UserError):
-                    other = self.store.get(busy_id)
-                    owner, seconds = other.owner or "", _remaining(other, now)
-                    free[place] = seconds, other.id, owner
-                    used[owner] += seconds
-        waiting = self._waiting()
-        heapq.heapify(free)
-        for position in range(1, len(waiting) + 1):
-            wait, ended, owner = heapq.heappop(free)
-            if ended:
-                training[owner] -= 1
-            chosen = _next(waiting, used, training)
-            if chosen.id == run_id:
-                return Place(position, round(wait, 1))
-            waiting.remove(chosen)
-            seconds = chosen.expected_seconds or _UNKNOWN_SECONDS
-            used[chosen.owner or ""] += seconds
-            training[chosen.owner or ""] += 1
-            heapq.heappush(free, (wait + seconds, chosen.id, chosen.owner or ""))
-        return Place(0, 0.0)  # it was taken while we counted
+            return self._turns.place(run_id, self._waiting(), busy, len(self._slots))
 
     def waiting_of(self, token: str) -> int:
         """How many runs of this owner wait."""
@@ -256,17 +207,10 @@ class RunQueue:
     def _waiting(self) -> list[Run]:
         return [run for run in self.store.list() if run.status.state == "queued"]
 
-    def _used(self, now: float) -> defaultdict[str, float]:
-        """Seconds of training in the last hour, by owner."""
-        begin = now - _FAIR_SECONDS
-        self._legs = [leg for leg in self._legs if leg.ended is None or leg.ended > begin]
-        used: defaultdict[str, float] = defaultdict(float)
-        for leg in self._legs:
-            used[leg.owner or ""] += leg.seconds_since(begin, now)
-        return used
-
-    def _training(self) -> Counter[str]:
-        return Counter(leg.owner or "" for leg in self._legs if leg.ended is None)
+    def _busy(self) -> list[str]:
+        """The runs that workers have."""
+        workers = [worker for worker in list(self._slots) if worker is not None]
+        return [run_id for worker in workers if (run_id := worker.run_id) is not None]
 
     def _work(self) -> None:
         """The dispatcher: the only thread that starts and ends workers."""
@@ -277,9 +221,8 @@ class RunQueue:
                 self._end_hanging()
             with _surviving(), contextlib.suppress(queue.Empty):
                 self._inbox.get(timeout=_TICK_SECONDS)()
-            ours = [w.run_id for w in self._slots if w is not None and w.run_id is not None]
             with _surviving():
-                self.store.mark_interrupted(besides=ours)
+                self.store.mark_interrupted(besides=self._busy())
         self._end_workers()
 
     def _start_workers(self) -> None:
@@ -301,8 +244,7 @@ class RunQueue:
                 waiting = self._waiting()
                 if not waiting:
                     return
-                now = time.time()
-                run = _next(waiting, self._used(now), self._training())
+                run = self._turns.next(waiting)
                 try:
                     claimed = self.store.claim(run.id)
                 except OSError as error:  # a full disk: it waits, and says why
@@ -310,7 +252,7 @@ class RunQueue:
                     return
                 self.problem = ""
                 if claimed:
-                    self._legs.append(_Leg(run.owner, run.id, now))
+                    self._turns.began(run)
                     worker.train(run.id, self.max_run_seconds)
 
     def _end_hanging(self) -> None:
@@ -337,9 +279,7 @@ class RunQueue:
         """The worker has let go of its run; `reason` is for a run that could not say itself."""
         run_id, worker.run_id = worker.run_id, None
         with self._lock:
-            for leg in self._legs:
-                if leg.run_id == run_id and leg.ended is None:
-                    leg.ended = time.time()
+            self._turns.ended(run_id)
         with contextlib.suppress(UserError):
             run = self.store.get(run_id or "")
             if run.status.state in TRAINING:
@@ -388,19 +328,3 @@ def _surviving() -> Iterator[None]:
         pass
     except Exception:
         log.exception("The queue of runs failed, and goes on")
-
-
-def _next(waiting: list[Run], used: defaultdict[str, float], training: Counter[str]) -> Run:
-    def key(run: Run) -> tuple[int, float, float]:
-        owner = run.owner or ""
-        return training[owner], used[owner], run.status.queued or 0.0
-
-    return min(waiting, key=key)
-
-
-def _remaining(run: Run, now: float) -> float:
-    """Seconds that a run in training still needs, as far as one can tell."""
-    if run.status.seconds_left is not None:
-        return run.status.seconds_left
-    whole = run.expected_seconds or _UNKNOWN_SECONDS
-    return max(0.0, whole - (now - (run.status.started or now)))

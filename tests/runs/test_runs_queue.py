@@ -22,9 +22,10 @@ from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.runs import worker
 from bert_demo.runs.actions import request
 from bert_demo.runs.owners import NotAllowed
-from bert_demo.runs.queue import Place, RunQueue
+from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.runs.store import RunStore
+from bert_demo.runs.turns import Place
 from bert_demo.training import cost
 from bert_demo.training.loop import train
 

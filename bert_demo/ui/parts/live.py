@@ -27,8 +27,8 @@ from bert_demo.inference.models import BUNDLED, RUN, model_id
 from bert_demo.model.folders import METRICS as METRICS_FILE
 from bert_demo.model.metrics import METRICS
 from bert_demo.runs.events import COLLAPSED, Events, Tail
-from bert_demo.runs.queue import Place
 from bert_demo.runs.record import TRAINING, Run, Status
+from bert_demo.runs.turns import Place
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts import assets
 from bert_demo.ui.parts.language import say, translate
