@@ -17,6 +17,7 @@ from bert_demo.ui.context import AppContext, letters, own_token
 from bert_demo.ui.parts import assets, forms
 from bert_demo.ui.parts.language import SOURCE, current, later, say
 from bert_demo.ui.parts.own_text import own_corpus
+from bert_demo.ui.parts.setting_words import suggested_name
 from bert_demo.ui.serving.files import KEPT_SECONDS
 from bert_demo.ui.serving.hosting import notices
 from bert_demo.ui.serving.share import create_share_banner
@@ -179,7 +180,7 @@ def restore(context: AppContext, kept: Any, token: str) -> list[Any]:
     for task, values in tasks.items():
         fields = forms.restored(task, values)
         fields["corpus"] = own_corpus(context, task, values, _tell) or fields["corpus"]
-        found.append(name or forms.suggested_name(token))
+        found.append(name or suggested_name(token))
         values = [fields[name] for name in forms.names(task) if name != "start_from"]
         found += ["" if value is None else value for value in values]
         if task == "pretraining":

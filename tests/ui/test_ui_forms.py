@@ -28,6 +28,7 @@ from bert_demo.training.cost import Observation, Speed
 from bert_demo.ui import page
 from bert_demo.ui.context import AppContext, answered
 from bert_demo.ui.parts import forms, live
+from bert_demo.ui.parts.setting_words import BIRDS
 from bert_demo.ui.serving.settings import AppSettings, from_args
 from bert_demo.ui.tabs import training_handlers
 
@@ -187,7 +188,7 @@ def test_what_a_browser_kept_of_a_form_cannot_hurt(context: AppContext, kept: st
     values = page.restore(context, kept, "token")
     expected = [v for task in forms.PRESETS for v in (None, *forms.defaults(task).values())]
     assert len(values) == len(expected) - 1 + 3, "the model to start from is chosen elsewhere"
-    assert values[0] in forms.BIRDS
+    assert values[0] in BIRDS
 
 
 def test_questions_are_kept_and_asked(context: AppContext) -> None:

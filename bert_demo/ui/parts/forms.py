@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +14,8 @@ from bert_demo.common.fields import Setting, settings_of
 from bert_demo.common.groups import DESIGN_SETTINGS, VISITOR_SETTINGS
 from bert_demo.config import RunConfig, TrainingConfig, run_config
 from bert_demo.data.corpora import CORPORA, corpus_spec
-from bert_demo.training.cost import Estimate
-from bert_demo.ui.parts.language import later, number, say, translate
+from bert_demo.ui.parts.language import later, say
+from bert_demo.ui.parts.setting_words import hint_of, label_of, value_words
 
 Values = dict[str, Any]
 
@@ -31,85 +30,6 @@ _TRAINING = {item.name: item for item in settings_of(TrainingConfig)}
 _FIRST = {
     "pretraining": ("corpus", "size", "recipe"),
     "nli": ("start_from", "corpus", "recipe"),
-}
-_ON_OFF = {"on": later("on"), "off": later("off")}
-_WORDS = {
-    "size": {
-        "tiny": later("tiny: 2 layers of 128"),
-        "small": later("small: 2 layers of 256"),
-        "base": later("base: 12 layers of 768"),
-        "large": later("large: 24 layers of 1024"),
-    },
-    "recipe": {"recommended": later("recommended"), "d2l": later("the book's")},
-    "vocabulary": {"word": later("whole words"), "wordpiece": later("pieces of words")},
-    "truncation": {
-        "longest_first": later("from the longer text"),
-        "ratio": later("keeping the ratio"),
-    },
-    "norm": {"after": later("after each sublayer"), "before": later("before each sublayer")},
-    "positions": {
-        "learned": later("learnt"),
-        "sinusoid": later("sines"),
-        "none": later("none"),
-    },
-    "tied_matrix": _ON_OFF,
-    "word_vectors": {"random": later("drawn at random"), "counted": later("counted")},
-    "next_sentence": _ON_OFF,
-    "keep": {"last": later("the last"), "best": later("the best on held-out text")},
-    "schedule": {
-        "linear": later("falls in a line"),
-        "cosine": later("falls as a cosine"),
-        "constant": later("stays"),
-    },
-}
-_LABELS = {
-    "corpus": later("Corpus"),
-    "recipe": later("Recipe"),
-    "vocabulary": later("Vocabulary"),
-    "dropout": later("Dropout"),
-    "batch_size": later("Batch size"),
-    "max_length": later("Longest pair, in tokens"),
-    "truncation": later("Truncation"),
-    "learning_rate": later("Learning rate"),
-    "seed": later("Seed"),
-    "device": later("Device"),
-    "precision": later("Precision"),
-    "size": later("Model"),
-    "start_from": later("Start from"),
-    "hidden_size": later("Width"),
-    "num_hidden_layers": later("Layers"),
-    "num_attention_heads": later("Attention heads"),
-    "intermediate_size": later("Feed-forward width"),
-    "wordpieces": later("Number of pieces"),
-    "save_every_seconds": later("Seconds between saves"),
-    "validate_every_steps": later("Steps between validations"),
-    "stop_at_loss": later("Stop at a loss of"),
-    "keep": later("Weights to keep"),
-    "gradient_accumulation_steps": later("Parts of a step's batch"),
-    "norm": later("LayerNorm"),
-    "hidden_act": later("Activation"),
-    "positions": later("Positions"),
-    "tied_matrix": later("Tied output matrix"),
-    "word_vectors": later("Words' first vectors"),
-    "mask_share": later("Words to guess"),
-    "mask_replaced": later("Shown as <mask>"),
-    "mask_random": later("Shown as another word"),
-    "next_sentence": later("Next sentence"),
-    "optimizer": later("Optimizer"),
-    "weight_decay": later("Weight decay"),
-    "warmup": later("Warm-up"),
-    "schedule": later("Learning rate after that"),
-}
-
-_RECIPES_OWN = later("the recipe's own")
-_SIZES_OWN = later("the model's own")
-_OWN = {
-    "hidden_size": _SIZES_OWN,
-    "num_hidden_layers": _SIZES_OWN,
-    "num_attention_heads": _SIZES_OWN,
-    "intermediate_size": _SIZES_OWN,
-    "validate_every_steps": later("about twenty in a run"),
-    "stop_at_loss": later("no loss: run to the end"),
 }
 _HALF_A_MINUTE = later("Start: 30 seconds")
 _BOOKS = later("The book's run")
@@ -237,7 +157,7 @@ def field(task: str, name: str, value: Any) -> gr.components.Component:
     if name == BUDGET:
         return gr.Number(value, label=say("Stop after"), minimum=0, min_width=90)
     item = (_RUN | _TRAINING)[name]
-    label, hint = say(_LABELS[name]), _hint(item)
+    label, hint = label_of(name), hint_of(item)
     choices = _choices(task, item)
     if name == "start_from":
         info = say("A pretrained model from the shelf.")
@@ -249,44 +169,13 @@ def field(task: str, name: str, value: Any) -> gr.components.Component:
         return gr.Checkbox(value, label=label, info=hint)
     if item.optional or item.default is None:
         # A number field shows an empty value as 0, which would be another setting.
-        return gr.Textbox(
-            value or "", label=label, info=hint, placeholder=say(_OWN.get(name, _RECIPES_OWN))
-        )
+        return gr.Textbox(value or "", label=label, info=hint, placeholder=value_words(name, None))
     return gr.Number(value, label=label, info=hint, step=1 if item.type is int else 0.001)
-
-
-def label(name: str) -> str:
-    """What a setting is called on the page."""
-    return say(_LABELS[name])
 
 
 def choices_of(task: str, name: str) -> list[tuple[str, str]]:
     """The values that a setting can have, in words, if they are a few."""
     return _choices(task, (_RUN | _TRAINING)[name]) or []
-
-
-def value_words(name: str, value: Any) -> str:
-    """A setting's value in words."""
-    if value is None:
-        return say(_OWN.get(name, _RECIPES_OWN))
-    words = _WORDS.get(name, {}).get(value)
-    if words is not None:
-        return say(words)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-BIRDS = (
-    later("heron"), later("swift"), later("wren"), later("robin"), later("lark"), later("finch"),
-    later("owl"), later("kite"), later("plover"), later("curlew"), later("egret"), later("stork"),
-    later("ibis"), later("avocet"), later("dunlin"), later("siskin"), later("dipper"),
-    later("grebe"), later("martin"), later("rook"),
-)  # fmt: skip
-"""What runs are called until their owners name them."""
-
-
-def suggested_name(token: str) -> str:
-    """A name for the runs of the browser with this token, the same every time."""
-    return say(BIRDS[int(hashlib.sha256(token.encode()).hexdigest(), 16) % len(BIRDS)])
 
 
 def restored(task: str, stored: Any) -> Values:
@@ -332,17 +221,8 @@ def _choices(task: str, item: Setting) -> list[tuple[str, str]] | None:
         ]
     if item.choices is None:
         return None
-    words = _WORDS.get(item.name, {})
-    own = [(say(_RECIPES_OWN), "")] if item.optional else []
-    return own + [(say(words.get(choice, choice)), choice) for choice in item.choices]
-
-
-def _hint(item: Setting) -> str:
-    hint = translate(item.hint)
-    if item.type is bool or item.low is None or item.high is None:
-        return say("{hint}.", hint=hint)
-    low, high = (number(end) if isinstance(end, int) else end for end in (item.low, item.high))
-    return say("{hint}. From {low} to {high}.", hint=hint, low=low, high=high)
+    own = [(value_words(item.name, None), "")] if item.optional else []
+    return own + [(value_words(item.name, choice), choice) for choice in item.choices]
 
 
 def _plain(value: Any) -> Any:
@@ -351,73 +231,3 @@ def _plain(value: Any) -> Any:
         value = re.sub(r"\s+", " ", value).strip()
         return value or None
     return value
-
-
-_UNITS = (
-    (86400, later("about {n} days")),
-    (3600, later("about {n} hours")),
-    (60, later("about {n} minutes")),
-)
-
-
-def facts(expected: Estimate) -> list[list[str]]:
-    """An estimate in words, line by line."""
-    lines = [[say("Parameters"), number(expected.parameters)]]
-    needed, there = _bytes(expected.memory_bytes), _bytes(expected.machine_bytes)
-    lines.append([say("Memory"), say("about {needed} of {there} here", needed=needed, there=there)])
-    if expected.seconds is None:
-        lines.append([say("Time"), say("not known until this machine is measured")])
-    else:
-        lines.append([say("Time"), _duration(expected.seconds)])
-    if expected.steps is not None and expected.passes is not None:
-        steps = _rounded(expected.steps)
-        if expected.passes < 10:
-            passes = f"{expected.passes:.2g}"
-            work = say("about {n} steps, {passes} passes over the text", n=steps, passes=passes)
-        else:
-            work = say("about {n} steps, many passes over the text", n=steps)
-        lines.append([say("Work"), work])
-    if expected.pairs_per_second is not None:
-        speed = say("about {n} pairs a second", n=_rounded(expected.pairs_per_second))
-        lines.append([say("Speed"), speed])
-    if expected.moments:
-        size = _bytes(expected.moments_bytes)
-        kept = say(
-            "its weights at up to {n} moments, {size} of disk", n=expected.moments, size=size
-        )
-        lines.append([say("Kept on its way"), kept])
-    return lines
-
-
-def short_facts(run: RunConfig, expected: Estimate) -> str:
-    """An estimate in half a line."""
-    corpus = corpus_spec(run.corpus).title
-    if expected.steps is None or expected.seconds is None:
-        return corpus
-    if expected.steps == 1:
-        return say("one step here takes the whole time")
-    steps, memory = _rounded(expected.steps), _bytes(expected.memory_bytes)
-    if run.training.budget_seconds is not None:
-        return say("about {steps} steps here, {memory}", steps=steps, memory=memory)
-    time = _duration(expected.seconds)
-    return say("{steps} steps, {corpus}, {time}", steps=steps, corpus=corpus, time=time)
-
-
-def _bytes(count: float) -> str:
-    if count < 1e8:
-        return f"{number(count / 1e6, ',.0f')} MB"
-    return f"{number(count / 1e9, '.1f' if count < 1e10 else ',.0f')} GB"
-
-
-def _duration(seconds: float) -> str:
-    for size, words in _UNITS:
-        if seconds >= 2 * size:
-            return say(words, n=number(round(seconds / size)))
-    return say("about {n} seconds", n=max(1, round(seconds)))
-
-
-def _rounded(value: float) -> str:
-    """Two digits that can be relied on."""
-    value = max(1, round(value))
-    digits = 10 ** max(0, len(str(value)) - 2)
-    return number(round(value / digits) * digits)

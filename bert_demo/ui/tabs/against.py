@@ -18,6 +18,7 @@ from bert_demo.training.choices import changed, switch, value_of, with_seed
 from bert_demo.ui.context import AppContext, answered, own_token, token_of
 from bert_demo.ui.parts import forms
 from bert_demo.ui.parts.language import say, translate
+from bert_demo.ui.parts.setting_words import label_of, value_words
 from bert_demo.ui.parts.view import Block, View, chart, text, view, view_part
 from bert_demo.ui.tabs.runs.curves import CURVES, overlay
 from bert_demo.ui.tabs.training_handlers import free_title, resolve
@@ -60,7 +61,7 @@ def create_against_part(
         )
         with gr.Row():
             which = gr.Dropdown(
-                [(forms.label(name), name) for name in settings],
+                [(label_of(name), name) for name in settings],
                 value=settings[0],
                 label=say("Change"),
                 filterable=False,
@@ -189,8 +190,8 @@ def _queue(
 ) -> Run:
     words = say(
         "{setting}: {value}, seed {seed}",
-        setting=forms.label(ways.name),
-        value=forms.value_words(ways.name, value_of(run, ways.name)),
+        setting=label_of(ways.name),
+        value=value_words(ways.name, value_of(run, ways.name)),
         seed=run.training.seed,
     )
     title = free_title(words, [other.title for other in context.store.list()])
@@ -246,8 +247,8 @@ def answer_words(ways: TwoWays, runs: Sequence[Run]) -> str:
     if found is None:
         return ""
     own, other = (
-        forms.value_words(ways.name, value_of(way, ways.name)) for way in (ways.own, ways.other)
+        value_words(ways.name, value_of(way, ways.name)) for way in (ways.own, ways.other)
     )
-    setting = forms.label(ways.name)
+    setting = label_of(ways.name)
     words = say("{setting}, {other} instead of {own}", setting=setting, other=other, own=own)
     return translate(found.sentence(words))

@@ -28,7 +28,7 @@ from bert_demo.runs.store import default_title
 from bert_demo.training.cost import Observation
 from bert_demo.ui.context import AppContext, own_token, token_of
 from bert_demo.ui.parts import forms
-from bert_demo.ui.parts.forms import facts, short_facts
+from bert_demo.ui.parts.forecast import facts, short_facts
 from bert_demo.ui.parts.language import later, say, translate
 from bert_demo.ui.parts.model_menu import choices
 
