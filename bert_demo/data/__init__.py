@@ -8,7 +8,8 @@ files         folders and files that change in one move, stamps of files, tensor
 crane_world/  the built-in corpus
 wikitext      WikiText-2 as the book takes it: paragraphs of sentences
 sources       the files that people name: their own, or a data set's of the Hub
-plain_text    text in such files, in whichever encoding and form
+encodings     how their letters are written
+plain_text    text in such files, in whichever form
 sentences     where paragraphs and sentences end
 own_text      somebody's own text becomes a corpus
 tables        people's own tables of pairs, in whichever form

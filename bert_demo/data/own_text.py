@@ -23,7 +23,8 @@ import numpy.typing as npt
 from bert_demo.common.errors import UserError
 from bert_demo.data import interruption, own
 from bert_demo.data.corpora import SPLITS
-from bert_demo.data.plain_text import ENDINGS, PLAIN, encoding_of, rows_of_text, text_lines
+from bert_demo.data.encodings import encoding_of
+from bert_demo.data.plain_text import ENDINGS, PLAIN, rows_of_text, text_lines
 from bert_demo.data.sentences import Sentences, even_paragraphs, paragraphs, split_sentences
 from bert_demo.data.sources import Sources, find_sources
 from bert_demo.data.words import Speller

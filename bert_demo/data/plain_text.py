@@ -1,4 +1,4 @@
-"""Text out of people's own files: in whichever encoding, plain or in a column of a table.
+"""Text out of people's own files, plain or in a column of a table.
 
 Nothing is read whole: a file of hundreds of megabytes, or one of a single line, takes a few of
 them in memory.
@@ -6,12 +6,9 @@ them in memory.
 
 from __future__ import annotations
 
-import codecs
 import csv
-import hashlib
 import json
 import re
-import string
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,7 @@ from typing import Any
 from bert_demo.common.errors import UserError
 from bert_demo.data import interruption
 from bert_demo.data.chunks import SURROGATES
-from bert_demo.data.files import check_whole
+from bert_demo.data.encodings import unreadable
 from bert_demo.data.tables import NoColumn
 
 PLAIN = (".txt", ".md", ".markdown")
@@ -31,21 +28,6 @@ COLUMN = "text"
 _BLOCK = 1 << 20
 _LONGEST_LINE = 20_000  # letters; what is longer comes in pieces
 _MOST_JSON_BYTES = 50_000_000
-_BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16's, which begins alike
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
-_KINDS = {
-    b"%PDF": "PDF",
-    b"PK\x03\x04": "Word, EPUB or zip",
-    b"\xd0\xcf\x11\xe0": "Word",
-    b"\x1f\x8b": "gzip",
-    b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-}
 _LINE_END = re.compile("\r\n|[\n\r\u2028\u2029\f]")
 _MARKDOWN = [
     (
@@ -57,86 +39,6 @@ _MARKDOWN = [
     (re.compile(r"(\*\*|__|~~|`)(.+?)\1"), r"\2"),
     (re.compile(r"(?<!\w)([*_])(\S(?:.*?\S)?)\1(?!\w)"), r"\2"),
 ]
-
-
-def encoding_of(path: Path) -> tuple[str, str]:
-    """How a file's letters are written, and the SHA-256 of its bytes; reads it once.
-
-    A byte order mark decides; without one it is UTF-8 where all of it is valid UTF-8, UTF-16 where
-    every other byte of its beginning is 0, and else Windows-1252, if most of its letters are ASCII.
-
-    Raises:
-        UserError: the file cannot be read, is empty, or is no text.
-    """
-    digest, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
-    valid, zero, unused, foreign = True, False, False, 0
-    try:
-        check_whole(path)
-        with path.open("rb") as file:
-            start = file.read(4096)
-            file.seek(0)
-            while block := file.read(_BLOCK):
-                interruption.check()
-                digest.update(block)
-                zero = zero or b"\0" in block
-                unused = unused or bool(_NOT_WINDOWS.search(block))
-                if valid:
-                    try:
-                        decoder.decode(block)
-                    except UnicodeDecodeError:
-                        valid = False
-                if not valid:
-                    foreign += _surplus(block)
-        if valid:
-            decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        valid = False
-    except OSError as error:
-        raise UserError(
-            "{path} cannot be read: {reason}.", path=path, reason=error.strerror
-        ) from error
-    if not start.strip(b" \t\r\n\xef\xbb\xbf\xfe\xff\0"):
-        raise UserError("{path} is empty.", path=path)
-    for beginning, kind in _KINDS.items():
-        if start.startswith(beginning):
-            raise UserError(
-                "{path} is no plain text, it seems to be {kind}; save it as text first.",
-                path=path,
-                kind=kind,
-            )
-    for mark, encoding in _BYTE_ORDER_MARKS.items():
-        if start.startswith(mark):
-            return encoding, digest.hexdigest()
-    if zero:
-        for which, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-            half = start[which::2]
-            if (
-                len(start) > 3
-                and half.count(0) > 0.5 * len(half)
-                and 0 not in start[1 - which :: 2]
-            ):
-                return encoding, digest.hexdigest()
-    if not zero and not unused and not valid and foreign > 0:
-        raise UserError(
-            "{path} seems to be in another encoding than UTF-8, UTF-16 or Windows-1252; save it as "
-            "UTF-8.",
-            path=path,
-        )
-    if not zero and (valid or not unused):
-        return "utf-8" if valid else "cp1252", digest.hexdigest()
-    raise UserError(
-        "{path} is no text: it has bytes that no letters have; save it as text in UTF-8.", path=path
-    )
-
-
-def _surplus(block: bytes) -> int:
-    """Bytes above ASCII, less the letters within it: above 0 in Cyrillic, Greek, Arabic or Chinese
-    of 8 bits, far below where some letters have accents."""
-    ascii_letters = len(block) - len(block.translate(None, string.ascii_letters.encode()))
-    return len(block) - len(block.translate(None, bytes(range(128, 256)))) - ascii_letters
-
-
-_NOT_WINDOWS = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f\x81\x8d\x8f\x90\x9d]")
 
 
 def lines_of(path: Path, encoding: str) -> Iterator[str]:
@@ -157,7 +59,7 @@ def lines_of(path: Path, encoding: str) -> Iterator[str]:
                     yield from pieces
             yield from _pieces(rest.rstrip("\r"))
     except (OSError, UnicodeError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def text_lines(path: Path, encoding: str) -> Iterator[str]:
@@ -240,7 +142,7 @@ def _table(path: Path, encoding: str, column: str | None) -> Iterator[str | None
             interruption.check()
             yield from batch.column(0).to_pylist()
     except (OSError, pa.ArrowException, UnicodeError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _parquet(path: Path, encoding: str, column: str | None) -> Iterator[str | None]:
@@ -254,7 +156,7 @@ def _parquet(path: Path, encoding: str, column: str | None) -> Iterator[str | No
                 interruption.check()
                 yield from batch.column(0).cast(pa.string()).to_pylist()
     except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _json_lines(path: Path, encoding: str, column: str | None) -> Iterator[str | None]:
@@ -273,7 +175,7 @@ def _json_lines(path: Path, encoding: str, column: str | None) -> Iterator[str |
                 if line.strip():
                     yield _of_object(path, number, line, column)
     except (OSError, UnicodeError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _json(path: Path, encoding: str, column: str | None) -> Iterator[str | None]:
@@ -290,7 +192,7 @@ def _json(path: Path, encoding: str, column: str | None) -> Iterator[str | None]
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     for number, row in enumerate(rows, 1):
         yield _cell(path, number, row, column)
 
@@ -336,8 +238,3 @@ def _chosen(path: Path, names: list[str], column: str | None) -> str:
         path=path,
         name=wanted,
     )
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-    return UserError("{path} cannot be read: {reason}.", path=path, reason=reason)

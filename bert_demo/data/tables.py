@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.common.errors import UserError
-from bert_demo.data.files import check_whole
+from bert_demo.data.encodings import encoding_of, unreadable
 
 COLUMNS = ("premise", "hypothesis", "label")
 ENDINGS = (".tsv", ".csv", ".txt", ".jsonl", ".json", ".parquet")
@@ -32,7 +32,7 @@ class NoColumn(UserError):  # noqa: N818 (a table may be fine, only its columns 
 
 
 def rows_of(path: Path, called: Mapping[str, str] | None = None) -> Rows:
-    """The rows of a table, in UTF-8 or, if its first bytes say so, UTF-16.
+    """The rows of a table, in any encoding that `encoding_of` knows.
 
     A table (.csv, .tsv, .txt) has its names in the first line, and tabs, commas, semicolons or
     vertical bars between its columns. JSON (.json, .jsonl) is an array of objects or has an object
@@ -82,30 +82,15 @@ def _parquet(path: Path, called: Mapping[str, str]) -> Rows:
                     number += 1
                     yield number, dict(zip(COLUMNS, row, strict=True))
     except (OSError, pa.ArrowException) as error:
-        raise UserError(
-            "{path} cannot be read: {reason}.", path=path, reason=str(error).splitlines()[0]
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def _text(path: Path) -> str:
+    encoding, _ = encoding_of(path)
     try:
-        check_whole(path)
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            "{path} cannot be read: {reason}.", path=path, reason=error.strerror
-        ) from error
-    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    try:
-        # Spreadsheets put a byte order mark before UTF-8.
-        return content.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise UserError(
-            "{path}, line {line}: the file must be text in UTF-8; save it again as such.",
-            path=path,
-            line=line,
-        ) from error
+        return path.read_bytes().decode(encoding)
+    except (OSError, UnicodeError) as error:
+        raise unreadable(path, error) from error
 
 
 def _table(path: Path, text: str, called: Mapping[str, str]) -> Rows:

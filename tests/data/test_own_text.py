@@ -16,9 +16,10 @@ from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig
 from bert_demo.data import own, plain_text
 from bert_demo.data.corpora import corpus_spec, whereabouts
+from bert_demo.data.encodings import encoding_of
 from bert_demo.data.own_report import text_report
 from bert_demo.data.own_text import take_text
-from bert_demo.data.plain_text import encoding_of, lines_of
+from bert_demo.data.plain_text import lines_of
 from bert_demo.data.prepare import prepare_text
 from bert_demo.data.sentences import even_paragraphs, paragraphs, split_sentences
 from bert_demo.data.tables import NoColumn

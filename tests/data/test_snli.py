@@ -89,12 +89,8 @@ def test_tables_in_three_formats(name: str, text: str, tmp_path: Path) -> None:
         ("a.csv", b"premise,hypothesis,label\na,b,0\nc,,1\n", "line 3: the hypothesis is empty"),
         ("a.csv", b'premise,hypothesis,label\na,"b"x,0\n', "line 2"),
         ("a.csv", b"premise,hypothesis,label\n", "no labelled pair"),
-        ("a.csv", b"", "no labelled pair"),
-        (
-            "a.csv",
-            b"premise,hypothesis,label\na,\xe9,0\n",
-            "line 2: the file must be text",
-        ),
+        ("a.csv", b"", "is empty"),
+        ("a.csv", b"premise,hypothesis,label\na,\xcd\xe8\xea" + b"\xf2\xee" * 99, "other encoding"),
         ("a.jsonl", b'{"premise": "a"\n', "line 1: it is not JSON"),
         ("a.jsonl", b"[1]\n", "line 1"),
         ("a.jsonl", b'{"premise": "a", "label": 0}', "there is no column 'hypothesis'"),
@@ -142,6 +138,16 @@ def test_a_table_as_programs_write_it(
     assert texts.premises.to_pylist() == [row[0] for row in ROWS]
     assert texts.hypotheses.to_pylist() == [row[1] for row in ROWS]
     assert texts.labels.tolist() == [0, 2] and texts.left_out == 0 and texts.numbered
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le", "utf-16-be"])
+def test_a_table_is_read_in_the_encodings_of_texts(tmp_path: Path, encoding: str) -> None:
+    table = "premise,hypothesis,label\nUn café à Paris,“Größe”,neutral\n"
+    path = tmp_path / "a.csv"
+    path.write_bytes(table.encode(encoding))
+    texts = read_pairs_file(path)
+    assert texts.premises.to_pylist() == ["Un café à Paris"]
+    assert texts.hypotheses.to_pylist() == ["“Größe”"] and texts.labels.tolist() == [1]
 
 
 def test_a_field_may_have_lines_and_the_separator_may_be_told(tmp_path: Path) -> None:
