@@ -1,6 +1,7 @@
 """The same abilities from a shell: `python -m bert_demo COMMAND`.
 
-parser     names and flags of the commands; help needs no more than this
+parser     the commands and their flags; help needs no more than this
+flags      flags that several commands have
 commands   what the commands do
 training   pretrain and finetune: a run from its flags, and Ctrl-C that keeps it
 failures   where a classifier fails, for `evaluate --details`

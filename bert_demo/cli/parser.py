@@ -14,14 +14,24 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from bert_demo.common.corpus_names import NLI_CORPORA, PRETRAINING_CORPORA
+from bert_demo.cli.flags import (
+    add_column,
+    add_corpus,
+    add_device,
+    add_model,
+    add_out,
+    add_overwrite,
+    add_questions,
+    add_settings,
+    add_training,
+    whole_number,
+)
+from bert_demo.common.corpus_names import PRETRAINING_CORPORA
 from bert_demo.common.errors import Text, UserError
-from bert_demo.common.fields import settings_of
-from bert_demo.common.groups import GUESSING_SETTINGS, NEW_MODEL_SETTINGS, TEACHING_SETTINGS
-from bert_demo.config import LABELS, VERSION, RunConfig, TrainingConfig
+from bert_demo.config import LABELS, VERSION
 from bert_demo.interop.known import KNOWN_MODELS
 
 _NUMBERS = ", ".join(f"{number} is {name}" for number, name in enumerate(LABELS))
@@ -120,10 +130,10 @@ def build_parser() -> argparse.ArgumentParser:
         return one
 
     one = command("pretrain", "Train a new model on text: masked words and next sentences.")
-    _add_training(one, "pretraining")
-    _add_questions(one)
+    add_training(one, "pretraining")
+    add_questions(one)
     one = command("finetune", "Train a checkpoint to judge a premise and a hypothesis.")
-    _add_training(one, "nli")
+    add_training(one, "nli")
 
     one = command("against", "Try one setting against its other value, in pairs of runs.")
     one.add_argument(
@@ -136,27 +146,24 @@ def build_parser() -> argparse.ArgumentParser:
         "or any of pretrain that changes neither the text nor the question",
     )
     one.add_argument(
-        "--pairs", type=_whole, default=3, metavar="N", help="Pairs of runs (default: 3)"
+        "--pairs", type=whole_number, default=3, metavar="N", help="Pairs of runs (default: 3)"
     )
     one.add_argument(
         "--most-seconds", type=float, metavar="X", help="Begin no pair that ends after that"
     )
     one.add_argument("--out", metavar="DIR", help="Keep the checkpoints in this folder")
     one.epilog = "All other flags are those of both ways; without a budget a run has 300 steps."
-    every = tuple(dict.fromkeys((*PRETRAINING_CORPORA, *NLI_CORPORA)))
-    _add_settings(one.add_argument_group("what is trained"), RunConfig, (), every)
-    _add_settings(one.add_argument_group("how it is trained"), TrainingConfig, (), every)
+    add_settings(one)
 
     one = command("find-rate", "Find a learning rate for a run, by a sweep of some seconds.")
     one.add_argument(
         "--seconds", type=float, default=10, metavar="X", help="How long to try (default: 10)"
     )
     one.epilog = "All other flags are those of the run; nothing of what is learnt is kept."
-    _add_settings(one.add_argument_group("what is trained"), RunConfig, (), every)
-    _add_settings(one.add_argument_group("how it is trained"), TrainingConfig, (), every)
+    add_settings(one)
 
     one = command("evaluate", "Score a checkpoint on a whole split: labelled pairs, or text.")
-    _add_model(one)
+    add_model(one)
     on = one.add_mutually_exclusive_group(required=True)
     on.add_argument(
         "--data",
@@ -171,7 +178,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="For a pretrained checkpoint: wikitext-2:validation, crane-world:validation ..., or a "
         "file of one's own, of which the held-out part is read",
     )
-    _add_column(one)
+    add_column(one)
     one.add_argument(
         "--details",
         action="store_true",
@@ -180,15 +187,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--json every pair behind each cell)",
     )
     one.epilog = f"Numbers are read as labels so: {NUMBERS}."
-    _add_device(one)
+    add_device(one)
 
     one = command("encode", "Represent a text, or a pair of texts, as vectors.")
-    _add_model(one)
+    add_model(one)
     one.add_argument("--text", required=True, help="The text")
     one.add_argument("--pair", help="A second text")
 
     one = command("compare", "Measure how alike the vectors of one word in several texts are.")
-    _add_model(one)
+    add_model(one)
     one.add_argument("--word", required=True, help="The word that each text has")
     one.add_argument(
         "--text", required=True, action="append", help='Give two or more; "a <sep> b" is a pair'
@@ -198,21 +205,26 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     one = command("classify", "Judge whether a hypothesis follows from a premise.")
-    _add_model(one)
+    add_model(one)
     one.add_argument("--premise", required=True, help="What is known to be true")
     one.add_argument("--hypothesis", required=True, help="What may follow from it")
 
     one = command("fill-mask", "Guess the words behind <mask>.")
-    _add_model(one)
+    add_model(one)
     one.add_argument("--text", required=True, help='A text with a blank: "a <mask> is flying"')
-    one.add_argument("--top", default=5, type=_whole, help="Guesses for each blank (default: 5)")
+    one.add_argument(
+        "--top", default=5, type=whole_number, help="Guesses for each blank (default: 5)"
+    )
 
     one = command("import-d2l", "Make a checkpoint from one of Dive into Deep Learning.")
     one.add_argument("source", metavar="ZIP", help="Zip, its folder, bert.small or bert.base")
-    _add_out(one)
-    _add_overwrite(one)
+    add_out(one)
+    add_overwrite(one)
     one.add_argument(
-        "--num-attention-heads", type=_whole, metavar="N", help="Where the zip's name does not tell"
+        "--num-attention-heads",
+        type=whole_number,
+        metavar="N",
+        help="Where the zip's name does not tell",
     )
 
     one = command("import-hf", "Make a checkpoint from a BERT of Hugging Face's.")
@@ -224,8 +236,8 @@ def build_parser() -> argparse.ArgumentParser:
         "other names: contradiction,entailment,neutral",
     )
     one.epilog = f"Known to work: {'; '.join(model.title for model in KNOWN_MODELS)}."
-    _add_out(one)
-    _add_overwrite(one)
+    add_out(one)
+    add_overwrite(one)
 
     one = command("export-hf", "Write a checkpoint in the form that transformers loads.")
     one.add_argument("folder", metavar="DIR", help="Folder of the checkpoint")
@@ -241,13 +253,13 @@ def build_parser() -> argparse.ArgumentParser:
 
     one = command("fetch", "Bring a checkpoint that was published from this project.")
     one.add_argument("repo", metavar="REPO", help="owner/name on the Hugging Face Hub")
-    _add_out(one)
-    _add_overwrite(one)
+    add_out(one)
+    add_overwrite(one)
 
     one = command("bundle", "Make a small copy of a checkpoint, to come along with the project.")
-    _add_model(one)
-    _add_out(one)
-    _add_overwrite(one)
+    add_model(one)
+    add_out(one)
+    add_overwrite(one)
     one.add_argument(
         "--storage",
         choices=("fp16", "int8"),
@@ -257,122 +269,6 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("--note", action="append", default=[], help="A paragraph for its card")
 
     one = command("prepare", "Fetch and cache all text, or take in and describe one's own.")
-    _add_corpus(one, PRETRAINING_CORPORA, text=True)
+    add_corpus(one, PRETRAINING_CORPORA, text=True)
     command("doctor", "Say what this computer offers: device, memory, text, checkpoints.")
     return parser
-
-
-def _add_training(parser: argparse.ArgumentParser, task: str) -> None:
-    _add_out(parser)
-    parser.add_argument("--resume", action="store_true", help="Go on with the run in --out")
-    _add_overwrite(parser)
-    own = {"pretraining": (*NEW_MODEL_SETTINGS, *GUESSING_SETTINGS), "nli": TEACHING_SETTINGS}
-    skipped = {"task", *own["nli" if task == "pretraining" else "pretraining"]}
-    corpora = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
-    _add_settings(parser.add_argument_group("what is trained"), RunConfig, skipped, corpora)
-    _add_settings(parser.add_argument_group("how it is trained"), TrainingConfig, (), corpora)
-
-
-def _add_questions(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "what it is asked while it learns",
-        "The answers are in the run's film, and the last ones are printed (with --json all). They "
-        "are not kept for --resume; give them again.",
-    )
-    group.add_argument(
-        "--ask",
-        action="append",
-        metavar="TEXT",
-        help='A sentence with a blank: "the crane stood on one <mask>"; up to 8 of them',
-    )
-    group.add_argument("--ask-word", metavar="WORD", help="The word of the film's map")
-    group.add_argument(
-        "--ask-context",
-        action="append",
-        metavar="TEXT",
-        help="A text with that word, 3 to 24 of them",
-    )
-    group.add_argument(
-        "--ask-sense", action="append", metavar="SENSE", help="Of the word in each --ask-context"
-    )
-
-
-def _add_settings(
-    group: argparse._ArgumentGroup,
-    config: type,
-    skipped: Collection[str],
-    corpora: Sequence[str],
-) -> None:
-    """A flag for each setting; its value stays text, which the configuration checks itself."""
-    for item in settings_of(config):
-        if item.name in skipped:
-            continue
-        if item.name == "corpus":
-            _add_corpus(group, corpora, text=corpora is PRETRAINING_CORPORA)
-            continue
-        choices = item.choices
-        default = "" if item.default is None else f" (default: {item.default})"
-        metavar = {int: "N", float: "X", str: "DIR"}[item.type]
-        group.add_argument(
-            *item.flags,
-            dest=item.name,
-            metavar=_one_of(choices) if choices else metavar,
-            help=(item.hint + default).replace("%", "%%"),
-        )
-
-
-def _add_corpus(
-    group: argparse._ArgumentGroup | argparse.ArgumentParser, named: Sequence[str], *, text: bool
-) -> None:
-    what = "text" if text else "pairs"
-    group.add_argument(
-        "--corpus",
-        action="append",
-        metavar=f"{','.join(named)}|FILE|DIR|hub:OWNER/NAME",
-        help=f"The {what} to learn from (default: crane-world); one's own may be given in several "
-        "files, or as a data set of the Hub, hub:OWNER/NAME@REVISION/FOLDER",
-    )
-    _add_column(group)
-
-
-def _add_column(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
-    group.add_argument(
-        "--column",
-        action="append",
-        metavar="NAME",
-        help="Of a table, the column with the text (default: text); of one with pairs "
-        "premise=NAME, hypothesis=NAME and label=NAME, where its columns have other names",
-    )
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="DIR", help="Folder of a checkpoint")
-
-
-def _add_out(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", required=True, metavar="DIR", help="Folder for the checkpoint")
-
-
-def _add_overwrite(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--overwrite", action="store_true", help="Replace the checkpoint in --out")
-
-
-def _add_device(parser: argparse.ArgumentParser) -> None:
-    device = next(item for item in settings_of(TrainingConfig) if item.name == "device")
-    parser.add_argument(
-        *device.flags,
-        default=device.default,
-        metavar=_one_of(device.choices or ()),
-        help="Where to compute",
-    )
-
-
-def _one_of(choices: Sequence[str]) -> str:
-    return "{" + ",".join(choices) + "}"
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
