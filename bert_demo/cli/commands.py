@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bert_demo.cli.output import certainty, emit, note, say, scored, table, to_beat
-from bert_demo.cli.parser import NUMBERS, TRAPS
-from bert_demo.common.corpus_names import NLI_CORPORA, PRETRAINING_CORPORA, own_task
-from bert_demo.config import LABELS
+from bert_demo.cli.output import answer, note, table
+from bert_demo.common.corpus_names import PRETRAINING_CORPORA, own_task
 
 if TYPE_CHECKING:
-    from bert_demo.data.prepare import TokenizedNli
-    from bert_demo.data.snli import NliTexts
     from bert_demo.data.tokenizer import Tokenizer
-    from bert_demo.model.bert import BertModel
     from bert_demo.model.checkpoint import Checkpoint
 
 
@@ -51,115 +46,9 @@ def find_rate(flags: Namespace) -> int:
 
 def evaluate(flags: Namespace) -> int:
     """Score a classifier, or a pretrained model."""
-    from bert_demo.common.errors import UserError
-    from bert_demo.inference import evaluation
-    from bert_demo.model.device import pick_device
+    from bert_demo.cli.evaluate import evaluate_command
 
-    device = pick_device(flags.device)
-    model, tokenizer, _ = _load(flags)
-    if flags.text is not None:
-        if flags.details:
-            raise UserError("--details are of labelled pairs, so they go with --data.")
-        return _evaluate_text(flags, model.to(device), tokenizer)
-    value, more = {}, []
-    if flags.details or flags.data == TRAPS:
-        from bert_demo.cli import failures
-        from bert_demo.inference.failures import find_failures
-
-        texts, source, remarks = _labelled_texts(flags.data, flags.column or ())
-        details = find_failures(model.to(device), tokenizer, texts)
-        found = details.scores
-        value, more = failures.plain(details), failures.lines(details)
-    else:
-        data, source, remarks = _labelled_pairs(flags.data, flags.column or (), tokenizer)
-        found = evaluation.evaluate(model.to(device), tokenizer, data)
-    rows = [["true, then judged", *LABELS]]
-    for label, counts in zip(LABELS, found.confusion, strict=True):
-        rows.append([label, *(f"{count:,}" for count in counts)])
-    accuracy = (
-        f"Accuracy {found.accuracy:.4f} on {found.n:,} pairs "
-        f"({found.left_out:,} without a label left out), "
-        f"{found.examples_per_second:,.0f} examples/s."
-    )
-    alone = f"With every premise left empty: {found.hypothesis_only_accuracy:.4f}."
-    lines = [source, accuracy, alone, *certainty(asdict(found)), table(rows), *more]
-    return _answer(flags, asdict(found) | value, lines, remarks)
-
-
-def _evaluate_text(flags: Namespace, model: BertModel, tokenizer: Tokenizer) -> int:
-    from bert_demo.common.errors import UserError
-    from bert_demo.config import TrainingConfig
-    from bert_demo.model.about import read_about
-    from bert_demo.model.checkpoint import read_config
-    from bert_demo.training.validation import evaluate_text
-
-    if model.task != "pretraining":
-        raise UserError(
-            "{model} guesses no masked words; --text is for pretrained models, --data for those "
-            "that were fine-tuned.",
-            model=flags.model,
-        )
-    run = read_about(read_config(Path(flags.model))).run
-    training = TrainingConfig(steps=1) if run is None else run.training
-    name, split = _text_and_split(flags.text, flags.column or ())
-    found = evaluate_text(model, tokenizer, name, split, training)
-    scores, baselines, report = found
-    lines = [report.sentence(), f"On {scores['n']:,} pairs: {scored(scores)}.", to_beat(baselines)]
-    return _answer(flags, {**scores, "baselines": baselines}, lines)
-
-
-def _text_and_split(text: str, columns: Sequence[str]) -> tuple[str, str]:
-    """The name and the split of "wikitext-2:validation", of "FILE:test", or of either alone."""
-    from bert_demo.cli.training import named_corpus
-    from bert_demo.data.corpora import SPLITS
-
-    name, _, split = text.rpartition(":")
-    named = name in PRETRAINING_CORPORA or own_task(name) or split in SPLITS
-    if Path(text).exists() or not name or not named:
-        name, split = text, "validation"
-    return named_corpus([name], "pretraining", columns), split
-
-
-def _labelled_pairs(
-    data: str, columns: Sequence[str], tokenizer: Tokenizer
-) -> tuple[TokenizedNli, str, list[str]]:
-    """`data` is a corpus and split, or a file; with a sentence on its source, and remarks."""
-    from bert_demo.data.prepare import prepare_nli, tokenize_nli
-
-    name, split = _corpus_and_split(data)
-    if name in NLI_CORPORA or own_task(name) == "nli":
-        pairs, report = prepare_nli(name, split, tokenizer)
-        return pairs, report.sentence(), []
-    texts, source, remarks = _labelled_texts(data, columns)
-    return tokenize_nli(texts, tokenizer), source, remarks
-
-
-def _corpus_and_split(data: str) -> tuple[str, str]:
-    """The parts of NAME:SPLIT; without a split it is the test split."""
-    if own_task(data) is not None:
-        return data, "test"
-    name, _, split = data.rpartition(":")
-    return (name, split or "test") if name else (data, "test")
-
-
-def _labelled_texts(data: str, columns: Sequence[str]) -> tuple[NliTexts, str, list[str]]:
-    """The same as people wrote them."""
-    from bert_demo.cli.training import pair_columns
-    from bert_demo.data.corpora import corpus_spec
-    from bert_demo.data.prepare import nli_texts
-    from bert_demo.data.snli import read_pairs_file
-    from bert_demo.data.traps.pairs import trap_pairs
-
-    if data == TRAPS:
-        texts = trap_pairs()
-        return texts, f"{len(texts):,} trap pairs by kind, after HANS; none was trained on.", []
-    name, split = _corpus_and_split(data)
-    if name in NLI_CORPORA or own_task(name) == "nli":
-        texts, where = nli_texts(name, split)
-        return texts, f"{corpus_spec(name).title}, {split} ({where}).", []
-    texts = read_pairs_file(data, pair_columns(columns))
-    remarks = [f"The numbers of {data} were read as labels: {NUMBERS}."] if texts.numbered else []
-    return texts, f"Labelled pairs of {data}.", remarks
+    return evaluate_command(flags)
 
 
 def encode(flags: Namespace) -> int:
@@ -171,7 +60,7 @@ def encode(flags: Namespace) -> int:
     shape = [1, *found.vectors.shape]
     rows = zip(found.tokens, found.vectors[:, :3].tolist(), strict=True)
     texts = [flags.text] if flags.pair is None else [flags.text, flags.pair]
-    return _answer(
+    return answer(
         flags,
         {"tokens": found.tokens, "shape": shape, "vectors": [found.vectors.tolist()]},
         [
@@ -221,7 +110,7 @@ def compare(flags: Namespace) -> int:
                 f"a sense, {apart.between:+.2f} between senses, the mean vector subtracted; senses "
                 f"dealt out at random separate as well {apart.chance:.0%} of the time."
             )
-    return _answer(flags, value, lines, _unknown(tokenizer, flags.word))
+    return answer(flags, value, lines, _unknown(tokenizer, flags.word))
 
 
 def classify(flags: Namespace) -> int:
@@ -230,7 +119,7 @@ def classify(flags: Namespace) -> int:
 
     model, tokenizer, _ = _load(flags)
     found = predict.classify(model, tokenizer, flags.premise, flags.hypothesis)
-    return _answer(
+    return answer(
         flags,
         {"label": found.label, "probabilities": found.probabilities},
         [
@@ -252,7 +141,7 @@ def fill_mask(flags: Namespace) -> int:
         lines += [f"Blank {number}:"] if len(found) > 1 else []
         lines.append(table([[guess.token, f"{guess.probability:.4f}"] for guess in guesses]))
     masks = [[guess._asdict() for guess in guesses] for guesses in found]
-    return _answer(flags, {"masks": masks}, lines, _unknown(tokenizer, flags.text))
+    return answer(flags, {"masks": masks}, lines, _unknown(tokenizer, flags.text))
 
 
 def import_d2l(flags: Namespace) -> int:
@@ -280,7 +169,7 @@ def export_hf(flags: Namespace) -> int:
 
     done = export_hf(flags.folder, flags.out, overwrite=flags.overwrite)
     lines = [f"{done.out} is a {done.architecture} that transformers loads."]
-    return _answer(flags, asdict(done), lines, [] if flags.json else done.notes)
+    return answer(flags, asdict(done), lines, [] if flags.json else done.notes)
 
 
 def publish(flags: Namespace) -> int:
@@ -290,7 +179,7 @@ def publish(flags: Namespace) -> int:
     done = publish(flags.folder, flags.repo, public=flags.public)
     whom = "you alone (private)" if done.private else "everybody (public)"
     words = f"The model is at {done.url}, for {whom}: {', '.join(done.files)}."
-    return _answer(flags, asdict(done), [words])
+    return answer(flags, asdict(done), [words])
 
 
 def fetch(flags: Namespace) -> int:
@@ -322,7 +211,7 @@ def prepare(flags: Namespace) -> int:
     from bert_demo.data.prepare import SourceReport, prepare_nli, prepare_text
 
     def tell(report: SourceReport) -> None:
-        _answer(flags, asdict(report), [report.sentence()])
+        answer(flags, asdict(report), [report.sentence()])
 
     failed = False
     judged = {"wikitext-2": "snli", "crane-world": "crane-world"}
@@ -352,7 +241,7 @@ def _describe(flags: Namespace) -> int:
     found = text_report(name)
     lines = [table([[label, words] for label, words in found.lines]), f"Its name is {name}."]
     value = asdict(found) | {"too_little": found.too_little}
-    return _answer(flags, value, lines, found.remarks)
+    return answer(flags, value, lines, found.remarks)
 
 
 def doctor(flags: Namespace) -> int:
@@ -360,31 +249,14 @@ def doctor(flags: Namespace) -> int:
     from bert_demo.cli.doctor import lines, report
 
     found = report()
-    return _answer(flags, found, lines(found))
-
-
-def _answer(
-    flags: Namespace,
-    value: dict[str, Any],
-    lines: Iterable[str],
-    remarks: Iterable[str] = (),
-) -> int:
-    """The answer as JSON, with the remarks beside it, or in lines, with the remarks below."""
-    if flags.json:
-        emit(value)
-    else:
-        for line in lines:
-            say(line)
-    for remark in remarks:
-        (note if flags.json else say)(f"Note: {remark}")
-    return 0
+    return answer(flags, found, lines(found))
 
 
 def _facts(flags: Namespace, facts: dict[str, Any], remarks: Iterable[str] = ()) -> int:
     """The facts of a checkpoint that was made, one a line; what is None is left out."""
     words = {n: (", ".join(v) or "none") if isinstance(v, list) else v for n, v in facts.items()}
     lines = [f"{n.replace('_', ' ')}: {v}" for n, v in words.items() if v is not None]
-    return _answer(flags, facts, lines, remarks)
+    return answer(flags, facts, lines, remarks)
 
 
 def _load(flags: Namespace) -> Checkpoint:

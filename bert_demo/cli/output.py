@@ -6,7 +6,8 @@ import json
 import math
 import sys
 import unicodedata
-from collections.abc import Mapping
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from bert_demo.model import fast_paths
@@ -33,6 +34,23 @@ def note(text: str) -> None:
 def emit(value: dict[str, Any]) -> None:
     """One JSON object on a line of its own, in ASCII, flushed so that a pipe sees it at once."""
     print(json.dumps(_plain(value), allow_nan=False), flush=True)
+
+
+def answer(
+    flags: Namespace,
+    value: dict[str, Any],
+    lines: Iterable[str],
+    remarks: Iterable[str] = (),
+) -> int:
+    """The answer as JSON, with the remarks beside it, or in lines, with the remarks below."""
+    if flags.json:
+        emit(value)
+    else:
+        for line in lines:
+            say(line)
+    for remark in remarks:
+        (note if flags.json else say)(f"Note: {remark}")
+    return 0
 
 
 def _plain(value: Any) -> Any:
