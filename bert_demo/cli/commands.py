@@ -207,7 +207,7 @@ def prepare(flags: Namespace) -> int:
     """Every corpus, each with the vocabulary that it is most used with, or one's own."""
     if flags.corpus is not None:
         return _describe(flags)
-    from bert_demo.data.corpora import CorpusUnavailable
+    from bert_demo.data.locate import CorpusUnavailable
     from bert_demo.data.prepare import SourceReport, prepare_nli, prepare_text
 
     def tell(report: SourceReport) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from bert_demo.config import VERSION
 from bert_demo.data import own
-from bert_demo.data.corpora import CORPORA, whereabouts
+from bert_demo.data.corpora import CORPORA
 from bert_demo.data.files import cache_dir
+from bert_demo.data.whereabouts import whereabouts
 from bert_demo.model import device as hardware
 from bert_demo.model import fast_paths
 

@@ -1,7 +1,9 @@
 """Text and how it becomes batches. In the order in which to read:
 
 own           people's own texts and pairs, where they lie once they are taken in
-corpora       which corpora there are, and where their files come from
+corpora       which corpora there are, and what files they have
+locate        one file of the Hub: in a local mirror, in the Hub's cache, on the Hub
+whereabouts   where the files of a corpus are
 hub           files from the Hugging Face Hub, and what goes wrong on the way
 download      one file from a plain web address
 files         folders and files that change in one move, stamps of files, tensors in them

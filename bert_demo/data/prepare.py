@@ -17,10 +17,12 @@ from bert_demo.common.corpus_names import NLI_CORPORA, PRETRAINING_CORPORA, own_
 from bert_demo.common.errors import Text, UserError, listed
 from bert_demo.data import own, snli
 from bert_demo.data.cache import Entry, cached
-from bert_demo.data.corpora import SPLITS, Origin, corpus_file, corpus_spec
+from bert_demo.data.corpora import SPLITS, corpus_spec
 from bert_demo.data.files import file_identity
+from bert_demo.data.locate import Origin
 from bert_demo.data.snli import NliTexts, pairs, read_snli
 from bert_demo.data.tokenizer import RULES, SPECIAL_TOKENS, Tokenizer
+from bert_demo.data.whereabouts import corpus_file
 from bert_demo.data.wikitext import Paragraphs, as_paragraphs, joined, read_own, read_wikitext
 
 VOCABULARIES = ("word", "wordpiece")

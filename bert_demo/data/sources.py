@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bert_demo.common.errors import Text, UserError
-from bert_demo.data.corpora import CorpusUnavailable, locate, mirrored_files
+from bert_demo.data.locate import CorpusUnavailable, locate, mirrored_files
 
 HUB = "hub:"
 MOST_BYTES = 1_000_000_000

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from bert_demo.common.corpus_names import NLI_CORPORA, PRETRAINING_CORPORA, own_task
 from bert_demo.common.errors import UserError
 from bert_demo.data import own
-from bert_demo.data.corpora import CorpusUnavailable, corpus_spec, locate
+from bert_demo.data.corpora import corpus_spec
+from bert_demo.data.locate import CorpusUnavailable, locate
 from bert_demo.data.tokenizer import Tokenizer
 
 # In a typed text: what follows is the second text of a pair.

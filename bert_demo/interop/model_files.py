@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from bert_demo.common.errors import Text, UserError
-from bert_demo.data.corpora import CorpusUnavailable, NotInRepository, Origin, locate
 from bert_demo.data.files import check_whole, explained
+from bert_demo.data.locate import CorpusUnavailable, NotInRepository, Origin, locate
 from bert_demo.interop import names, untrusted
 from bert_demo.interop.addresses import is_address, repo_id
 

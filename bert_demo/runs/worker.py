@@ -330,8 +330,8 @@ def _listen(commands: queue.Queue[dict[str, Any] | None], app_gone: threading.Ev
 
 def _touch_local_corpora() -> None:
     """Prepare WikiText-2 while nobody waits, if it is on this computer: never by a download."""
-    from bert_demo.data.corpora import whereabouts
     from bert_demo.data.prepare import prepare_text
+    from bert_demo.data.whereabouts import whereabouts
 
     with contextlib.suppress(UserError, OSError):
         for split in ("train", "validation"):

@@ -110,7 +110,8 @@ def text_facts(run: RunConfig) -> TextFacts:
 
     Raises `UserError` where the checkpoint to start from cannot be read.
     """
-    from bert_demo.data import corpora, prepare
+    from bert_demo.data import prepare
+    from bert_demo.data.whereabouts import whereabouts
     from bert_demo.model import checkpoint
 
     tokenizer = None
@@ -119,7 +120,7 @@ def text_facts(run: RunConfig) -> TextFacts:
 
         checkpoint.read_config(Path(run.start_from))
         tokenizer = Tokenizer.load(Path(run.start_from) / "tokenizer.json")
-    if not corpora.whereabouts(run.corpus).here:
+    if not whereabouts(run.corpus).here:
         known = _PUBLISHED.get(run.corpus, _PUBLISHED["wikitext-2"])
         vocab_size = known.vocab_size if tokenizer is None else tokenizer.vocab_size
         return dataclasses.replace(known, vocab_size=vocab_size)

@@ -18,7 +18,7 @@ import pytest
 from helpers.hub_server import COMMIT, HubServer, hub_server
 
 from bert_demo.common.errors import UserError
-from bert_demo.data import corpora, files
+from bert_demo.data import files, locate, whereabouts
 
 REPO = "datasets/stanfordnlp/snli"
 FILE = "plain_text/test-00000-of-00001.parquet"
@@ -27,11 +27,11 @@ ROOT = Path(__file__).resolve().parents[2]
 # The client reads its environment when it is imported, so each case gets a Python of its own.
 _SCRIPT = """
 import json, sys, time
-from bert_demo.data import corpora
+from bert_demo.data import whereabouts
 for name, arguments in json.loads(sys.argv[1]):
     start = time.monotonic()
     try:
-        answer = getattr(corpora, name)(**arguments)
+        answer = getattr(whereabouts, name)(**arguments)
         if name == "whereabouts":
             told = [str(answer), answer.here]
         else:
@@ -324,25 +324,25 @@ def test_models_are_found_beside_datasets(tmp_path: Path, ask: Asker) -> None:
 )
 def test_impossible_names(arguments: dict[str, str], words: str) -> None:
     with pytest.raises(UserError, match=re.escape(words)):
-        corpora.locate(**arguments, offline=True)
+        locate.locate(**arguments, offline=True)
 
 
 def test_unknown_corpus_and_split() -> None:
     with pytest.raises(
         ValueError, match="it must be one of: wikitext-2, snli, wikitext-2-snli, crane-world"
     ):
-        corpora.corpus_file("imdb", "train")
+        whereabouts.corpus_file("imdb", "train")
     with pytest.raises(UserError, match="no split 'dev'; it must be one of: train, validation"):
-        corpora.corpus_file("snli", "dev")
+        whereabouts.corpus_file("snli", "dev")
     with pytest.raises(UserError, match="Crane World is generated"):
-        corpora.corpus_file("crane-world", "train")
-    assert str(corpora.whereabouts("crane-world")).startswith("built in")
+        whereabouts.corpus_file("crane-world", "train")
+    assert str(whereabouts.whereabouts("crane-world")).startswith("built in")
 
 
 def test_file_fault(tmp_path: Path, parquet: bytes) -> None:
     def fault(name: str, content: bytes) -> str | None:
         (tmp_path / name).write_bytes(content)
-        return corpora.file_fault(tmp_path / name)
+        return locate.file_fault(tmp_path / name)
 
     assert fault("whole.parquet", parquet) is None
     assert fault("config.json", b"{}") is None
@@ -351,8 +351,8 @@ def test_file_fault(tmp_path: Path, parquet: bytes) -> None:
     assert "cut short" in str(fault("half.parquet", parquet[: len(parquet) // 2]))
     assert "not a parquet file" in str(fault("tail.parquet", parquet[len(parquet) // 2 :]))
     pyarrow.parquet.write_table(pyarrow.table({"text": []}), tmp_path / "none.parquet")
-    assert corpora.file_fault(tmp_path / "none.parquet") == "has no rows"
-    assert "cannot be read" in str(corpora.file_fault(tmp_path / "not there"))
+    assert locate.file_fault(tmp_path / "none.parquet") == "has no rows"
+    assert "cannot be read" in str(locate.file_fault(tmp_path / "not there"))
 
 
 def test_cache_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -376,7 +376,7 @@ def test_cache_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_real_corpora_are_found(real_data: Path) -> None:
     for name in ("wikitext-2", "snli"):
         for split in ("train", "validation", "test"):
-            located = corpora.corpus_file(name, split)
-            assert located.origin is corpora.Origin.MIRROR
+            located = whereabouts.corpus_file(name, split)
+            assert located.origin is locate.Origin.MIRROR
             assert located.path.is_relative_to(real_data)
-        assert str(corpora.whereabouts(name)) == "the local mirror"
+        assert str(whereabouts.whereabouts(name)) == "the local mirror"

@@ -15,7 +15,7 @@ import pytest
 from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig
 from bert_demo.data import own, plain_text
-from bert_demo.data.corpora import corpus_spec, whereabouts
+from bert_demo.data.corpora import corpus_spec
 from bert_demo.data.encodings import encoding_of
 from bert_demo.data.own_report import text_report
 from bert_demo.data.own_text import take_text
@@ -23,6 +23,7 @@ from bert_demo.data.plain_text import lines_of
 from bert_demo.data.prepare import prepare_text
 from bert_demo.data.sentences import even_paragraphs, paragraphs, split_sentences
 from bert_demo.data.tables import NoColumn
+from bert_demo.data.whereabouts import whereabouts
 from bert_demo.data.wikitext import read_own
 
 WORDS = ("der", "kräftige", "Hund", "café", "naïve", "bridge", "river", "seven", "über", "große")

@@ -18,7 +18,7 @@ import pytest
 
 from bert_demo.common.errors import UserError
 from bert_demo.data import cache
-from bert_demo.data.corpora import CorpusUnavailable
+from bert_demo.data.locate import CorpusUnavailable
 from bert_demo.data.prepare import prepare_nli, prepare_text
 from bert_demo.data.tokenizer import Tokenizer
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from bert_demo.common.errors import UserError
-from bert_demo.data.corpora import corpus_file, whereabouts
 from bert_demo.data.prepare import prepare_text
 from bert_demo.data.snli import NliTexts, as_paragraphs, read_snli
+from bert_demo.data.whereabouts import corpus_file, whereabouts
 
 
 def test_a_premise_and_its_hypotheses_are_a_paragraph() -> None:

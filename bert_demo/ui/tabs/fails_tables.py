@@ -13,10 +13,11 @@ from typing import Any
 
 from bert_demo.common.errors import Text, UserError
 from bert_demo.config import VERSION
-from bert_demo.data.corpora import CORPORA, whereabouts
+from bert_demo.data.corpora import CORPORA
 from bert_demo.data.snli import NliTexts, read_pairs_file
 from bert_demo.data.tables import ENDINGS
 from bert_demo.data.traps.pairs import trap_pairs
+from bert_demo.data.whereabouts import whereabouts
 from bert_demo.ui.parts.language import as_it_came, later, say
 from bert_demo.ui.serving.judging import Table
 
