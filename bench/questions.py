@@ -54,7 +54,8 @@ def training(out: Path) -> Iterator[None]:
 
 def questions(runs: Path) -> list[tuple[str, Callable[[], Any]]]:
     """What is asked, behind what it is called in the table; the run "kept" has moments."""
-    from bert_demo.inference.models import ModelShelf, moment_id
+    from bert_demo.inference.entries import moment_id
+    from bert_demo.inference.models import ModelShelf
     from bert_demo.ui.parts.language import say
     from bert_demo.ui.tabs.blank import fill_blanks
     from bert_demo.ui.tabs.follow_view import follow_view

@@ -17,5 +17,6 @@ senses        cosines, the mean subtracted, sense separation, a plane
 contexts      one word in several contexts, out of the three before
 difference    whether two ways to train differ by more than noise
 results       how good a model was when it was last measured
+entries       what there is to say of a model without loading it
 models        the models at hand by their ids, and the few that are loaded
 """

@@ -1,4 +1,4 @@
-"""The models at hand: what there is, in words, and the few that are loaded.
+"""The models at hand, of which the few that are asked are loaded.
 
 The page and its API name a model by an id such as "bundled/crane-tiny" or "run/1203-k7qm", never
 by a path; "run/1203-k7qm@40" is that run's model as it was after 40 steps, where it kept that. A
@@ -11,18 +11,22 @@ import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bert_demo.common.errors import Text, UserError, listed
-from bert_demo.common.fields import from_dict
-from bert_demo.config import BertConfig
-from bert_demo.data.corpora import corpus_spec, is_corpus
+from bert_demo.common.errors import UserError
 from bert_demo.data.files import FileStamp, file_stamp
-from bert_demo.inference.results import Result, read_result
+from bert_demo.inference.entries import (
+    AT,
+    BUNDLED,
+    IMPORTED,
+    RUN,
+    Entry,
+    describe,
+    model_id,
+    moment_id,
+)
 from bert_demo.model import checkpoint
-from bert_demo.model.about import About, read_about
 from bert_demo.model.checkpoint import Checkpoint
 from bert_demo.model.folders import RUN as RUN_FILE
 from bert_demo.model.folders import (
@@ -33,155 +37,11 @@ from bert_demo.model.folders import (
     moment_folder,
     run_title,
 )
-from bert_demo.model.size import count_parameters
 
 if TYPE_CHECKING:
     from bert_demo.model.bert import BertModel
 
-_KINDS = {
-    "pretraining": Text("pretrained"),
-    "nli": Text("fine-tuned"),
-    "encoder": Text("encoder"),
-}
-_TRAINED = {
-    "pretraining": Text("pretrained on {corpus}, {n:,} steps"),
-    "nli": Text("fine-tuned on {corpus}, {n:,} steps"),
-}
-_UNTRAINED = {
-    "pretraining": Text("pretrained on {corpus}, not trained yet"),
-    "nli": Text("fine-tuned on {corpus}, not trained yet"),
-}
-
-BUNDLED, RUN, IMPORTED = "bundled", "run", "imported"
-"""Where a model is from: the first part of its id."""
-
 _LONGEST_NAME = 100
-_AT = "@"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One model on the shelf, described without its weights."""
-
-    id: str
-    title: str
-    task: str
-    """One of `bert_demo.config.TASKS`."""
-    config: BertConfig
-    parameters: int
-    about: About
-    changed: float
-    """When its description was last written, as Unix time."""
-
-    @property
-    def home(self) -> str:
-        """Where it is from: `BUNDLED`, `RUN` or `IMPORTED`."""
-        return self.id.partition("/")[0]
-
-    @property
-    def name(self) -> str:
-        """What its folder is called, with a moment's step; tells it from others of its title."""
-        return self.id.partition("/")[2]
-
-    @property
-    def latest(self) -> str:
-        """The id of what its run came to; its own, but for a moment on the way."""
-        return self.id.partition(_AT)[0]
-
-    @property
-    def moment(self) -> int | None:
-        """The step after which it was so; None for what its run came to."""
-        step = self.id.partition(_AT)[2]
-        return int(step) if step else None
-
-    @property
-    def corpus(self) -> str | None:
-        """The text it was last trained on ("crane-world"), where that is known."""
-        return self.about.corpus if is_corpus(self.about.corpus) else None
-
-    @property
-    def kind(self) -> Text:
-        """Its task in a word: "pretrained"."""
-        return _KINDS[self.task]
-
-    @property
-    def size(self) -> Text:
-        """Its shape in words: "2 layers of 128, 0.7 million parameters"."""
-        layers = self.config.num_hidden_layers
-        return Text(
-            "{n} layer of {width}, {millions} million parameters"
-            if layers == 1
-            else "{n} layers of {width}, {millions} million parameters",
-            n=layers,
-            width=self.config.hidden_size,
-            millions=self._millions,
-        )
-
-    @property
-    def origin(self) -> Text:
-        """What was done to it: "pretrained on Crane World, 84 steps"."""
-        if self.corpus is not None and self.task in _TRAINED:
-            title, step = corpus_spec(self.corpus).title, self.about.step
-            if step is not None:
-                return Text(_TRAINED[self.task], corpus=title, n=step)
-            return Text(_UNTRAINED[self.task], corpus=title)
-        if self.about.imported is not None:
-            return listed([self.kind, Text("imported from {source}", source=self.about.imported)])
-        return self.kind
-
-    @property
-    def result(self) -> Result | None:
-        """How good it was when it was last measured, where that is known."""
-        return read_result(self.task, self.about.scores)
-
-    @property
-    def score(self) -> Text:
-        """How good it was when it was last measured, in a sentence; empty where unknown."""
-        result = self.result
-        if result is None or (result.n is None and not result.is_loss):
-            return Text("")
-        if result.is_loss:
-            return Text("Validation masked-LM loss {loss:.2f}.", loss=result.value)
-        return Text(
-            "{split} accuracy {accuracy:.1%} on {n:,} pairs.",
-            split=Text("Test" if result.split == "test" else "Validation"),
-            accuracy=result.value,
-            n=result.n,
-        )
-
-    @property
-    def facts(self) -> list[str]:
-        """What a menu says of it: "pretrained", "Crane World", "loss 1.34", "0.7 M"."""
-        facts: list[str] = [self.kind]
-        if self.corpus is not None:
-            facts.append(corpus_spec(self.corpus).title)
-        result = self.result
-        if result is not None and result.is_loss:
-            facts.append(Text("loss {loss:.2f}", loss=result.value))
-        elif result is not None:
-            facts.append(f"{result.value:.1%}")
-        return [*facts, Text("{n} M", n=self._millions)]
-
-    @property
-    def _millions(self) -> Text:
-        """How many million parameters it has, to two digits or the whole number."""
-        millions = self.parameters / 1e6
-        return Text("{n:,.0f}" if millions >= 10 else "{n:,.1f}", n=millions)
-
-
-def model_id(home: str, name: str) -> str:
-    """The id of the model `name` of a home: "run/20261101-k7qm"."""
-    return f"{home}/{name}"
-
-
-def moment_id(model_id: str, step: int) -> str:
-    """The id of a model as it was after `step`: "run/20261101-k7qm@40"."""
-    return f"{model_id}{_AT}{step}"
-
-
-def imported_name(repo: str) -> str:
-    """What the folder of a model from the Hub's repository "owner/name" is called."""
-    return repo.replace("/", "--")
 
 
 class ModelShelf:
@@ -304,14 +164,14 @@ class ModelShelf:
         sizes = {key: _bytes(loaded.model) for key, (_, loaded) in self._loaded.items()}
         *old, _ = sizes
         # Who goes through a run's moments looks at each once; the others stay.
-        for key in sorted(old, key=lambda key: _AT not in key):
+        for key in sorted(old, key=lambda key: AT not in key):
             if len(sizes) <= self._most_models and sum(sizes.values()) <= self._most_bytes:
                 break
             del self._loaded[key], sizes[key]
 
     def _parts(self, model_id: str) -> tuple[str, str, str]:
         home, _, rest = model_id.partition("/") if isinstance(model_id, str) else ("", "", "")
-        name, at, step = rest.partition(_AT)
+        name, at, step = rest.partition(AT)
         known = home in self._folders and is_name(name, _LONGEST_NAME)
         if not known or (at and not is_step(step)):
             raise UserError(
@@ -333,8 +193,8 @@ class ModelShelf:
             changed = stamps[0].changed_ns / 1e9 if stamps[0] else 0.0
             own = model_id(home, name)
             if step:
-                title, own = f"{title} {_AT}{step}", moment_id(own, int(step))
-            known = (stamps, _describe(own, title, folder, changed))
+                title, own = f"{title} {AT}{step}", moment_id(own, int(step))
+            known = (stamps, describe(own, title, folder, changed))
             self._described[folder] = known
         return known[1]
 
@@ -351,17 +211,6 @@ def _names(folder: Path) -> Iterator[str]:
         with contextlib.suppress(OSError):  # where this process may not look
             if is_name(path.name, _LONGEST_NAME) and path.is_dir():
                 yield path.name
-
-
-def _describe(model_id: str, title: str, folder: Path, changed: float) -> Entry | None:
-    try:
-        stored = checkpoint.read_config(folder)
-        config: BertConfig = from_dict(BertConfig, stored["model"])
-    except UserError:
-        return None
-    parameters = count_parameters(config, stored["task"])
-    about = read_about(stored)
-    return Entry(model_id, title, stored["task"], config, parameters, about, changed)
 
 
 def _bytes(model: BertModel) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bert_demo.common.errors import UserError
 from bert_demo.data.files import remove_folder
-from bert_demo.inference.models import imported_name
+from bert_demo.inference.entries import imported_name
 from bert_demo.interop.addresses import LONGEST, repo_id
 from bert_demo.model import checkpoint
 from bert_demo.model.folders import is_name

@@ -27,7 +27,7 @@ from bert_demo.common.groups import VISITOR_SETTINGS
 from bert_demo.config import TASKS, RunConfig, TrainingConfig, run_config
 from bert_demo.data.own_pairs import pairs_report
 from bert_demo.data.own_report import text_report
-from bert_demo.inference.models import RUN, model_id
+from bert_demo.inference.entries import RUN, model_id
 from bert_demo.model.folders import kept_steps
 from bert_demo.runs.asked import read_questions
 from bert_demo.runs.record import Run

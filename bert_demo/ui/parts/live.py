@@ -23,7 +23,7 @@ from starlette.responses import Response
 from bert_demo.common.corpus_names import shown_corpus
 from bert_demo.common.errors import UserError
 from bert_demo.data.corpora import corpus_spec, is_corpus
-from bert_demo.inference.models import BUNDLED, RUN, model_id
+from bert_demo.inference.entries import BUNDLED, RUN, model_id
 from bert_demo.model.folders import METRICS as METRICS_FILE
 from bert_demo.model.metrics import METRICS
 from bert_demo.runs.events import COLLAPSED, Events, Tail

@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from bert_demo.inference.models import Entry, ModelShelf
+from bert_demo.inference.entries import Entry
+from bert_demo.inference.models import ModelShelf
 from bert_demo.ui.parts.language import later, listed, say, translate
 
 MOST_SIDE_BY_SIDE = 3

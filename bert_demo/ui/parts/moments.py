@@ -10,7 +10,8 @@ import contextlib
 from typing import Any
 
 from bert_demo.common.errors import UserError
-from bert_demo.inference.models import ModelShelf, moment_id
+from bert_demo.inference.entries import moment_id
+from bert_demo.inference.models import ModelShelf
 
 
 def moments_of(shelf: ModelShelf, model: str | None, shown: Any) -> dict[str, Any]:

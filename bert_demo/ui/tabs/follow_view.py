@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.common.errors import UserError
-from bert_demo.inference.models import moment_id
+from bert_demo.inference.entries import moment_id
 from bert_demo.ui.parts.language import later, listed, number, say, translate
 from bert_demo.ui.parts.view import Block, View, attention, details, followed, table, text, view
 
 if TYPE_CHECKING:
+    from bert_demo.inference.entries import Entry
     from bert_demo.inference.follow import FollowedToken
-    from bert_demo.inference.models import Entry, ModelShelf
+    from bert_demo.inference.models import ModelShelf
     from bert_demo.model.checkpoint import Checkpoint
 
 _MOST_MATRICES = 6

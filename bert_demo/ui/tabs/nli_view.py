@@ -14,7 +14,8 @@ from bert_demo.ui.parts.view import Block, View, bars, columns, few, table, text
 from bert_demo.ui.tabs.nli_examples import EXAMPLES, SAYINGS, right_label
 
 if TYPE_CHECKING:
-    from bert_demo.inference.models import Entry, ModelShelf
+    from bert_demo.inference.entries import Entry
+    from bert_demo.inference.models import ModelShelf
     from bert_demo.inference.predict import Verdict
 
 _COLUMNS = (

@@ -32,7 +32,7 @@ from bert_demo.ui.tabs.words_contexts import read_rows
 
 if TYPE_CHECKING:
     from bert_demo.inference.contexts import Comparison
-    from bert_demo.inference.models import Entry
+    from bert_demo.inference.entries import Entry
     from bert_demo.inference.senses import Separation
     from bert_demo.model.checkpoint import Checkpoint
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from bert_demo.common.errors import Text, UserError
-from bert_demo.inference.models import IMPORTED, Entry, model_id
+from bert_demo.inference.entries import IMPORTED, Entry, model_id
 from bert_demo.interop.known import KNOWN_MODELS, KnownModel
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.ui.parts.language import later, listed, say, translate
