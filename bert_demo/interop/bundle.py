@@ -17,7 +17,7 @@ from bert_demo.data.files import explained, writers_path
 from bert_demo.inference.report import Report
 from bert_demo.interop.card import model_card
 from bert_demo.interop.sharing import without_paths, without_text
-from bert_demo.model import checkpoint
+from bert_demo.model import checkpoint, unfinished
 from bert_demo.model.folders import METRICS
 from bert_demo.model.stored_weights import Storage
 from bert_demo.training.events import Event
@@ -63,7 +63,7 @@ def bundle(
     events = read_metrics(source)
     statistics = checkpoint.statistics(source)
     checkpoint.save(folder, model, tokenizer, about, storage=storage, statistics=statistics)
-    checkpoint.remove_resume(folder)
+    unfinished.remove_resume(folder)
     with explained(folder, "written"):
         lines = "".join(json.dumps(event) + "\n" for event in _thinned(events))
         (folder / METRICS).write_text(lines, encoding="utf-8")

@@ -13,6 +13,7 @@ folders           what the files of a checkpoint's and of a run's folder are cal
 rounding          a matrix in 8 bits
 stored_weights    the weights in a checkpoint's file, in 32, 16 or 8 bits
 checkpoint        a model as a folder
+unfinished        the state of an unfinished run beside it
 about             what a checkpoint says of how it came about
 beginning         the weights that a model's training began with
 metrics           what scores are called, what they mean, what they are measured against

@@ -36,13 +36,11 @@ from bert_demo.data.files import (
     writers_path,
 )
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.model.folders import CONFIG, METRICS, MOMENTS, RESUME, TOKENIZER, WEIGHTS, is_file
+from bert_demo.model.folders import CONFIG, METRICS, MOMENTS, RESUME, TOKENIZER, WEIGHTS
 from bert_demo.model.plain_json import mapping, read_value
 from bert_demo.model.stored_weights import Storage, as_computed, as_stored
 
 if TYPE_CHECKING:  # a page that starts reads what checkpoints say of themselves, without torch
-    from torch import Tensor
-
     from bert_demo.model.beginning import Statistics
     from bert_demo.model.bert import BertModel
 
@@ -55,13 +53,11 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "check_writable",
+    "digest_in",
     "is_own",
     "load",
-    "load_resume",
     "read_config",
-    "remove_resume",
     "save",
-    "save_resume",
     "statistics",
 ]
 
@@ -145,7 +141,7 @@ def save(
         if statistics.vectors is not None:
             state[_VECTORS] = torch.from_numpy(statistics.vectors)
     with explained(folder, "written"):
-        update = _holds_checkpoint(folder) and _digest_in(folder) == metadata["config_sha256"]
+        update = _holds_checkpoint(folder) and digest_in(folder) == metadata["config_sha256"]
         in_place = update or (folder.exists() and not _holds_checkpoint(folder))
         with part_folder(folder if in_place else folder.parent) as part:
             tokenizer.save(part / TOKENIZER)
@@ -158,58 +154,6 @@ def save(
             # A folder becomes a checkpoint with its config.json, so that comes last.
             for name in (TOKENIZER, WEIGHTS, CONFIG):
                 (part / name).replace(folder / name)
-
-
-def save_resume(
-    folder: str | Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
-) -> None:
-    """Write all that a loop needs to go on, beside the checkpoint in `folder`, in one move.
-
-    `state` is plain data for JSON. Two names for one tensor stay two names for one tensor.
-    """
-    folder = writers_path(folder)
-    names: dict[tuple[Any, ...], str] = {}
-    aliases: dict[str, str] = {}
-    kept: dict[str, Tensor] = {}
-    for name, value in tensors.items():
-        place = (value.data_ptr(), value.dtype, value.shape, value.stride())
-        if value.numel() and names.setdefault(place, name) != name:
-            aliases[name] = names[place]
-        else:
-            kept[name] = value
-    metadata = {
-        "format": FORMAT,
-        "config_sha256": _digest_in(folder),
-        "aliases": json.dumps(aliases),
-        "state": json.dumps(dict(state)),
-    }
-    with explained(folder, "written"), part_folder(folder) as part:
-        write_tensors(part / RESUME, kept, metadata)
-        (part / RESUME).replace(folder / RESUME)
-
-
-def load_resume(folder: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """(tensors, state) as `save_resume` got them, on the CPU; None where there is nothing."""
-    folder = readers_path(folder)
-    if not is_file(folder / RESUME):
-        return None
-    tensors, metadata = read_tensors(folder / RESUME, {"config_sha256": _digest_in(folder)})
-    try:
-        aliases, state = json.loads(metadata["aliases"]), json.loads(metadata["state"])
-        tensors |= {name: tensors[other] for name, other in aliases.items()}
-        state = dict(state)
-    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(
-            "{path} is damaged; the run cannot go on.", path=folder / RESUME
-        ) from error
-    return tensors, state
-
-
-def remove_resume(folder: str | Path) -> None:
-    """Forget the unfinished run in `folder`, if there is one."""
-    folder = writers_path(folder)
-    with explained(folder, "written"):
-        (folder / RESUME).unlink(missing_ok=True)
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -371,7 +315,8 @@ def _digest(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _digest_in(folder: Path) -> str:
+def digest_in(folder: Path) -> str:
+    """What ties the files of the checkpoint in a folder to each other."""
     return _digest(read_config(folder))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import math
 import os
 from collections.abc import Iterable
@@ -28,8 +27,9 @@ from bert_demo.model.device import (
     total_memory_bytes,
 )
 from bert_demo.model.size import count_parameters, training_memory_bytes
-from bert_demo.training.moments import moment_bytes, moments_of
+from bert_demo.training.moments import moment_bytes, most_moments
 from bert_demo.training.schedule import budget_steps
+from bert_demo.training.text_facts import TextFacts, text_facts
 
 _NEWTON_SCHULZ_STEPS = 5
 _ATTENTION = 1.5
@@ -59,16 +59,6 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class TextFacts:
-    """How much text a run has."""
-
-    vocab_size: int
-    pairs: int
-    length: float
-    """Mean length of a pair in tokens, after truncation."""
-
-
-@dataclass(frozen=True)
 class Estimate:
     """What a run would take."""
 
@@ -94,64 +84,6 @@ class Observation:
 
     run: RunConfig
     pairs_per_second: float
-
-
-# What the published corpora have at most 64 tokens, for a computer that has not fetched them.
-_PUBLISHED = {
-    "wikitext-2": TextFacts(20256, 59135, 45.0),
-    "wikitext-2-snli": TextFacts(20256, 159135, 33.0),
-    "snli": TextFacts(20256, 549367, 25.0),
-}
-
-
-@functools.lru_cache(maxsize=64)
-def text_facts(run: RunConfig) -> TextFacts:
-    """The facts of the text that `run` trains on; touches no network.
-
-    Raises `UserError` where the checkpoint to start from cannot be read.
-    """
-    from bert_demo.data import prepare
-    from bert_demo.data.whereabouts import whereabouts
-    from bert_demo.model import checkpoint
-
-    tokenizer = None
-    if run.start_from is not None:
-        from bert_demo.data.tokenizer import Tokenizer
-
-        checkpoint.read_config(Path(run.start_from))
-        tokenizer = Tokenizer.load(Path(run.start_from) / "tokenizer.json")
-    if not whereabouts(run.corpus).here:
-        known = _PUBLISHED.get(run.corpus, _PUBLISHED["wikitext-2"])
-        vocab_size = known.vocab_size if tokenizer is None else tokenizer.vocab_size
-        return dataclasses.replace(known, vocab_size=vocab_size)
-    import numpy as np
-
-    most_pieces = 0
-    if run.task == "nli":
-        assert tokenizer is not None
-        nli, _ = prepare.prepare_nli(run.corpus, "train", tokenizer)
-        lengths = np.diff(nli.premise_offsets) + np.diff(nli.hypothesis_offsets)
-        pairs = len(nli)
-    else:
-        in_pieces = tokenizer is None and run.vocabulary == "wordpiece"
-        text, tokenizer, _ = prepare.prepare_text(run.corpus, "train", tokenizer=tokenizer)
-        sentences = np.diff(text.sentence_offsets)
-        lengths = sentences[:-1] + sentences[1:]
-        pairs = len(text)
-        if in_pieces:
-            lengths = lengths * _pieces_a_word(tokenizer.vocab_size, run.wordpieces)
-            most_pieces = min(run.wordpieces, 2 * tokenizer.vocab_size)
-    length = float(np.minimum(lengths + 3, run.training.max_length).mean())
-    return TextFacts(most_pieces or tokenizer.vocab_size, pairs, length)
-
-
-def _pieces_a_word(words: int, pieces: int) -> float:
-    """About how many pieces a word has, in a vocabulary of `pieces` for a text of `words`.
-
-    To train the vocabulary takes up to a minute, and a place on the disk for each size that
-    anybody asks about. Fitted to Crane World and WikiText-2 with 100 to 8,000 pieces.
-    """
-    return max(1.0, 1 + 0.4 * math.log(words / pieces))
 
 
 def model_of(run: RunConfig, facts: TextFacts) -> BertConfig:
@@ -259,7 +191,7 @@ def estimate(
     elif on_cpu and free_bytes is not None and memory > free_bytes:
         free = Text("of this machine's memory {n:.1f} GB are free now", n=free_bytes / 1e9)
         refusal = _too_large(run, memory, free)
-    kept = moments_of(model, run.task)
+    kept = most_moments(model, run.task)
     size = kept * moment_bytes(model, run.task)
     return Estimate(parameters, memory, machine, seconds, steps, passes, rate, kept, size, refusal)
 

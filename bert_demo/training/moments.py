@@ -31,7 +31,7 @@ def moment_bytes(config: BertConfig, task: str) -> int:
     return 2 * count_parameters(config, task) + _TOKEN_BYTES * config.vocab_size + _OTHER_BYTES
 
 
-def moments_of(config: BertConfig, task: str) -> int:
+def most_moments(config: BertConfig, task: str) -> int:
     """How many moments a run keeps at most; none where they would be fewer than two."""
     fitting = min(MOST_MOMENTS, MOST_BYTES // moment_bytes(config, task))
     return fitting if fitting > 1 else 0

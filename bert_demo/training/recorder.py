@@ -14,12 +14,12 @@ from torch import Tensor
 
 from bert_demo.common.errors import Text, UserError
 from bert_demo.config import RunConfig
-from bert_demo.model import checkpoint
+from bert_demo.model import checkpoint, unfinished
 from bert_demo.model.folders import METRICS, is_file, moment_folder
 from bert_demo.model.stored_weights import Storage
 from bert_demo.training.distributed import World
 from bert_demo.training.events import Event, Scores, read_event
-from bert_demo.training.moments import check_room, forget_after, moment_bytes, moments_of
+from bert_demo.training.moments import check_room, forget_after, moment_bytes, most_moments
 from bert_demo.training.optimizers import Optimizers
 from bert_demo.training.setup import Setup
 
@@ -50,7 +50,7 @@ class Recorder:
     @property
     def moments(self) -> int:
         """At how many moments the weights are kept."""
-        return 0 if self.folder is None else moments_of(*self._shape)
+        return 0 if self.folder is None else most_moments(*self._shape)
 
     def begin(self, step: int) -> None:
         """Make the folder, or drop what is of steps after `step`, which will come again."""
@@ -58,7 +58,7 @@ class Recorder:
             return
         if step == 0:
             self._save_model(self.folder, {})
-            checkpoint.remove_resume(self.folder)  # of a run that this one replaces
+            unfinished.remove_resume(self.folder)  # of a run that this one replaces
         forget_after(self.folder, step)
         self._metrics = self.folder / METRICS
         kept = [e for e in read_metrics(self.folder) if step and e.get("step", 0) <= step]
@@ -123,11 +123,11 @@ class Recorder:
         before = time.monotonic()
         self._save_model(self.folder, scores, step=step, seconds=state["seconds"])
         if finished:
-            checkpoint.remove_resume(self.folder)
+            unfinished.remove_resume(self.folder)
         else:
             weights = {f"{_LAST}{k}": v for k, v in last.items()}
             weights |= {f"{_BEST}{k}": v for k, v in best.items()}
-            checkpoint.save_resume(self.folder, weights | self.optimizers.state_tensors(), state)
+            unfinished.save_resume(self.folder, weights | self.optimizers.state_tensors(), state)
         self._saved = time.monotonic()
         self._took = self._saved - before
 
@@ -139,7 +139,7 @@ class Recorder:
         """
         loaded = None
         if self.folder is not None:
-            loaded = checkpoint.load_resume(self.folder)
+            loaded = unfinished.load_resume(self.folder)
             self._statistics = checkpoint.statistics(self.folder)  # those that it began with
         loaded = world.share(loaded)
         if loaded is None:

@@ -23,7 +23,8 @@ from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig, TrainingConfig, model_config
 from bert_demo.model.device import usable_cores
 from bert_demo.model.process import prepare_process
-from bert_demo.training.cost import Speed, text_facts, work
+from bert_demo.training.cost import Speed, work
+from bert_demo.training.text_facts import text_facts
 
 _METHOD = 7  # raised when the way of measuring changes, so that old numbers are not taken for new
 _KEPT_SECONDS = 30 * 86400

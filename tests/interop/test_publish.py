@@ -24,7 +24,7 @@ from bert_demo.interop import errors
 from bert_demo.interop.hugging_face import import_hf
 from bert_demo.interop.publish import fetch, publish
 from bert_demo.interop.sharing import model_name, without_paths
-from bert_demo.model import checkpoint, dropout
+from bert_demo.model import checkpoint, dropout, unfinished
 from bert_demo.model.bert import BertModel
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.serving.settings import AppSettings
@@ -55,7 +55,7 @@ def model(tmp_path: Path) -> Path:
     about = {"run": {"start_from": secret}, "facts": {"started_from": secret}, "step": 1}
     folder = run / "model"
     checkpoint.save(folder, BertModel(config, "pretraining"), tokenizer, about)
-    checkpoint.save_resume(folder, {"weights": torch.ones(3)}, {"step": 1})
+    unfinished.save_resume(folder, {"weights": torch.ones(3)}, {"step": 1})
     (folder / "metrics.jsonl").write_text("".join(json.dumps(e) + "\n" for e in EVENTS))
     (run / "run.json").write_text('{"owner": "somebody"}')
     return run

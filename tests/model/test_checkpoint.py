@@ -27,7 +27,7 @@ from bert_demo.config import LABELS, BertConfig
 from bert_demo.data import files
 from bert_demo.data.packing import pack
 from bert_demo.data.tokenizer import Tokenizer
-from bert_demo.model import checkpoint
+from bert_demo.model import checkpoint, unfinished
 from bert_demo.model.beginning import Statistics
 from bert_demo.model.bert import BertModel
 from bert_demo.model.checkpoint import CheckpointError
@@ -193,12 +193,12 @@ def test_a_later_save_updates_and_keeps_what_it_does_not_own(tmp_path: Path) -> 
 def test_another_models_checkpoint_is_replaced_as_a_whole(tmp_path: Path) -> None:
     folder = tmp_path / "one"
     saved(folder)
-    checkpoint.save_resume(folder, {"x": torch.ones(2)}, {"step": 1})
+    unfinished.save_resume(folder, {"x": torch.ones(2)}, {"step": 1})
     (folder / "metrics.jsonl").write_text("{}\n", encoding="utf-8")
     other = saved(folder, config=TIED)
     assert holds(folder, other)
     assert not (folder / "metrics.jsonl").exists()
-    assert checkpoint.load_resume(folder) is None
+    assert unfinished.load_resume(folder) is None
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
 
@@ -213,7 +213,7 @@ def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
 def test_the_state_of_a_run_comes_back(tmp_path: Path) -> None:
     folder = tmp_path / "one"
     model = saved(folder, config=TIED)
-    assert checkpoint.load_resume(folder) is None
+    assert unfinished.load_resume(folder) is None
     flat = torch.arange(10.0)
     tensors = {
         **model.state_dict(),  # two names for the tied matrix
@@ -223,8 +223,8 @@ def test_the_state_of_a_run_comes_back(tmp_path: Path) -> None:
         "nothing": torch.empty(0),
         "count": torch.tensor(7),
     }
-    checkpoint.save_resume(folder, tensors, {"step": 3, "seconds": 0.1, "place": [1, None]})
-    loaded = checkpoint.load_resume(folder)
+    unfinished.save_resume(folder, tensors, {"step": 3, "seconds": 0.1, "place": [1, None]})
+    loaded = unfinished.load_resume(folder)
     assert loaded is not None
     found, state = loaded
     assert state == {"step": 3, "seconds": 0.1, "place": [1, None]}
@@ -235,21 +235,21 @@ def test_the_state_of_a_run_comes_back(tmp_path: Path) -> None:
     assert found["mlm.decoder_weight"].data_ptr() == found[words].data_ptr()
     stored = load_file(folder / "resume.safetensors")
     assert "mlm.decoder_weight" not in stored
-    checkpoint.remove_resume(folder)
-    checkpoint.remove_resume(folder)
-    assert checkpoint.load_resume(folder) is None
+    unfinished.remove_resume(folder)
+    unfinished.remove_resume(folder)
+    assert unfinished.load_resume(folder) is None
 
 
 def test_a_wrong_state_of_a_run_is_noticed(tmp_path: Path) -> None:
     saved(tmp_path / "one")
     saved(tmp_path / "other", config=TIED)
-    checkpoint.save_resume(tmp_path / "one", {"x": torch.ones(999)}, {"step": 1})
+    unfinished.save_resume(tmp_path / "one", {"x": torch.ones(999)}, {"step": 1})
     resume = tmp_path / "one" / "resume.safetensors"
     shutil.copy(resume, tmp_path / "other")
-    assert "another checkpoint" in complaint(checkpoint.load_resume, tmp_path / "other")
+    assert "another checkpoint" in complaint(unfinished.load_resume, tmp_path / "other")
     resume.write_bytes(resume.read_bytes()[:-5])
-    assert "damaged" in complaint(checkpoint.load_resume, tmp_path / "one")
-    message = complaint(checkpoint.save_resume, tmp_path / "nowhere", {}, {})
+    assert "damaged" in complaint(unfinished.load_resume, tmp_path / "one")
+    message = complaint(unfinished.save_resume, tmp_path / "nowhere", {}, {})
     assert "no folder" in message
 
 
@@ -327,11 +327,11 @@ def test_a_resume_state_that_is_killed_leaves_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved(tmp_path)
-    checkpoint.save_resume(tmp_path, {"x": torch.zeros(2)}, {"step": 1})
+    unfinished.save_resume(tmp_path, {"x": torch.zeros(2)}, {"step": 1})
     assert killed_at_move(
-        monkeypatch, 1, lambda: checkpoint.save_resume(tmp_path, {"x": torch.ones(2)}, {"step": 2})
+        monkeypatch, 1, lambda: unfinished.save_resume(tmp_path, {"x": torch.ones(2)}, {"step": 2})
     )
-    loaded = checkpoint.load_resume(tmp_path)
+    loaded = unfinished.load_resume(tmp_path)
     assert loaded is not None and loaded[1] == {"step": 1}
 
 
@@ -344,7 +344,7 @@ def test_a_process_killed_while_it_saves_leaves_a_checkpoint(tmp_path: Path) -> 
         "folder = Path(sys.argv[1])\n"
         "for number in range(10**6):\n"
         "    checkpoint.save(folder, model, TOKENIZER, {'number': number})\n"
-        "    checkpoint.save_resume(folder, dict(model.named_parameters()), {'number': number})\n"
+        "    unfinished.save_resume(folder, dict(model.named_parameters()), {'number': number})\n"
     )
     folder, here = tmp_path / "one", Path(__file__).parent
     command = [sys.executable, "-c", script, str(folder), str(here), str(here.parents[1])]
@@ -363,7 +363,7 @@ def test_a_process_killed_while_it_saves_leaves_a_checkpoint(tmp_path: Path) -> 
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert checkpoint.load(folder).config.vocab_size == 50_000
-    loaded = checkpoint.load_resume(folder)
+    loaded = unfinished.load_resume(folder)
     assert loaded is not None
     number = checkpoint.read_config(folder)["about"]["number"]
     assert 0 <= number - loaded[1]["number"] <= 1
@@ -474,9 +474,9 @@ def test_a_disk_that_fails_keeps_the_checkpoint_before(
         patch.setattr(safetensors.torch if broken == "save_file" else Path, broken, failing)
         assert words in complaint(saved, folder, seed=2)
         if broken != "write_text":
-            assert words in complaint(checkpoint.save_resume, folder, {"x": torch.ones(1)}, {})
+            assert words in complaint(unfinished.save_resume, folder, {"x": torch.ones(1)}, {})
     assert holds(folder, old)
-    assert checkpoint.load_resume(folder) is None
+    assert unfinished.load_resume(folder) is None
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig, TrainingConfig
-from bert_demo.model import checkpoint
+from bert_demo.model import checkpoint, unfinished
 from bert_demo.runs import process, record, store, watchdog, worker
 from bert_demo.runs.actions import request
 from bert_demo.runs.queue import RunQueue
@@ -75,7 +75,7 @@ def test_whatever_a_full_disk_refuses_the_run_is_said_to_be_over(
 
     for home, name in (
         *((record, "write_json"), (Recorder, "note_all")),
-        *((checkpoint, "save"), (checkpoint, "save_resume")),
+        *((checkpoint, "save"), (unfinished, "save_resume")),
     ):
         monkeypatch.setattr(home, name, counted(getattr(home, name)))
     answers: list[dict[str, Any]] = []

@@ -14,7 +14,7 @@ import pytest
 from bert_demo.common.errors import Text, UserError
 from bert_demo.config import RunConfig, TrainingConfig, model_config
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
-from bert_demo.model import checkpoint
+from bert_demo.model import checkpoint, unfinished
 from bert_demo.model.bert import BertModel
 from bert_demo.model.folders import LOCK, read_json
 from bert_demo.runs import record
@@ -199,7 +199,7 @@ def test_checkpoints_of_the_command_line_are_runs_too(store: RunStore) -> None:
     assert mine.has_model and mine.model == mine.folder and theirs.config is None
     (mine.folder / "metrics.jsonl").write_text('{"event": "step", "step": 1}\n')
     assert store.events("mine")[0] == [{"event": "step", "step": 1}]
-    checkpoint.save_resume(mine.folder, {}, {})
+    unfinished.save_resume(mine.folder, {}, {})
     assert not store.get("theirs").goes_on and store.get("mine").goes_on
     assert store.get("mine").status.state == "stopped"
     with pytest.raises(NotAllowed):

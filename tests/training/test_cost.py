@@ -15,7 +15,8 @@ from bert_demo.common.errors import UserError
 from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.model.size import count_parameters
 from bert_demo.training import cost, speed
-from bert_demo.training.cost import Speed, TextFacts, model_of, orthogonalising, step_seconds, work
+from bert_demo.training.cost import Speed, model_of, orthogonalising, step_seconds, work
+from bert_demo.training.text_facts import TextFacts, text_facts
 
 PRICES = (2e-4, 1e-11, 2e-9, 2e-11, 1e-9, 3e-9, 1e-11, 2e-8)
 SPEED = Speed("cpu", 16 * 10**9, "fp32", False, PRICES)
@@ -134,7 +135,7 @@ def _a_large_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_a_large_machine")
 def test_a_step_that_is_longer_than_the_budget_is_refused_with_what_fits() -> None:
-    facts = cost.text_facts(LARGE)
+    facts = text_facts(LARGE)
     one = step_seconds(LARGE, model_of(LARGE, facts), facts, SPEED)
     assert one > 30
     refusal = str(cost.estimate(LARGE, SPEED).refusal)

@@ -130,7 +130,7 @@ def test_a_full_disk_gets_one_sentence_and_the_run_goes_on(
 @pytest.mark.parametrize("size", ["tiny", "base", "large"])
 def test_what_all_moments_take_is_bounded(size: str) -> None:
     config = model_config(size, "recommended", 20256)
-    kept = moments.moments_of(config, "pretraining")
+    kept = moments.most_moments(config, "pretraining")
     assert kept == {"tiny": 20, "base": 4, "large": 0}[size]
     assert kept * moments.moment_bytes(config, "pretraining") <= moments.MOST_BYTES
 

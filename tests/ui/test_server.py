@@ -26,7 +26,7 @@ from bert_demo.data.files import part_folder, remove_left_parts
 from bert_demo.runs import limiter
 from bert_demo.runs.owners import Asker
 from bert_demo.runs.store import RunStore
-from bert_demo.training import cost
+from bert_demo.training.text_facts import text_facts
 from bert_demo.ui.parts import language
 from bert_demo.ui.serving import files
 from bert_demo.ui.serving.launch import check_address
@@ -235,8 +235,8 @@ def test_nobody_has_a_vocabulary_trained_by_asking(monkeypatch: pytest.MonkeyPat
         raise AssertionError("it was trained")
 
     monkeypatch.setattr(Tokenizer, "train_wordpiece", never)
-    words = cost.text_facts(RunConfig())
+    words = text_facts(RunConfig())
     for pieces in (100, 1000, 8000, 100_000):
-        facts = cost.text_facts(RunConfig(vocabulary="wordpiece", wordpieces=pieces))
+        facts = text_facts(RunConfig(vocabulary="wordpiece", wordpieces=pieces))
         assert facts.pairs == words.pairs and facts.vocab_size <= pieces
         assert words.length <= facts.length <= 64
