@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bert_demo.common.errors import Text
 from bert_demo.config import LABELS
+from bert_demo.data.crane_world.reader import read
 
 _FOLLOWS, _OPEN, _AGAINST = LABELS
 _ANY = LABELS
@@ -46,20 +47,15 @@ class _NotHereError(Exception):
 
 @functools.cache
 def word_lists() -> dict[str, dict[str, str]]:
-    """The lists of edits.txt by heading: each word, and what it becomes, or "" for nothing."""
+    """The lists of edits.txt by name: each word, and what it becomes, or "" for nothing."""
     lists: dict[str, dict[str, str]] = {}
-    words: dict[str, str] = {}
-    for line in Path(__file__).with_suffix(".txt").read_text("utf-8").splitlines():
-        if line.startswith("= "):
-            words = lists[line[2:]] = {}
-        elif line and not line.startswith("#"):
-            pair = re.split(r" [>=] ", line)
-            if len(pair) == 1:
-                words.update(dict.fromkeys(line.split(), ""))
-                continue
-            words.setdefault(*pair)
-            if " = " in line:
-                words.setdefault(pair[1], pair[0])
+    for name, entries in read("edits.txt", Path(__file__).parent)["words"].items():
+        words = lists[name] = {}
+        for entry in entries:
+            word, mark, other = (*re.split(r" ([>=]) ", entry), "", "")[:3]
+            words.setdefault(word, other)
+            if mark == "=":
+                words.setdefault(other, word)
     return lists
 
 

@@ -16,7 +16,7 @@ from bert_demo.config import LABELS
 from bert_demo.data import interruption
 from bert_demo.data.crane_world.grammar import Dice, articles, plural
 from bert_demo.data.crane_world.reader import read
-from bert_demo.data.logic.pairs import is_scored
+from bert_demo.data.logic.pairs import FOLDER, contracted, fits
 from bert_demo.data.snli import NliTexts, pairs
 from bert_demo.data.traps import pairs as traps
 
@@ -28,7 +28,7 @@ _DOING = re.compile(r"((?:[\w'-]+ ){1,7}?)(is|are) ((?!not\b)[a-z]+ing\b.*)")
 _PLACE = re.compile(r" (?:in|on|at|near|by|with|under|outside|inside|behind|through|along) ")
 _COUNTED = re.compile(r"(two|three|four|five|six|seven|eight) ([\w' -]+ are .*)")
 _PLURAL = re.compile(r"(?:the |some )?((?:[a-z]+ )?(?:[a-z]+s|men|women|people|children)) are (.+)")
-_WORDS = read("captions.txt", Path(__file__).parent)["words"]
+_WORDS = read("captions.txt", FOLDER)["words"]
 _NUMBERS, _PAINT, _PEOPLE = (_WORDS[name] for name in ("numbers", "colours", "bearers"))
 _PAINTED = re.compile(
     rf"\b({'|'.join(_PAINT)}) ([a-z]*[a-rt-z])"
@@ -68,11 +68,8 @@ def caption_pairs(labelled: NliTexts, count: int, seed: int = 0) -> NliTexts:
 
 def _keep(row: Row, found: dict[tuple[str, int], list[Row]], seen: set[tuple[str, str]]) -> None:
     kind, premise, hypothesis, label = row
-    pair = premise, hypothesis
-    if premise == hypothesis or pair in seen or is_scored(f"{premise}.", f"{hypothesis}."):
-        return
-    seen.add(pair)
-    found.setdefault((kind, label), []).append(row)
+    if fits((premise, hypothesis), seen):
+        found.setdefault((kind, label), []).append(row)
 
 
 def _equally(dice: Dice, found: dict[tuple[str, int], list[Row]], count: int) -> list[Row]:
@@ -108,12 +105,8 @@ def _trap_words() -> frozenset[str]:
 
 def _spelt(dice: Dice, text: str) -> str:
     """As captions are: nearly always with a capital and a full stop."""
-    text = articles(text)
-    if dice.random() < 0.3:
-        text = re.sub(r"\b(is|are|was|were) not\b", r"\1n't", text)
-    if dice.random() < 0.3:
-        return text
-    return f"{text[0].upper()}{text[1:]}."
+    text = contracted(dice, articles(text))
+    return text if dice.random() < 0.3 else traps.sentence(text)
 
 
 def _of_pair(dice: Dice, premise: str, hypothesis: str, label: int) -> Iterator[Row]:

@@ -58,8 +58,7 @@ def logic_pairs(count: int, seed: int = 0) -> NliTexts:
     kinds: list[str] = []
 
     def varied(text: str) -> str:
-        if dice.random() < _CONTRACTED:
-            text = _NOT.sub(r"\1n't", text)
+        text = contracted(dice, text)
         if dice.random() < _IN_DIGITS:
             text = spelt.sub(lambda match: numbers[match[0].lower()], text)
         return text
@@ -79,9 +78,8 @@ def logic_pairs(count: int, seed: int = 0) -> NliTexts:
         premise = _chosen(dice, dice.choice(premises[reason]))
         words = Slots(dice, lists)
         pair = fill(premise, words), fill(_chosen(dice, hypothesis), words)
-        if pair in seen or pair[0] == pair[1] or is_scored(*pair):
+        if not fits(pair, seen):
             continue
-        seen.add(pair)
         draw = dice.random()
         if draw < _OPENED:
             premise = f"{dice.choice(lists['openings'])} {premise}"
@@ -97,9 +95,22 @@ def _chosen(dice: Dice, template: str) -> str:
     return _CHOICE.sub(lambda match: dice.choice(match[1].split("/")), template)
 
 
+def contracted(dice: Dice, text: str) -> str:
+    """The text with "isn't" for "is not" and the like, now and then."""
+    return _NOT.sub(r"\1n't", text) if dice.random() < _CONTRACTED else text
+
+
+def fits(pair: tuple[str, str], seen: set[tuple[str, str]]) -> bool:
+    """Whether a pair can be learnt from: two texts, none of the traps, and new in `seen`."""
+    if pair in seen or pair[0] == pair[1] or is_scored(*pair):
+        return False
+    seen.add(pair)
+    return True
+
+
 def is_scored(premise: str, hypothesis: str) -> bool:
     """Whether the traps have a template of which this pair could be made, with any words."""
-    text = f"{premise}|{hypothesis}".lower()
+    text = "|".join(text.removesuffix(".") for text in (premise, hypothesis)).lower()
     sizes = len(premise.split()), len(hypothesis.split())
     return any(pattern.fullmatch(text) for pattern in _scored().get(sizes, ()))
 
@@ -119,6 +130,6 @@ def _scored() -> dict[tuple[int, int], list[re.Pattern[str]]]:
             known.add(match[1])
             return rf"(?P<{match[1]}>[\w'-]+)"
 
-        whole = re.sub(r"\ba ", "an? ", r"\.\|".join(parts) + r"\.")
+        whole = re.sub(r"\ba ", "an? ", r"\|".join(parts))
         found.setdefault(sizes, []).append(re.compile(re.sub(r"\{(\w+)\}", word, whole)))
     return found

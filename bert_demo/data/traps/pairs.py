@@ -65,8 +65,12 @@ def templates() -> list[str]:
 
 def fill(template: str, words: Mapping[str, str]) -> str:
     """The sentence that a template's {slots} and these words make."""
-    whole = articles(template.format_map(words)).replace(" ,", ",")
-    return f"{whole[0].upper()}{whole[1:]}."
+    return sentence(articles(template.format_map(words)).replace(" ,", ","))
+
+
+def sentence(text: str) -> str:
+    """A text with a capital and a full stop."""
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _words(dice: Dice, lists: dict[str, tuple[str, ...]]) -> dict[str, str]:
