@@ -15,7 +15,8 @@ from bert_demo.common.corpus_names import NLI_CORPORA, PRETRAINING_CORPORA, own_
 from bert_demo.common.errors import UserError
 from bert_demo.config import LABELS, TrainingConfig
 from bert_demo.data.corpora import SPLITS, corpus_spec
-from bert_demo.data.prepare import TokenizedNli, nli_texts, prepare_nli, tokenize_nli
+from bert_demo.data.prepare import TokenizedNli, prepare_nli, tokenize_nli
+from bert_demo.data.readers import nli_texts
 from bert_demo.data.snli import NliTexts, read_pairs_file
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.data.traps.pairs import trap_pairs

@@ -26,6 +26,7 @@ tokenizer     text to token ids and back
 interruption  whether long preparations may go on
 own_report    what there is to know of one's own text before a run
 cache         arrays that are made once and kept on disk
+readers       how each corpus is read
 prepare       corpora as such arrays of token ids
 word_vectors  vectors of words, counted
 masking       which tokens a model has to guess

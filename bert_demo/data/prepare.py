@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import itertools
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,15 +11,12 @@ import numpy.typing as npt
 
 from bert_demo.common.corpus_names import NLI_CORPORA, PRETRAINING_CORPORA, own_task
 from bert_demo.common.errors import Text, UserError, listed
-from bert_demo.data import own, snli
 from bert_demo.data.cache import Entry, cached
 from bert_demo.data.corpora import SPLITS, corpus_spec
-from bert_demo.data.files import file_identity
-from bert_demo.data.locate import Origin
-from bert_demo.data.snli import NliTexts, pairs, read_snli
+from bert_demo.data.readers import Source, check_name, nli_source, text_source
+from bert_demo.data.snli import NliTexts
 from bert_demo.data.tokenizer import RULES, SPECIAL_TOKENS, Tokenizer
-from bert_demo.data.whereabouts import corpus_file
-from bert_demo.data.wikitext import Paragraphs, as_paragraphs, joined, read_own, read_wikitext
+from bert_demo.data.wikitext import Paragraphs
 
 VOCABULARIES = ("word", "wordpiece")
 _MOST_WORDS = 200_000
@@ -104,16 +97,6 @@ class SourceReport:
         )
 
 
-@dataclass(frozen=True)
-class Source:
-    """One split of a corpus: what tells its version, and how to read it."""
-
-    identity: list[Any]
-    origin: Text
-    detail: str
-    read: Callable[[], Any]
-
-
 def prepare_text(
     corpus: str,
     split: str = "train",
@@ -133,16 +116,16 @@ def prepare_text(
         CorpusUnavailable: when the corpus is nowhere to be had (a UserError too).
     """
     if own_task(corpus) != "pretraining":
-        _check("corpus", corpus, PRETRAINING_CORPORA)
-    _check("split", split, SPLITS)
-    _check("vocabulary", vocabulary, VOCABULARIES)
+        check_name("corpus", corpus, PRETRAINING_CORPORA)
+    check_name("split", split, SPLITS)
+    check_name("vocabulary", vocabulary, VOCABULARIES)
     if min_frequency < 1:
         raise UserError("min_frequency is {value}; it must be at least 1.", value=min_frequency)
     if tokenizer is None and split != "train":
         _, tokenizer, _ = prepare_text(
             corpus, vocabulary=vocabulary, vocab_size=vocab_size, min_frequency=min_frequency
         )
-    source = _text_source(corpus, split)
+    source = text_source(corpus, split)
     facts: list[Any] = ["text", corpus, split, source.identity]
     if tokenizer is not None:
         facts.append(tokenizer.fingerprint)
@@ -175,8 +158,8 @@ def prepare_text(
 def prepare_nli(corpus: str, split: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, SourceReport]:
     """Labelled premises and hypotheses as token ids; raises as `prepare_text` does."""
     if own_task(corpus) != "nli":
-        _check("corpus", corpus, NLI_CORPORA)
-    _check("split", split, SPLITS)
+        check_name("corpus", corpus, NLI_CORPORA)
+    check_name("split", split, SPLITS)
     source = nli_source(corpus, split)
     return prepare_pairs(corpus, split, source, tokenizer)
 
@@ -254,90 +237,3 @@ def _compact(ids: npt.NDArray[np.int32], tokenizer: Tokenizer) -> npt.NDArray[An
 
 def _count_unknown(tokenizer: Tokenizer, *ids: npt.NDArray[Any]) -> int:
     return sum(int(np.count_nonzero(part == tokenizer.unk_id)) for part in ids)
-
-
-def _text_source(corpus: str, split: str) -> Source:
-    if own_task(corpus) is not None:
-        return _own(corpus, split, read_own)
-    if corpus == "crane-world":
-        from bert_demo.data.crane_world.paragraphs import generate_paragraphs
-
-        return _crane_world(lambda: as_paragraphs(generate_paragraphs(split)))
-    if corpus == "wikitext-2-snli":
-        return _wikitext_and_snli(split)
-    return _from_file(corpus, split, read_wikitext)
-
-
-def _wikitext_and_snli(split: str) -> Source:
-    wikitext, pairs_of = (corpus_file(name, split) for name in ("wikitext-2", "snli"))
-
-    def read() -> Paragraphs:
-        scenes = as_paragraphs(snli.as_paragraphs(read_snli(pairs_of.path)))
-        return joined(read_wikitext(wikitext.path), scenes)
-
-    origins = dict.fromkeys(part.origin.value for part in (wikitext, pairs_of))
-    return Source(
-        [file_identity(wikitext.path), file_identity(pairs_of.path), "corpus_offsets"],
-        functools.reduce(lambda a, b: Text("{a} and {b}", a=a, b=b), origins),
-        f"WikiText-2 {wikitext.detail}; SNLI {pairs_of.detail}",
-        read,
-    )
-
-
-def nli_texts(corpus: str, split: str) -> tuple[NliTexts, Text]:
-    """Labelled pairs as people wrote them, and where they are from; raises as `prepare_text`."""
-    if own_task(corpus) != "nli":
-        _check("corpus", corpus, NLI_CORPORA)
-    _check("split", split, SPLITS)
-    source = nli_source(corpus, split)
-    return source.read(), source.origin
-
-
-def nli_source(corpus: str, split: str) -> Source:
-    """Where labelled pairs are read from."""
-    if own_task(corpus) is not None:
-        return _own(corpus, split, read_snli)
-    if corpus == "crane-world":
-        from bert_demo.data.crane_world.nli import generate_nli
-
-        return _crane_world(lambda: pairs(generate_nli(split)))
-    return _from_file(corpus, split, read_snli)
-
-
-def _from_file(corpus: str, split: str, read: Callable[[Path], Any]) -> Source:
-    located = corpus_file(corpus, split)
-    path = located.path
-    return Source(file_identity(path), located.origin.value, located.detail, lambda: read(path))
-
-
-def _own(corpus: str, split: str, read: Callable[[Path], Any]) -> Source:
-    path = own.file_of(corpus, split)
-    detail = "taken from its owner's files"
-    # The name tells the contents, whenever the files were taken in.
-    return Source([corpus], Origin.OWN.value, detail, lambda: read(path))
-
-
-def _crane_world(read: Callable[[], Any]) -> Source:
-    return generated(["crane_world"], read)
-
-
-def generated(folders: Sequence[str], read: Callable[[], Any]) -> Source:
-    """What this project's own code makes of what lies in some of this package's folders."""
-    # Any change to a file is another corpus.
-    digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted((Path(__file__).parent / folder).glob("*.*")):
-            digest.update(path.read_bytes())
-    return Source(
-        [digest.hexdigest()], Origin.BUILT_IN.value, "generated by this project's own code", read
-    )
-
-
-def _check(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UserError(
-            "{name} is {value!r}; it must be one of: {choices}.",
-            name=name,
-            value=value,
-            choices=", ".join(choices),
-        )

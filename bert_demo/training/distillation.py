@@ -19,13 +19,8 @@ from bert_demo.common.errors import UserError
 from bert_demo.data.cache import Entry, cached
 from bert_demo.data.files import file_identity
 from bert_demo.data.new_pairs import pair_anew
-from bert_demo.data.prepare import (
-    SourceReport,
-    TokenizedNli,
-    nli_source,
-    prepare_pairs,
-    tokenize_nli,
-)
+from bert_demo.data.prepare import SourceReport, TokenizedNli, prepare_pairs, tokenize_nli
+from bert_demo.data.readers import nli_source
 from bert_demo.data.snli import NliTexts, concatenated
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.evaluation import nli_logits, whole_pairs

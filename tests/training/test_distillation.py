@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from bert_demo.common.errors import UserError
 from bert_demo.config import BertConfig, RunConfig, TrainingConfig
 from bert_demo.data.new_pairs import pair_anew
-from bert_demo.data.prepare import nli_source, prepare_nli
+from bert_demo.data.prepare import prepare_nli
+from bert_demo.data.readers import nli_source
 from bert_demo.data.snli import NliTexts
 from bert_demo.inference import predict
 from bert_demo.inference.evaluation import nli_logits, whole_pairs

@@ -11,14 +11,8 @@ import numpy.typing as npt
 from bert_demo.config import LABELS
 from bert_demo.data.logic.captions import caption_pairs
 from bert_demo.data.logic.pairs import logic_pairs
-from bert_demo.data.prepare import (
-    Source,
-    SourceReport,
-    TokenizedNli,
-    generated,
-    nli_source,
-    prepare_pairs,
-)
+from bert_demo.data.prepare import SourceReport, TokenizedNli, prepare_pairs
+from bert_demo.data.readers import Source, generated, nli_source
 from bert_demo.data.snli import NliTexts
 from bert_demo.data.tokenizer import Tokenizer
 

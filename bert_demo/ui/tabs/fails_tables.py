@@ -87,7 +87,7 @@ def table(
 
 
 def _split(name: str, rows: int, seconds: float | None) -> Table:
-    from bert_demo.data.prepare import nli_source
+    from bert_demo.data.readers import nli_source
 
     title = CORPORA[name].title
     if not whereabouts(name).has(_SPLIT):
