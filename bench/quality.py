@@ -62,7 +62,8 @@ def by_the_book(setup: Any, seconds: float, d2l: Path, data: Path) -> list[Point
     import torch
 
     from bench import d2l_baseline
-    from bert_demo.interop.d2l import PARAMETERS, VOCABULARY, import_d2l
+    from bert_demo.interop.d2l import import_d2l
+    from bert_demo.interop.d2l_files import PARAMETERS, VOCABULARY
     from bert_demo.model import checkpoint
 
     book = d2l_baseline.load_book(d2l)

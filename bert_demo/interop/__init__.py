@@ -3,6 +3,7 @@
 The files in the order in which to read them:
 
 untrusted     care with files from elsewhere
+d2l_files     the files of a checkpoint of Dive into Deep Learning
 d2l           checkpoints of Dive into Deep Learning become this project's own
 addresses     what people type or paste for a model of the Hub
 names         what Hugging Face's BERT calls the weights

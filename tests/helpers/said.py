@@ -25,7 +25,7 @@ UNSEEN = (
     "model/compiled/*.py",
     "data/crane_world/*.py",
     "data/download.py",
-    "interop/d2l.py",
+    "interop/d2l*.py",
     "interop/export.py",
     "runs/peers.py",
     "ui/serving/launch.py",

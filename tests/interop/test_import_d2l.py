@@ -19,7 +19,7 @@ from bert_demo.cli import parser
 from bert_demo.common.errors import UserError
 from bert_demo.data.packing import pack
 from bert_demo.inference import predict
-from bert_demo.interop import d2l, untrusted
+from bert_demo.interop import d2l_files, untrusted
 from bert_demo.interop.d2l import import_d2l
 from bert_demo.model import checkpoint
 
@@ -180,7 +180,7 @@ def test_by_name_the_books_address_and_digest_are_used(
         destination.parent.mkdir(parents=True, exist_ok=True)
         return book_zip(destination, book_files(state=book_state(256, layers=1)))
 
-    monkeypatch.setattr(d2l, "download", download)
+    monkeypatch.setattr(d2l_files, "download", download)
     report = import_d2l("bert.small", tmp_path / "out")
     assert report["num_attention_heads"] == 4 and "bert.small" in report["heads_from"]
     ((url, sha1),) = asked
