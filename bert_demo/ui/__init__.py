@@ -5,6 +5,7 @@ context      what every part of the page works with
 address      what a link to the page names
 tabs/        the tabs, one after the other
 parts/       what several tabs are made of
+told         what anybody may be told of a run
 api          the page's abilities under names that stay
 serving/     where the page is served, with which flags, to whom
 space_check  whether a Space would accept and run this repository

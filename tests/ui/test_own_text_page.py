@@ -21,12 +21,13 @@ from bert_demo.data import own
 from bert_demo.data.tables import NoColumn
 from bert_demo.runs.actions import request
 from bert_demo.runs.store import RunStore
-from bert_demo.ui.api import Api, public_event, status_of
+from bert_demo.ui.api import Api
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts import forms, own_text
 from bert_demo.ui.parts.own_text import MOST_AN_HOUR, MOST_BYTES, bring
 from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.tabs.training_handlers import described, foretell, start_run
+from bert_demo.ui.told import public_event, status_of
 
 __all__ = ["chromium", "visit"]
 BROWSER = {"token": "mine", "admin": ""}
