@@ -354,7 +354,8 @@ class _Loop:
         """Tell how the model scores on held-out text, on `limit` pairs or all."""
         self._scores = self._scored(limit)
         enough, loss = self.run.training.stop_at_loss, self._best.loss(self._scores)
-        self._good_enough = enough is not None and loss <= enough
+        # The score of all held-out text, in the end, may be another.
+        self._good_enough = self._good_enough or (enough is not None and loss <= enough)
         seconds = round(self.clock.seconds, 4)
         event = {"event": "validation", "step": self.clock.step, "seconds": seconds}
         return self._recorder.note(cast(ValidationEvent, event | self._scores))
