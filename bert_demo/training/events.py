@@ -157,7 +157,14 @@ class Kept(TypedDict, total=False):
     """After which step the weights that it keeps were as they are."""
 
 
-class EndEvent(Kept):
+class Failed(TypedDict, total=False):
+    """Of a run that failed."""
+
+    cause: Literal["not_finite"]
+    """What ended it, where that says something of its curve: the loss was no finite number."""
+
+
+class EndEvent(Kept, Failed):
     """Comes last, unless whoever listens leaves before."""
 
     event: Literal["end"]
@@ -184,7 +191,10 @@ _WHOLE = (
     *("train_examples", "validation_examples", "truncated", "dropped", "peak_memory_bytes"),
 )
 _NUMBERS = ("seconds", "seconds_left", "examples_per_second", "learning_rate", "budget_seconds")
-_TEXTS = ("task", "corpus", "device", "precision", "source", "started_from", "reason", "message")
+_TEXTS = (
+    *("task", "corpus", "device", "precision", "source", "started_from"),
+    *("reason", "cause", "message"),
+)
 _OPTIONAL = ("steps", "budget_seconds", "seconds_left")
 
 

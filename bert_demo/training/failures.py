@@ -8,8 +8,8 @@ from bert_demo.common.errors import Text, UserError
 from bert_demo.config import RunConfig
 
 
-class TrainingError(UserError):
-    """The run cannot go on; the message is a sentence for the person who started it."""
+class NotFiniteError(UserError):
+    """The loss is infinite or no number, so that the run cannot go on."""
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -40,7 +40,7 @@ from bert_demo.training.events import (
     StepEvent,
     ValidationEvent,
 )
-from bert_demo.training.failures import TrainingError, memory_advice, out_of_memory
+from bert_demo.training.failures import NotFiniteError, memory_advice, out_of_memory
 from bert_demo.training.optimizers import Optimizers, recipe_of
 from bert_demo.training.proof import proved_device
 from bert_demo.training.readings import Readings
@@ -115,7 +115,7 @@ def train(
                         yield from loop.what_is_due()
         yield from loop.finish(ends_scoring, completed=ended == "completed")
         reason, message = ended, loop.farewell(ended)
-    except (TrainingError, distributed.PeerLostError, MemoryError, RuntimeError) as error:
+    except (NotFiniteError, distributed.PeerLostError, MemoryError, RuntimeError) as error:
         reason, message = "failed", loop.explained(error)
     except (GeneratorExit, KeyboardInterrupt):
         # Whoever was listening left: keep what was learnt, so that the run can be resumed.
@@ -149,7 +149,7 @@ class _Loop:
         self._readings = Readings(on_cpu, self.setup.task, training.batch_size, asks)
         self._scores: Scores = {}
         """Of the last validation."""
-        self._good_enough = False
+        self._good_enough = self._not_finite = False
         self._keeps_all = True
         """Whether no moment was lost so far."""
         self._learnt: dict[str, Tensor] = {}
@@ -317,6 +317,7 @@ class _Loop:
         """What to say of a run that this error ended; raises it again if it is a bug."""
         if isinstance(error, distributed.PeerLostError):
             self.save()  # the step that it was lost in changed no weights
+        self._not_finite = isinstance(error, NotFiniteError)
         if isinstance(error, UserError):
             return error.text
         if not out_of_memory(error):
@@ -336,6 +337,8 @@ class _Loop:
         }
         if self._best.wanted and reason != "failed":
             event["kept_step"] = self._kept_step()
+        if self._not_finite:
+            event["cause"] = "not_finite"
         return self._recorder.note(event)
 
     def _scored(self, limit: int | None) -> Scores:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bert_demo.training.events import StepEvent
-from bert_demo.training.failures import TrainingError
+from bert_demo.training.failures import NotFiniteError
 from bert_demo.training.losses import mean_losses
 
 _READ_SECONDS = 0.1
@@ -44,7 +44,7 @@ class Readings:
         return self.at_once or time.perf_counter() - self._read > _READ_SECONDS
 
     def read(self) -> Iterator[StepEvent]:
-        """The events, complete; raises `TrainingError` at a loss that is not finite."""
+        """The events, complete; raises `NotFiniteError` at a loss that is not finite."""
         if not self._events:
             return
         events, self._events = self._events, []
@@ -53,7 +53,7 @@ class Readings:
         self._read = time.perf_counter()
         for event, sums in zip(events, rows, strict=True):
             if not math.isfinite(sums[0] + sums[1]):
-                raise TrainingError(
+                raise NotFiniteError(
                     "The loss is no longer a finite number at step {step}; the learning rate "
                     "is probably too high, so try a tenth of it.",
                     step=event["step"],

@@ -143,8 +143,12 @@ def test_a_short_real_run(settings: dict[str, Any], expected: str, tmp_path: Pat
 
 
 def test_a_loss_that_is_infinite_is_known_by_what_the_run_said() -> None:
-    events = [{"event": "end", "message": "The loss is no longer a finite number at step 3; …"}]
-    assert name(events) == "diverged"
+    for said in (
+        {"cause": "not_finite"},
+        {"message": "The loss is no longer a finite number at …"},
+    ):
+        assert name([{"event": "end", **said}]) == "diverged"
+    assert diagnose([{"event": "end", "message": "Finished."}]) is None
 
 
 def test_many_watchers_ask_once_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -243,7 +243,7 @@ def test_fine_tuning(pretrained: Path, tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     run = a_run(steps=50, recipe="d2l", learning_rate=1.0)
     events = list(_poisoned(run, tmp_path / "run"))
-    assert events[-1]["reason"] == "failed"
+    assert (events[-1]["reason"], events[-1]["cause"]) == ("failed", "not_finite")
     assert "no longer a finite number at step" in events[-1]["message"]
     bert_demo.load(tmp_path / "run")
 
