@@ -10,6 +10,7 @@ limiter      how often something may come from one address
 owners       whose a run is, who the teacher is, how often somebody may guess at that
 store        all runs under one folder
 actions      what a run's owner may do: stop, pause, resume, delete, rename
+curve        a run's losses step by step, their windows and their noise
 diagnosis    which named state a run is in, by its curves, and one thing to try
 baseline     the run that a class measures its own against
 pairs        runs that differ in one setting, with the same seeds

@@ -36,6 +36,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bert_demo.common.errors import Text
+from bert_demo.runs.curve import Curve
 from bert_demo.runs.events import COLLAPSED
 from bert_demo.runs.store import RunStore
 
@@ -93,7 +94,7 @@ def diagnose(
     steps = [e for e in by_kind.get("step", []) if main in e and "loss" in e]
     if not start or len(steps) < _FEWEST_STEPS or "uniform" not in start[-1].get("baselines", {}):
         return None
-    run = _Run(start[-1], steps, by_kind.get("validation", []), main, batch_size)
+    run = Curve(start[-1], steps, by_kind.get("validation", []), main, batch_size)
     frames = [frame for frame in by_kind.get("probe", []) if "alike" in frame]
     return (
         _above_nothing(run)
@@ -110,62 +111,19 @@ def _not_finite(end: Mapping[str, Any]) -> bool:
     return end.get("cause") == "not_finite" or end.get("message", "").startswith(_NOT_FINITE)
 
 
-class _Run:
-    """What is asked of a run more than once."""
-
-    def __init__(
-        self,
-        start: Mapping[str, Any],
-        steps: Sequence[Mapping[str, Any]],
-        validations: Sequence[Mapping[str, Any]],
-        main: str,
-        batch_size: int | None,
-    ) -> None:
-        self.start, self.steps, self.main = start, steps, main
-        self.baselines: Mapping[str, float] = start["baselines"]
-        self.window = max(5, min(50, len(steps) // 10))
-        self.loss = self.last(main)
-        # The last one may be on all held-out pairs, and others on some: of unlike pairs.
-        with_loss = [v for v in validations if main in v]
-        self.held_out = [v for v in with_loss if v.get("n") == with_loss[0].get("n")]
-        self.pairs = None if batch_size is None else batch_size * steps[-1]["step"]
-
-    @property
-    def line(self) -> float | None:
-        """The loss of who knows no context, less what may be noise or the easiest few words."""
-        if self.main == "loss":
-            return self.baselines["uniform"] - _BELOW_CHANCE
-        frequency = self.baselines.get("unigram_train", self.baselines.get("unigram"))
-        return None if frequency is None else frequency - _BELOW_FREQUENCY
-
-    def windows(self, name: str) -> list[float]:
-        """A loss over one window after the other, from the first step on."""
-        values = [step[name] for step in self.steps]
-        ends = range(self.window, len(values) + 1, self.window)
-        return [statistics.fmean(values[i - self.window : i]) for i in ends]
-
-    def noise(self, name: str) -> float:
-        """The standard deviation of a loss from batch to batch."""
-        values: list[float] = [step[name] for step in self.steps]
-        # Neighbours differ by noise alone, however the curve falls; their median forgives jumps.
-        moves = [abs(after - before) for before, after in itertools.pairwise(values)]
-        return statistics.median(moves) / 0.954  # the median of a normal distribution's
-
-    def last(self, name: str) -> float:
-        """A loss over the last window."""
-        return statistics.fmean(step[name] for step in self.steps[-self.window :])
-
-    def passes(self, step: int) -> float | None:
-        """Over the text, after so many steps."""
-        pairs = self.start.get("train_examples")
-        return self.pairs / self.steps[-1]["step"] * step / pairs if self.pairs and pairs else None
+def _line(run: Curve) -> float | None:
+    """The loss of who knows no context, less what may be noise or the easiest few words."""
+    if run.main == "loss":
+        return run.baselines["uniform"] - _BELOW_CHANCE
+    frequency = run.baselines.get("unigram_train", run.baselines.get("unigram"))
+    return None if frequency is None else frequency - _BELOW_FREQUENCY
 
 
 def _diverged(seen: Text) -> Diagnosis:
     return Diagnosis("diverged", seen, Text("Try a tenth of the learning rate."))
 
 
-def _above_nothing(run: _Run) -> Diagnosis | None:
+def _above_nothing(run: Curve) -> Diagnosis | None:
     nothing = run.baselines["uniform"]
     if run.loss < nothing + _ABOVE_NOTHING:
         return None
@@ -193,7 +151,7 @@ def _collapsed(frames: Sequence[Mapping[str, Any]]) -> Diagnosis | None:
     )
 
 
-def _rate_too_high(run: _Run) -> Diagnosis | None:
+def _rate_too_high(run: Curve) -> Diagnosis | None:
     seen = _risen(run) or _worse(run) or _jumps(run)
     if seen is None:
         return None
@@ -202,7 +160,7 @@ def _rate_too_high(run: _Run) -> Diagnosis | None:
     return Diagnosis("rate_too_high", seen, advice)
 
 
-def _risen(run: _Run) -> Text | None:
+def _risen(run: Curve) -> Text | None:
     lowest, now = min(run.windows("loss")), run.last("loss")
     error = run.noise("loss") * math.sqrt(2 / run.window)
     if now - lowest <= max(_RISE, _RISE_ERRORS * error):
@@ -212,14 +170,14 @@ def _risen(run: _Run) -> Text | None:
     )
 
 
-def _worse(run: _Run) -> Text | None:
+def _worse(run: Curve) -> Text | None:
     began = statistics.fmean(step[run.main] for step in run.steps[:_BEGAN])
-    highest = max(run.windows(run.main))
+    highest, line = max(run.windows(run.main)), _line(run)
     error = run.noise(run.main) * math.sqrt(1 / _BEGAN + 1 / run.window)
     if (
-        run.line is None
-        or run.loss <= run.line
-        or highest - max(began, run.line) <= max(_WORSE, _WORSE_ERRORS * error)
+        line is None
+        or run.loss <= line
+        or highest - max(began, line) <= max(_WORSE, _WORSE_ERRORS * error)
     ):
         return None
     return Text(
@@ -229,7 +187,7 @@ def _worse(run: _Run) -> Text | None:
     )
 
 
-def _jumps(run: _Run) -> Text | None:
+def _jumps(run: Curve) -> Text | None:
     losses = [step["loss"] for step in run.steps]
     window, jumps, noise = run.window, [], run.noise("loss")
     before = math.fsum(losses[:window])
@@ -246,7 +204,7 @@ def _jumps(run: _Run) -> Text | None:
     )
 
 
-def _by_heart(run: _Run) -> Diagnosis | None:
+def _by_heart(run: Curve) -> Diagnosis | None:
     # A loss against a teacher's probabilities is of another kind than one against labels.
     if len(run.held_out) < 3 or run.start.get("taught"):
         return None
@@ -275,13 +233,13 @@ def _by_heart(run: _Run) -> Diagnosis | None:
     )
 
 
-def _no_context(run: _Run) -> Diagnosis | None:
-    loss = run.loss
+def _no_context(run: Curve) -> Diagnosis | None:
+    loss, line = run.loss, _line(run)
     if run.start.get("taught"):
         if not run.held_out:
             return None
         loss = run.held_out[-1][run.main]
-    if run.line is None or loss <= run.line:
+    if line is None or loss <= line:
         return None
     few = len(run.steps) < _MANY_STEPS
     more = Text("Give it more steps, some hundred.")
@@ -293,7 +251,7 @@ def _no_context(run: _Run) -> Diagnosis | None:
         )
         longer = Text("Start from a model that was pretrained longer.")
         return Diagnosis("chance", seen, more if few else longer)
-    frequency = run.line + _BELOW_FREQUENCY
+    frequency = line + _BELOW_FREQUENCY
     seen = (
         Text(
             "Still at word frequency: loss {loss:.2f}, and frequency alone has {line:.2f}.",
@@ -311,7 +269,7 @@ def _no_context(run: _Run) -> Diagnosis | None:
     return Diagnosis("word_frequency", seen, more if few else other)
 
 
-def _coin(run: _Run) -> Diagnosis | None:
+def _coin(run: Curve) -> Diagnosis | None:
     coin = run.baselines.get("coin")
     if coin is None or any("nsp_loss" not in step for step in run.steps[-run.window :]):
         return None
@@ -329,7 +287,7 @@ def _coin(run: _Run) -> Diagnosis | None:
     )
 
 
-def _fine(run: _Run) -> Diagnosis:
+def _fine(run: Curve) -> Diagnosis:
     seen = (
         Text("Fine: it judges better than by guessing.")
         if run.main == "loss"
