@@ -15,7 +15,7 @@ from typing import Any
 
 from bert_demo.common.corpus_names import CORPORA, NLI_CORPORA, PRETRAINING_CORPORA, own_task
 from bert_demo.common.errors import Text, UserError
-from bert_demo.common.fields import check, from_dict, setting, settings_of
+from bert_demo.common.fields import check, check_choice, from_dict, setting, settings_of
 
 VERSION = "0.1.0"
 
@@ -105,18 +105,8 @@ def model_config(size: str, recipe: str, vocab_size: int, **overrides: Any) -> B
     LayerNorm, GELU, initialisation (Devlin et al. 2019) and an output matrix tied to the
     embeddings (Press and Wolf 2017), which a short run learns from much faster.
     """
-    if size not in _SIZES:
-        raise UserError(
-            "model is {value!r}; it must be one of: {choices}.",
-            value=size,
-            choices=", ".join(MODEL_SIZES),
-        )
-    if recipe not in RECIPES:
-        raise UserError(
-            "recipe is {value!r}; it must be one of: {choices}.",
-            value=recipe,
-            choices=", ".join(RECIPES),
-        )
+    check_choice("model", size, MODEL_SIZES)
+    check_choice("recipe", recipe, RECIPES)
     layers, hidden, heads, intermediate = _SIZES[size]
     values: dict[str, Any] = {
         "vocab_size": vocab_size,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,17 +76,24 @@ def check(config: Any) -> None:
         object.__setattr__(config, item.name, _checked(item, value))
 
 
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
+    """Raise `UserError` where the value of `name` is none of the choices."""
+    choices = tuple(choices)
+    if value not in choices:
+        raise UserError(
+            "{name} is {value!r}; it must be one of: {choices}.",
+            name=name,
+            value=value,
+            choices=", ".join(choices),
+        )
+
+
 def _checked(item: Setting, value: Any) -> Any:
     """`value` in the setting's type, or `UserError`."""
     if item.choices is not None:
         own = item.name == "corpus" and own_task(value) is not None
-        if value not in item.choices and not own:
-            raise UserError(
-                "{name} is {value!r}; it must be one of: {choices}.",
-                name=item.name,
-                value=value,
-                choices=", ".join(item.choices),
-            )
+        if not own:
+            check_choice(item.name, value, item.choices)
         return value
     if item.type is str:
         if not isinstance(value, str):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bert_demo.common.corpus_names import own_task, own_title
-from bert_demo.common.errors import UserError
+from bert_demo.common.fields import check_choice
 
 SPLITS = ("train", "validation", "test")
 
@@ -64,10 +64,5 @@ def corpus_spec(name: str) -> CorpusSpec:
     """The corpus of this name; `UserError` with the known names when there is none."""
     if own_task(name) is not None:
         return CorpusSpec(name, own_title(name), "its owner's")
-    if name not in CORPORA:
-        raise UserError(
-            "corpus is {value!r}; it must be one of: {choices}.",
-            value=name,
-            choices=", ".join(CORPORA),
-        )
+    check_choice("corpus", name, CORPORA)
     return CORPORA[name]

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from bert_demo.common.corpus_names import NLI_CORPORA, PRETRAINING_CORPORA, own_task
 from bert_demo.common.errors import Text, UserError, listed
+from bert_demo.common.fields import check_choice
 from bert_demo.data.cache import Entry, cached
 from bert_demo.data.corpora import SPLITS, corpus_spec
-from bert_demo.data.readers import Source, check_name, nli_source, text_source
+from bert_demo.data.readers import Source, nli_source, text_source
 from bert_demo.data.snli import NliTexts
 from bert_demo.data.tokenizer import RULES, SPECIAL_TOKENS, Tokenizer
 from bert_demo.data.wikitext import Paragraphs
@@ -116,9 +117,9 @@ def prepare_text(
         CorpusUnavailable: when the corpus is nowhere to be had (a UserError too).
     """
     if own_task(corpus) != "pretraining":
-        check_name("corpus", corpus, PRETRAINING_CORPORA)
-    check_name("split", split, SPLITS)
-    check_name("vocabulary", vocabulary, VOCABULARIES)
+        check_choice("corpus", corpus, PRETRAINING_CORPORA)
+    check_choice("split", split, SPLITS)
+    check_choice("vocabulary", vocabulary, VOCABULARIES)
     if min_frequency < 1:
         raise UserError("min_frequency is {value}; it must be at least 1.", value=min_frequency)
     if tokenizer is None and split != "train":
@@ -158,8 +159,8 @@ def prepare_text(
 def prepare_nli(corpus: str, split: str, tokenizer: Tokenizer) -> tuple[TokenizedNli, SourceReport]:
     """Labelled premises and hypotheses as token ids; raises as `prepare_text` does."""
     if own_task(corpus) != "nli":
-        check_name("corpus", corpus, NLI_CORPORA)
-    check_name("split", split, SPLITS)
+        check_choice("corpus", corpus, NLI_CORPORA)
+    check_choice("split", split, SPLITS)
     source = nli_source(corpus, split)
     return prepare_pairs(corpus, split, source, tokenizer)
 

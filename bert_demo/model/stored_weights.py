@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from bert_demo.common.errors import UserError
+from bert_demo.common.fields import check_choice
 from bert_demo.data.files import CheckpointError, not_finite, open_tensors
 
 if TYPE_CHECKING:  # a page that starts reads what checkpoints say of themselves, without torch
@@ -24,13 +24,7 @@ def as_stored(weights: Mapping[str, Tensor], storage: Storage) -> dict[str, Tens
     """What is written of fp32 `weights`, by name. Raises `UserError` for an unknown `storage`."""
     from bert_demo.model.rounding import round_rows
 
-    if storage not in STORAGES:
-        raise UserError(
-            "{name} is {value!r}; it must be one of: {choices}.",
-            name="storage",
-            value=storage,
-            choices=", ".join(STORAGES),
-        )
+    check_choice("storage", storage, STORAGES)
     if storage == "fp32":
         return dict(weights)
     found = {}

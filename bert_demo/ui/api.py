@@ -21,7 +21,7 @@ from gradio.events import api as endpoint
 
 from bert_demo.common.corpus_names import shown_corpus
 from bert_demo.common.errors import Text, UserError
-from bert_demo.common.fields import settings_of
+from bert_demo.common.fields import check_choice, settings_of
 from bert_demo.common.groups import VISITOR_SETTINGS
 from bert_demo.config import TASKS, RunConfig, TrainingConfig, run_config
 from bert_demo.data.own_pairs import pairs_report
@@ -135,13 +135,7 @@ class Api:
         what a table calls "text", or "premise", "hypothesis" and "label", if not so. Returns
         {"corpus", "facts", "remarks"}; start_run takes the corpus by this name. It is deleted with
         the last run that used it, after an hour if none did."""
-        if task not in ("pretraining", "nli"):
-            raise UserError(
-                "{name} is {value!r}; it must be one of: {choices}.",
-                name="task",
-                value=task,
-                choices="pretraining, nli",
-            )
+        check_choice("task", task, ("pretraining", "nli"))
         title, address = _text("title", title, _LONGEST_NAME), self._context.address_of(request)
         name = bring(self._context, task, text, title, address, columns)
         if task == "nli":

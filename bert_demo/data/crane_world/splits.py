@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import zlib
 
-from bert_demo.common.errors import UserError
+from bert_demo.common.fields import check_choice
 
 _SHARES = {"train": range(16), "validation": range(16, 18), "test": range(18, 20)}
 
 
 def check_split(split: str) -> None:
     """Raise `UserError` where there is no such split."""
-    if split not in _SHARES:
-        raise UserError(
-            "split is {value!r}; it must be one of: {choices}.",
-            value=split,
-            choices=", ".join(_SHARES),
-        )
+    check_choice("split", split, _SHARES)
 
 
 def belongs(text: str, split: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bert_demo.common.errors import UserError
+from bert_demo.common.fields import check_choice
 from bert_demo.ui.parts import language
 
 _PREFIX = "BERT_DEMO_"
@@ -62,12 +63,7 @@ class AppSettings:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             object.__setattr__(self, field.name, _checked(field, value))
-        if self.language not in language.available():
-            raise UserError(
-                "language is {value!r}; it must be one of: {choices}.",
-                value=self.language,
-                choices=", ".join(language.available()),
-            )
+        check_choice("language", self.language, language.available())
         object.__setattr__(self, "host", _host(self.host))
         object.__setattr__(self, "root_path", _root_path(self.root_path))
         if self.admin_token is not None and len(self.admin_token) < 8:
