@@ -74,6 +74,14 @@ def test_before_any_script_has_come_there_is_a_picture_of_the_recorded_run(
         context.close()
 
 
+def test_a_link_to_the_page_is_shown_elsewhere_with_its_own_name(address: str) -> None:
+    shown = re.findall(
+        r'<meta\s+(?:property="og:|name="twitter:)(\w+)" content="([^"]*)"', fetch(address)
+    )
+    assert shown[0] == ("title", "bert_demo") and len(shown) == 2
+    assert shown[1][1].startswith("A BERT that you train")
+
+
 def test_the_page_asks_at_once_for_all_of_gradios_scripts_that_it_needs(
     visit: Callable[..., Visitor], address: str
 ) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from bert_demo.common.errors import UserError
 from bert_demo.ui.context import AppContext
-from bert_demo.ui.parts.language import say
+from bert_demo.ui.parts.language import later, say
 from bert_demo.ui.parts.live import recorded
 
+_WHAT = later("A BERT that you train, look into and argue with.")
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 720, 330, 34, 34, 26
 _POINTS = 120
 _STYLE = (
@@ -27,14 +28,19 @@ _STYLE = (
 )
 
 
-def style() -> str:
-    """Its rules, for the page's head."""
-    return f"<style>{_STYLE}</style>"
+def head() -> str:
+    """For the page's head: the outline's rules, and how a link to the page is shown elsewhere."""
+    what = html.escape(say(_WHAT))
+    return (
+        f"<style>{_STYLE}</style>\n"
+        f'<meta name="description" content="{what}">\n'
+        '<meta property="og:title" content="bert_demo">\n'
+        f'<meta property="og:description" content="{what}">'
+    )
 
 
 def outline(context: AppContext) -> str:
     """The page's name and the recorded run as a plain picture, for the page's body."""
-    what = say("A BERT that you train, look into and argue with.")
     figure = ""
     try:
         run = recorded(context, "pretraining")
@@ -44,7 +50,7 @@ def outline(context: AppContext) -> str:
         caption = say("A recorded run. The page to start your own is on its way.")
         caption = f"<figcaption>{html.escape(caption)}</figcaption>"
         figure = f"<figure>{_curve(run['steps'])}{caption}</figure>"
-    return f'<div class="bd-outline"><b>bert_demo</b> {html.escape(what)}{figure}</div>\n'
+    return f'<div class="bd-outline"><b>bert_demo</b> {html.escape(say(_WHAT))}{figure}</div>\n'
 
 
 def _curve(steps: dict[str, list[Any]]) -> str:

@@ -6,10 +6,14 @@ shows nothing until there, and asks for our script last.
 
 from __future__ import annotations
 
+import re
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _HEAD, _BODY = b"</head>", b"<gradio-app"
+# Gradio's name, words and picture, by which a link to the page would be shown elsewhere.
+_PREVIEW = re.compile(rb"<meta\s+(?:property=\"og:|name=\"twitter:)[^>]*>\s*")
 
 
 class FirstPaint:
@@ -34,7 +38,7 @@ class FirstPaint:
                 content += message.get("body", b"")
                 if message.get("more_body"):
                     return
-                content = content.replace(_HEAD, self._head + _HEAD, 1)
+                content = _PREVIEW.sub(b"", content).replace(_HEAD, self._head + _HEAD, 1)
                 message["body"] = content.replace(_BODY, self._body + _BODY, 1)
                 MutableHeaders(scope=start)["content-length"] = str(len(message["body"]))
                 await send(start)

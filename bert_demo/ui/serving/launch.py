@@ -129,7 +129,7 @@ def components(page: gr.Blocks) -> set[str]:
 
 def first_paint(context: AppContext, scripts: Iterable[str]) -> Middleware:
     """To hand to the web server: what the page's HTML has before any script has come."""
-    head = "\n".join([outline.style(), gradio_assets.hints(scripts), assets.head()])
+    head = "\n".join([outline.head(), gradio_assets.hints(scripts), assets.head()])
     return Middleware(FirstPaint, head=head, body=outline.outline(context))
 
 
