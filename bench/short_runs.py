@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -38,12 +37,15 @@ def ask(up: App, name: str, *data: Any) -> Any:
 def start(up: App, seconds: float) -> str:
     """A run, by its id."""
     settings = {"save_every_seconds": 1.0}
-    for _ in range(int(PATIENCE)):
-        with contextlib.suppress(AssertionError):  # this computer may not have been measured yet
-            wish = ("pretraining", "crane-world", seconds, "", settings, "", TOKEN)
+    wish = ("pretraining", "crane-world", seconds, "", settings, "", TOKEN)
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
             return str(ask(up, "start_run", *wish)["run"])
+        except AssertionError:  # this computer may not have been measured yet
+            if time.monotonic() > end:
+                raise
         time.sleep(1)
-    raise AssertionError("no run can be started")
 
 
 def until(what: str, holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
