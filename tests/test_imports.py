@@ -165,5 +165,5 @@ def test_what_is_imported_is_declared_and_the_other_way() -> None:
     # Python 3.10 knows no home of packages that were not built by setuptools.
     imported = {homes.get(name, [name])[0].lower() for name in packages - ONLY_ON_A_SPACE}
     text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    declared = set(re.findall(r"^[a-z0-9_]+", text, re.MULTILINE))
+    declared = set(re.findall(r"^[a-z0-9_-]+", text, re.MULTILINE))
     assert imported == declared - ONLY_A_FILE_OF_IT
