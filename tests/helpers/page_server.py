@@ -27,7 +27,7 @@ with own_folder():
     from bert_demo.ui.serving import launch
     AppContext.start = lambda self: None
     limits = resource.RLIMIT_NOFILE
-    launch._get_ready = lambda context: print(resource.getrlimit(limits), flush=True)
+    launch._get_ready = lambda *_: print(resource.getrlimit(limits), flush=True)
     launch.launch(from_args(sys.argv[1:], {}))
 """
 

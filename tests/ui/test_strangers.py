@@ -105,6 +105,14 @@ def test_what_fits_no_input_is_refused_in_words_and_no_file_is_fetched(
         assert "does not fit" in told
 
 
+def test_a_program_may_leave_out_the_last_arguments(page: httpx.Client) -> None:
+    # What programs sent before start_run took `questions`.
+    data = ["pretraining", "crane-world", 9.0, "", {"size": "huge"}, "", "a-secret"]
+    for sent, refusal in ((data, "size is 'huge'"), (["poetry"], "task is 'poetry'")):
+        wish = {"data": sent, "fn_index": _of(page, "start_run"), "session_hash": refusal[:4]}
+        assert _event(page, wish)["output"]["error"].startswith(refusal)
+
+
 def test_events_of_the_page_refuse_what_is_no_example_and_no_row(page: httpx.Client) -> None:
     config = page.get("/config").json()
     kinds = {c["id"]: c["type"] for c in config["components"]}

@@ -6,6 +6,7 @@ traceback in the log for whoever likes to fill it. What fails in this project's 
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import traceback
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.components.api_component import Api
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -40,8 +42,13 @@ class Page(gr.Blocks):
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *rest: Any, **more: Any
     ) -> list[Any]:
-        """As Gradio's; raises `gr.Error` where it raises anything."""
+        """As Gradio's; raises `gr.Error` where it raises anything.
+
+        A program may leave out the API's last arguments that have defaults, as Python has it, so
+        that it goes on working when a new one is added.
+        """
         try:
+            inputs = [*inputs, *_left_out(block_fn, len(inputs))]
             if _names_file(inputs):
                 raise TypeError("This page takes no files.")
             found: list[Any] = await super().preprocess_data(block_fn, inputs, *rest, **more)
@@ -114,6 +121,16 @@ def _answer(error: Exception, request: str) -> tuple[int, str]:
         return 500, FAULT
     log.info("%s is nothing that can be answered: %s.", request, type(error).__name__)
     return 400, _UNFIT
+
+
+def _left_out(block_fn: Any, given: int) -> list[Any]:
+    """The defaults of an endpoint's arguments behind the first `given`, if all of them have one."""
+    blocks = block_fn.inputs[given:]
+    if not blocks or not all(isinstance(block, Api) for block in blocks):
+        return []
+    parameters = [*inspect.signature(block_fn.fn).parameters.values()][given : given + len(blocks)]
+    defaults = [parameter.default for parameter in parameters]
+    return [] if inspect.Parameter.empty in defaults else defaults
 
 
 def _check(block: Any, value: Any) -> None:

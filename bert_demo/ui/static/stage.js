@@ -39,8 +39,8 @@
       make("div", { class: "bd-scroll" }, parts.confusion));
     parts.film = make("div", { class: "bd-film", hidden: "" }, parts.map, parts.guesses);
     parts.body = make("div", { class: "bd-run", hidden: "" },
-      make("div", { class: "bd-head" }, parts.badge, parts.title),
-      make("div", { class: "bd-says" }, parts.message, parts.diagnosis),
+      make("div", { class: "bd-head" }, parts.badge, parts.title,
+        make("div", { class: "bd-says" }, parts.message, parts.diagnosis)),
       make("div", { class: "bd-progress", "aria-hidden": "true" }, parts.progress),
       make("div", { class: "bd-tiles" },
         tile("first", say("Loss"), " bd-main"), tile("second", say("Loss"), " bd-main"),
