@@ -17,7 +17,7 @@ from helpers.page_server import served
 
 from bench.hostile_input import deep
 from bert_demo.common.errors import listed
-from bert_demo.ui.serving.strangers import MOST_BYTES, Strangers
+from bert_demo.ui.serving.strangers import FAULT, MOST_BYTES, Strangers
 
 _API = "/gradio_api"
 
@@ -144,6 +144,26 @@ def test_a_number_may_be_empty_and_nothing_else(page: httpx.Client) -> None:
         wish = {"data": data, "fn_index": event["id"], "session_hash": f"number{value}"}
         said = json.dumps(_event(page, wish)["output"])
         assert ("does not fit" in said) == (value not in (None, "")), (value, said)
+
+
+def test_no_text_is_an_empty_text_and_no_list_is_a_choice(page: httpx.Client) -> None:
+    config = page.get("/config").json()
+    kinds = {c["id"]: c["type"] for c in config["components"]}
+    parts = {c["id"]: c["props"] for c in config["components"]}
+    tried: set[int] = set()
+    for event in config["dependencies"]:
+        honest = [parts[i].get("value") for i in event["inputs"]]
+        for place, i in enumerate(event["inputs"]):
+            if kinds[i] not in ("textbox", "dropdown") or event["api_visibility"] == "public":
+                continue
+            sent = [*honest]
+            sent[place] = None if kinds[i] == "textbox" else [["a"]]
+            wish = {"data": sent, "fn_index": event["id"], "session_hash": f"{event['id']}-{i}"}
+            told = _event(page, wish)
+            if kinds[i] == "dropdown":
+                assert "does not fit" in told["output"]["error"]
+            else:
+                assert FAULT not in str(told)
 
 
 def test_a_session_that_is_not_known_is_told_so(page: httpx.Client) -> None:

@@ -54,6 +54,8 @@ class Page(gr.Blocks):
             found: list[Any] = await super().preprocess_data(block_fn, inputs, *rest, **more)
             for block, value in zip(block_fn.inputs, found, strict=True):
                 _check(block, value)
+            pairs = zip(block_fn.inputs, found, strict=True)
+            found = ["" if _is_no_text(block, value) else value for block, value in pairs]
         except Exception as error:
             log.info("What was sent to %s does not fit: %s.", block_fn.name, type(error).__name__)
             raise gr.Error(say(_UNFIT), duration=12, print_exception=False) from None
@@ -61,6 +63,8 @@ class Page(gr.Blocks):
 
     async def process_api(self, block_fn: Any, *rest: Any, **more: Any) -> dict[str, Any]:
         """As Gradio's; raises nothing but `gr.Error`."""
+        if block_fn.fn is None:  # an event that browsers see to by themselves
+            raise gr.Error(say(_UNFIT), duration=12, print_exception=False)
         try:
             found: dict[str, Any] = await super().process_api(block_fn, *rest, **more)
         except gr.Error:
@@ -140,9 +144,21 @@ def _check(block: Any, value: Any) -> None:
         gr.Slider: is_number(value),
         gr.Number: value in (None, "") or is_number(value),
         gr.Dataset: value is not None,
+        gr.Dropdown: _is_choice(value, bool(getattr(block, "multiselect", False))),
     }
     if not fits.get(type(block), True):
         raise TypeError(f"{value!r} for a {block.get_block_name()}")
+
+
+def _is_choice(value: Any, several: bool) -> bool:
+    if several and isinstance(value, list):
+        return all(_is_choice(one, False) for one in value)
+    return value is None or isinstance(value, str) or is_number(value)
+
+
+def _is_no_text(block: Any, value: Any) -> bool:
+    """Whether it is null for a field of text, which the handlers take as empty."""
+    return value is None and isinstance(block, gr.Textbox)
 
 
 def _names_file(value: Any) -> bool:
