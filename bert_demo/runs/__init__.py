@@ -13,6 +13,7 @@ actions      what a run's owner may do: stop, pause, resume, delete, rename
 curve        a run's losses step by step, their windows and their noise
 diagnosis    which named state a run is in, by its curves, and one thing to try
 baseline     the run that a class measures its own against
+references   recorded runs of usual settings, to see whether a curve is normal
 pairs        runs that differ in one setting, with the same seeds
 questions    what a film asks of somebody's own text
 film         what a model under training says of a few fixed sentences
@@ -22,6 +23,7 @@ worker       the process that trains
 peers        the processes that train along where there are several GPUs
 watchdog     whether a worker hangs
 process      the worker as the queue sees it
+searches     searches for a learning rate, which workers do in turn with the runs
 crowd        how much may wait where anybody can come
 turns        whose turn it is
 queue        hands queued runs to workers and sees how they end

@@ -40,6 +40,7 @@ class WorkerProcess:
         self.ready = False
         self.hung = False
         self.run_id: str | None = None
+        """The run, or the search, that it is at."""
         self._watchdog: Watchdog | None = None
         package = str(Path(__file__).resolve().parents[2])
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -61,19 +62,31 @@ class WorkerProcess:
 
     def end_if_it_hangs(self, signs: Hashable, training: bool) -> None:
         """End it where it has a run and hangs (`watchdog`); its end is reported as ever."""
-        if self._watchdog is not None and not self.hung:
-            self.hung = self._watchdog.hangs(signs, training)
-            if self.hung:
-                self.end()
+        if self._watchdog is None or self.hung:
+            return
+        if self._watchdog.hangs(signs, training):
+            self.lose()
 
     def train(self, run_id: str, most_seconds: float | None = None) -> None:
         """Hand it a run, and how long preparing and training it may take together.
 
         If it is dead by now, its end is reported as ever.
         """
-        self.run_id = run_id
         self._watchdog = Watchdog(self.pid)
-        order = {"run": run_id, "most_seconds": most_seconds}
+        self._order(run_id, {"run": run_id, "most_seconds": most_seconds})
+
+    def search(self, search_id: str, config: dict[str, Any], seconds: float) -> None:
+        """Hand it a search for a learning rate, as `train` hands it a run."""
+        self._watchdog = None
+        self._order(search_id, {"search": search_id, "config": config, "seconds": seconds})
+
+    def lose(self) -> None:
+        """End it, which does not answer any more."""
+        self.hung = True
+        self.end()
+
+    def _order(self, name: str, order: dict[str, Any]) -> None:
+        self.run_id = name
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.write(json.dumps(order).encode() + b"\n")

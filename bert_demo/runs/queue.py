@@ -20,6 +20,7 @@ from bert_demo.runs.crowd import Crowd
 from bert_demo.runs.owners import owner_of
 from bert_demo.runs.process import WorkerProcess
 from bert_demo.runs.record import TRAINING, Run, held
+from bert_demo.runs.searches import RateSearch, Searches
 from bert_demo.runs.store import RunStore
 from bert_demo.runs.turns import Place, Turns
 
@@ -67,6 +68,7 @@ class RunQueue:
         self._retry_at = [0.0] * workers
         self._failures = [0] * workers
         self._turns = Turns()
+        self.searches = Searches()
         self._lock = threading.RLock()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._closing = threading.Event()
@@ -145,6 +147,18 @@ class RunQueue:
             self._joined(run, address)
         self._inbox.put(lambda: None)
         return run
+
+    def search_rate(self, config: RunConfig, token: str, address: str = "") -> RateSearch:
+        """Queue a search for a learning rate of a run like this, for the owner of `token`.
+
+        Raises `UserError` where too much waits already.
+        """
+        if self._crowd is not None and not self.store.is_admin(token):
+            self._crowd.check(self._waiting(), address)
+        search = RateSearch(config, owner_of(token))
+        self.searches.add(search)
+        self._inbox.put(lambda: None)
+        return search
 
     def with_limit(self, config: RunConfig) -> RunConfig:
         """The same run, with all the seconds that it may have here if it names none."""
@@ -241,10 +255,15 @@ class RunQueue:
             if worker is None or not worker.ready or worker.run_id is not None:
                 continue
             with self._lock:
-                waiting = self._waiting()
+                waiting: list[Run | RateSearch] = [*self._waiting(), *self.searches.waiting()]
                 if not waiting:
                     return
                 run = self._turns.next(waiting)
+                if isinstance(run, RateSearch):
+                    run.began = time.monotonic()
+                    self._turns.began(run)
+                    worker.search(run.id, run.config.to_dict(), run.seconds)
+                    continue
                 try:
                     claimed = self.store.claim(run.id)
                 except OSError as error:  # a full disk: it waits, and says why
@@ -258,6 +277,11 @@ class RunQueue:
     def _end_hanging(self) -> None:
         for worker in self._slots:
             if worker is not None and worker.run_id is not None:
+                search = self.searches.get(worker.run_id)
+                if search is not None:
+                    if search.lost:
+                        worker.lose()
+                    continue
                 with contextlib.suppress(UserError):  # deleted underneath: it will find out
                     training = self.store.get(worker.run_id).status.step > 0
                     worker.end_if_it_hangs(self.store.signs_of_life(worker.run_id), training)
@@ -273,11 +297,13 @@ class RunQueue:
             worker.ready, self.problem = True, ""
             self._failures[self._slots.index(worker)] = 0
         elif answer.get("run") == worker.run_id and answer.get("state") not in TRAINING:
+            self.searches.end(worker.run_id, answer)
             self._release(worker, str(answer.get("message", "")))
 
     def _release(self, worker: WorkerProcess, reason: str) -> None:
         """The worker has let go of its run; `reason` is for a run that could not say itself."""
         run_id, worker.run_id = worker.run_id, None
+        self.searches.end(run_id, {})
         with self._lock:
             self._turns.ended(run_id)
         with contextlib.suppress(UserError):

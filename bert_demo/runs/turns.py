@@ -7,12 +7,14 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from bert_demo.runs.record import Run
+from bert_demo.runs.searches import RateSearch
 
 _FAIR_SECONDS = 3600.0
 _UNKNOWN_SECONDS = 60.0
+Waiting = TypeVar("Waiting", bound=Run | RateSearch)
 
 
 class Place(NamedTuple):
@@ -50,8 +52,8 @@ class Turns:
             ended = status.ended or status.started + status.seconds
             self._legs.append(_Leg(run.owner, run.id, status.started, ended))
 
-    def began(self, run: Run) -> None:
-        """A worker has the run now."""
+    def began(self, run: Run | RateSearch) -> None:
+        """A worker has the run, or the search, now."""
         self._legs.append(_Leg(run.owner or "", run.id, time.time()))
 
     def ended(self, run_id: str | None) -> None:
@@ -60,8 +62,8 @@ class Turns:
             if leg.run_id == run_id and leg.ended is None:
                 leg.ended = time.time()
 
-    def next(self, waiting: Sequence[Run]) -> Run:
-        """The one of the runs that is next."""
+    def next(self, waiting: Sequence[Waiting]) -> Waiting:
+        """The one that is next."""
         return _next(waiting, self._used(time.time()), self._training())
 
     def place(
@@ -103,10 +105,13 @@ class Turns:
         return Counter(leg.owner for leg in self._legs if leg.ended is None)
 
 
-def _next(waiting: Sequence[Run], used: defaultdict[str, float], training: Counter[str]) -> Run:
-    def key(run: Run) -> tuple[int, float, float]:
+def _next(
+    waiting: Sequence[Waiting], used: defaultdict[str, float], training: Counter[str]
+) -> Waiting:
+    def key(run: Waiting) -> tuple[int, float, float]:
         owner = run.owner or ""
-        return training[owner], used[owner], run.status.queued or 0.0
+        since = run.asked if isinstance(run, RateSearch) else run.status.queued
+        return training[owner], used[owner], since or 0.0
 
     return min(waiting, key=key)
 

@@ -4,7 +4,8 @@
 
 One JSON object a line comes in on stdin, {"run": id}; one a line goes out on stdout:
 {"ready": true, ...} once, then {"run": id, "state": ..., "message": ...} at each change of a run's
-state. When stdin ends the app is gone: the run is saved and the worker ends too.
+state. {"search": id, "config": ..., "seconds": ...} is a search for a learning rate, whose end is
+told alike. When stdin ends the app is gone: the run is saved and the worker ends too.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from bert_demo.data.interruption import Interrupted, interruptible
 from bert_demo.model import fast_paths
 from bert_demo.model.folders import ERRORS, LOCK, RUN
 from bert_demo.model.process import prepare_process
+from bert_demo.runs import searches
 from bert_demo.runs.peers import Peers
 from bert_demo.runs.preparation import PREPARING_SECONDS, Preparation
 from bert_demo.runs.record import (
@@ -64,6 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
     threading.Thread(target=_listen, args=(commands, app_gone), daemon=True).start()
 
     began = time.perf_counter()
+    from bert_demo.model.device import release_memory
+
     peers = Peers(flags.processes)
     device = warm_up()
     seconds = round(time.perf_counter() - began, 2)
@@ -71,6 +75,11 @@ def main(arguments: list[str] | None = None) -> None:
     if commands.empty():
         _touch_local_corpora()
     while (command := commands.get()) is not None:
+        if "search" in command:
+            found = searches.search(command["config"], command["seconds"], app_gone.is_set)
+            release_memory()
+            answer({"run": command["search"], "state": "searched", **found})
+            continue
         limit = command.get("most_seconds")
         work(flags.root, command["run"], app_gone.is_set, answer, peers, limit)
 

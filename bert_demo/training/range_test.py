@@ -20,6 +20,7 @@ from statistics import median
 
 from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig
+from bert_demo.data import interruption
 from bert_demo.inference.report import Report
 from bert_demo.training.distributed import World
 from bert_demo.training.losses import mean_losses
@@ -91,6 +92,7 @@ def find_rate(run: RunConfig, seconds: float = 10.0) -> RangeTest:
     steps = itertools.count()
 
     def step(rate: float) -> float:
+        interruption.check()
         for part, own in zip(optimizers.parts, own_rates, strict=True):
             part.rate = own * rate / numbers.learning_rate
         number = next(steps)

@@ -19,7 +19,7 @@ import torch
 import bert_demo
 from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig, TrainingConfig
-from bert_demo.runs import worker
+from bert_demo.runs import searches, worker
 from bert_demo.runs.actions import request
 from bert_demo.runs.owners import NotAllowed
 from bert_demo.runs.queue import RunQueue
@@ -109,6 +109,27 @@ def test_a_run_is_trained_by_the_worker_as_it_would_be_here(shared: RunQueue) ->
     assert [frame["step"] for frame in frames][:2] == [1, 2] and frames[-1]["step"] == 8
     model, tokenizer, _ = bert_demo.load(run.model)
     assert bert_demo.encode(model, tokenizer, "a crane is flying").vectors.shape == (6, 16)
+
+
+def test_a_search_for_a_rate_takes_its_turn_and_leaves_nothing(
+    shared: RunQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searches, "SECONDS", 0.5)
+    before = shared.store.list()
+    search = shared.search_rate(a_config(3, recipe="d2l"), "anna")
+    with pytest.raises(UserError, match="already"):
+        shared.search_rate(a_config(3), "anna")
+    lost = RunConfig(task="nli", start_from="nowhere", training=TrainingConfig(steps=3))
+    wrong = shared.search_rate(lost, "ben")
+    end = time.monotonic() + 90
+    while not (search.over and wrong.over):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert search.found is not None and search.error is None
+    assert len(search.found["rates"]) >= 10 and search.found["own"] == 0.01
+    assert wrong.found is None and "nowhere" in str(wrong.error)
+    assert shared.store.list() == before and not shared.training
+    assert until(shared, shared.submit(a_config(2), "anna"), is_over).status.step == 2
 
 
 def test_pausing_changes_no_number_and_frees_the_worker(shared: RunQueue) -> None:
@@ -298,7 +319,7 @@ def test_a_killed_worker_costs_one_run_and_not_its_model(tmp_path: Path) -> None
 APP = """
 import sys, time
 from pathlib import Path
-from bert_demo.runs import worker
+from bert_demo.runs import searches, worker
 from bert_demo.runs.queue import RunQueue
 from bert_demo.runs.store import RunStore
 

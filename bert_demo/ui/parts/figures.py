@@ -7,7 +7,7 @@ through `plain` first.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,6 +162,48 @@ def reliability(curve: Sequence[CalibrationBin]) -> Figure:
     layout["showlegend"] = False
     layout["margin"] = {"l": 52, "r": 8, "t": 8, "b": 40}
     return {"data": [diagonal, dots], "layout": layout}
+
+
+def rate_curve(found: Mapping[str, Any]) -> Figure:
+    """A `RangeTest` as plain data: the losses of growing learning rates, and the suggested one."""
+    rates, smoothed = found["rates"], [round(loss, 3) for loss in found["smoothed"]]
+    raw = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": rates,
+        "y": [round(loss, 3) for loss in found["losses"]],
+        "line": {"color": SERIES[0], "width": 1},
+        "opacity": 0.3,
+        "hoverinfo": "skip",
+    }
+    line = raw | {"y": smoothed, "line": {"color": SERIES[0], "width": 2.5}, "opacity": 1}
+    line["hoverinfo"] = "x+y"
+    layout = _layout()
+    # A step too large can throw the loss far up; what is of interest lies below its beginning.
+    low, high = min(smoothed), max(smoothed[0], 0.0)
+    room = 0.15 * max(high - low, 0.1)
+    title = {"text": say("learning rate"), "standoff": 4, "font": {"size": 12}}
+    layout["xaxis"] = {
+        "type": "log",
+        "title": title,
+        "gridcolor": LINES,
+        "dtick": 1,
+        "exponentformat": "power",
+        "fixedrange": True,
+    }
+    layout["yaxis"] = {
+        "range": [low - room, high + 2 * room],
+        "gridcolor": LINES,
+        "zerolinecolor": LINES,
+        "fixedrange": True,
+    }
+    if found["suggested"] is not None:
+        at = found["suggested"]
+        mark = {"type": "line", "x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1}
+        layout["shapes"] = [mark | {"line": {"color": SERIES[1], "width": 2, "dash": "dot"}}]
+    layout["showlegend"] = False
+    layout["margin"] = {"l": 40, "r": 8, "t": 6, "b": 40}
+    return {"data": [raw, line], "layout": layout}
 
 
 def _axis_words(shares: npt.NDArray[np.float64], count: int) -> tuple[str, str]:

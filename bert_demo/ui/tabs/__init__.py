@@ -2,6 +2,7 @@
 
 training           Pretrain and Fine-tune
 training_handlers  what they do when something is asked of them
+rates              their search for a learning rate
 against            one setting both ways, below the stage of Pretrain
 words              Words in context
 words_contexts     its list of contexts

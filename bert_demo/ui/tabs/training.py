@@ -16,6 +16,7 @@ from bert_demo.ui.parts.live import WayOn, live_panel
 from bert_demo.ui.parts.own_text import own_text_box
 from bert_demo.ui.serving.hosting import on_zerogpu, train_after
 from bert_demo.ui.tabs.against import create_against_part
+from bert_demo.ui.tabs.rates import RatePart
 from bert_demo.ui.tabs.training_handlers import (
     LONGEST_NAME,
     card,
@@ -116,6 +117,8 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
                 for name in names:
                     if name not in fields and name not in design:
                         fields[name] = forms.field(task, name, values[name])
+                    if name == "learning_rate" and not on_zerogpu():  # there is no worker to ask
+                        rates = RatePart()
             with gr.Accordion(say("Design choices"), open=False):
                 for name in design:
                     fields[name] = forms.field(task, name, values[name])
@@ -206,6 +209,8 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
 
         chosen = button.click(answered(choose), inputs, inputs, trigger_mode="once", **quiet)
         start_after(chosen.success)
+    if not on_zerogpu():
+        rates.connect(context, task, names, inputs)
     start_after(start.click)
     start_after(with_settings.click)
     shown = [pause, resume, stop, whose]
