@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bert_demo.training.against import against
     from bert_demo.training.loop import train
     from bert_demo.training.range_test import find_rate
+    from bert_demo.training.slow_step import slow_step
 
 __version__ = VERSION
 
@@ -66,6 +67,7 @@ __all__ = [
     "moved",
     "occurrences",
     "save",
+    "slow_step",
     "take_pairs",
     "take_text",
     "text_report",
@@ -102,6 +104,7 @@ _HOME = {
     "train": "training.loop",
     "against": "training.against",
     "find_rate": "training.range_test",
+    "slow_step": "training.slow_step",
 }
 
 

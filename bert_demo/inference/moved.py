@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,12 +16,12 @@ _THIRDS = ("queries", "keys", "values")
 
 @dataclass(frozen=True)
 class Moved:
-    """One matrix."""
+    """One matrix, and how large a change of it is."""
 
     name: str
     """As in `model.state_dict()`, the three in "qkv" apart: "layers.0.queries"."""
     share: float
-    """The norm of its change over its norm before (both Frobenius's)."""
+    """The norm of its change, or of its gradient, over its own norm (both Frobenius's)."""
 
 
 @torch.no_grad()
@@ -31,7 +31,7 @@ def moved(before: BertModel, after: BertModel) -> list[Moved]:
     A tied output matrix is the word embeddings, and is named once. Moments are kept in 16 bits, so
     that a share of up to 0.0005 is rounding. Raises `UserError` for models of other shapes.
     """
-    then, now = dict(_matrices(before)), dict(_matrices(after))
+    then, now = (dict(matrices(model.named_parameters())) for model in (before, after))
     shapes = [{name: matrix.shape for name, matrix in found.items()} for found in (then, now)]
     if shapes[0] != shapes[1]:
         raise UserError("These are two models of different shapes, not one at two moments.")
@@ -42,8 +42,9 @@ def moved(before: BertModel, after: BertModel) -> list[Moved]:
     return sorted(found, key=lambda one: -one.share)
 
 
-def _matrices(model: BertModel) -> Iterator[tuple[str, Tensor]]:
-    for name, value in model.named_parameters():
+def matrices(named: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    """The matrices among a model's tensors, in fp32 on the CPU, named as `Moved` names them."""
+    for name, value in named:
         short = name.removesuffix(".weight")
         if short.endswith(".qkv") and value.dim() == 2:
             for third, part in zip(_THIRDS, value.float().cpu().chunk(3), strict=True):

@@ -155,7 +155,7 @@ def word_places(
     known = PRETRAINING_CORPORA if task == "pretraining" else NLI_CORPORA
     if corpus is None or (corpus not in known and own_task(corpus) != task):
         return None
-    if not _at_hand(corpus):
+    if not at_hand(corpus):
         return None
     try:
         ids, starts = _training_ids(corpus, task, _Key(tokenizer))
@@ -183,12 +183,13 @@ def _places_of(pieces: list[int], ids: Any, starts: Any) -> npt.NDArray[np.int64
     return found
 
 
-def _at_hand(corpus: str) -> bool:
+def at_hand(corpus: str) -> bool:
+    """Whether the training split of a corpus is on this computer; never touches the network."""
     if own_task(corpus) is not None:
         return own.is_here(corpus)
     spec = corpus_spec(corpus)
     if spec.parts:
-        return all(map(_at_hand, spec.parts))
+        return all(map(at_hand, spec.parts))
     if spec.repo_id is None:
         return True
     try:

@@ -21,6 +21,7 @@ distillation    a student that learns from a teacher's verdicts
 choices         one setting of a run the other way
 against         both ways trained in turn, in pairs with the same seeds
 range_test      how large a run's steps may be, by a sweep of learning rates
+slow_step       one step played slowly: mask, guess, loss, gradient, new guess
 text_facts      how much text a run has
 cost            what a run would take on this computer
 speed           the prices of work here, measured once by the loop itself

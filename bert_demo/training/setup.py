@@ -206,13 +206,7 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
     if began is None:
         began = Beginning(run.training.seed, primed), statistics
     baselines = pretraining_baselines(frequencies, text, held_out)
-    batches = PretrainingBatches(
-        text,
-        tokenizer,
-        corpora=text.corpus_offsets,
-        masking=Masking(run.mask_share, run.mask_replaced, run.mask_random),
-        **_batch_settings(run.training),
-    )
+    batches = training_batches(run, text, tokenizer)
     validation = held_out_batches(held_out, tokenizer, run.training)
     return _Material(
         model,
@@ -285,6 +279,19 @@ def _fine_tuning_config(run: RunConfig, config: BertConfig) -> BertConfig:
     """Fine-tuning sees its pairs several times, so it drops 0.1 as the book and BERT do."""
     rate = 0.1 if run.dropout is None else run.dropout
     return replace(config, hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
+
+
+def training_batches(
+    run: RunConfig, text: TokenizedText, tokenizer: Tokenizer
+) -> PretrainingBatches:
+    """What a pretraining run learns from, batch after batch."""
+    return PretrainingBatches(
+        text,
+        tokenizer,
+        corpora=text.corpus_offsets,
+        masking=Masking(run.mask_share, run.mask_replaced, run.mask_random),
+        **_batch_settings(run.training),
+    )
 
 
 def held_out_batches(

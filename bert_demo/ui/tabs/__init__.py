@@ -16,5 +16,6 @@ fails_tables       the tables that can be judged, one's own among them
 fails_view         its answer
 blank              Fill in the blank
 follow_view        one token followed through the layers, there and in Words in context
+step_view          one training step played slowly, in Fill in the blank
 runs/              Runs
 """

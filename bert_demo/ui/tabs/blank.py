@@ -27,6 +27,7 @@ from bert_demo.ui.parts.view import (
     view_part,
 )
 from bert_demo.ui.tabs.follow_view import again, asked_for, follow_view, following
+from bert_demo.ui.tabs.step_view import next_pair, step_view
 
 if TYPE_CHECKING:
     from bert_demo.ui.context import AppContext
@@ -129,6 +130,9 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
         answer, asked = in_words(follow_view), asked_of(shelf, model, moment)
         return answer(shelf, asked, [words.strip()], *asked_for(event), summary=summary)
 
+    def step_shown(model: str | None, moment: Any, pair: Any) -> View:
+        return in_words(step_view)(shelf, asked_of(shelf, model, moment), pair)
+
     tab = gr.Tab(say("Fill in the blank"), id="blank")
     with tab:
         menu.notice()
@@ -156,6 +160,9 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
                 moment = moments_part(elem_id="blank-moments")
                 result = view_part(min_height=260, elem_id="blank-result")
                 follower = view_part(elem_id="blank-follow")
+                play = gr.Button(say("Play one training step slowly"), size="sm", scale=0)
+                played = view_part(elem_id="blank-step")
+        pair = gr.State(None)
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {
             "fn": show,
@@ -168,8 +175,19 @@ def create_blank_tab(context: AppContext) -> gr.Tab:
         then = following(follow, [model, moment, words], follower)
         menu.keep_fresh(tab, body).then(**other).then(**then)
         model.input(**other).then(**then)
-        moment.select(**task, show_progress="hidden", trigger_mode="always_last").then(
-            **again("blank-follow")
+        model.change(lambda: (None, view()), None, [pair, played], show_progress="hidden", **quiet)
+        other_moment = moment.select(
+            **task, show_progress="hidden", trigger_mode="always_last"
+        ).then(**again("blank-follow"))
+        step: dict[str, Any] = {
+            "fn": step_shown,
+            "inputs": [model, moment, pair],
+            "outputs": played,
+            **quiet,
+        }
+        other_moment.then(**step, show_progress="hidden")
+        play.click(next_pair, pair, pair, show_progress="hidden", **quiet).then(**step).then(
+            None, js=reveal("blank-step"), **quiet
         )
         top.input(**task, show_progress="hidden", trigger_mode="always_last")
         blank.click(None, words, words, js="(words) => `${words.trimEnd()} <mask>`", **quiet)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from bert_demo.inference.models import ModelShelf
     from bert_demo.model.checkpoint import Checkpoint
 
-_MOST_MATRICES = 6
+MOST_MATRICES = 6
+"""How many are named, of those with the largest change."""
 _MATRICES = {
     "embeddings.word_embeddings": later("word embeddings"),
     "embeddings.token_type_embeddings": later("segment embeddings"),
@@ -103,16 +104,20 @@ def _moved(
     if not earlier:
         return []
     before = shelf.load(moment_id(entry.latest, earlier[-1]))
-    rows = []
-    for one in moved(before.model, loaded.model)[:_MOST_MATRICES]:
-        kind, layer = one.name, 0
-        if one.name.startswith("layers."):
-            _, number_of, kind = one.name.split(".")
-            layer = int(number_of) + 1
-        rows.append([say(_MATRICES[kind], n=layer), number(one.share, ".1%")])
+    farthest = moved(before.model, loaded.model)[:MOST_MATRICES]
+    rows = [[matrix_words(one.name), number(one.share, ".1%")] for one in farthest]
     caption = say("The change since step {n}, as a share of what it was", n=number(earlier[-1]))
     summary = say("Which matrices moved most")
     return [details(summary, table(caption, [say("Matrix"), say("Moved by")], rows, numbers=(1,)))]
+
+
+def matrix_words(name: str) -> str:
+    """What a matrix of `Moved` is called."""
+    kind, layer = name, 0
+    if name.startswith("layers."):
+        _, number_of, kind = name.split(".")
+        layer = int(number_of) + 1
+    return say(_MATRICES[kind], n=layer)
 
 
 def _met(entry: Entry, loaded: Checkpoint, word: str, chosen: str) -> list[Block]:

@@ -129,7 +129,7 @@ def result(search: RateSearch) -> tuple[View, Any, str | None]:
         say("Loss at each learning rate, less that of the untouched model"),
         _HEIGHT,
     )
-    shown = view(text(words, "strong"), curve, text(how, "muted"), spoken=words)
+    shown = view(text(words), curve, text(how, "muted"), spoken=words)
     take = gr.Button(say("Take {rate}", rate=rate or ""), visible=rate is not None)
     return shown, take, rate
 
