@@ -146,6 +146,11 @@ def test_a_pair_is_judged_both_ways(visit: Callable[..., Visitor], address: str)
     page.get_by_role("button", name="Negate: “not” put").wait_for()
     page.get_by_role("button", name="Swap the texts").click()
     page.locator("#nli-result td:first-child", has_text="two men are sleeping").first.wait_for()
+    # The same pair, put to the model as it was before its first step; the tally stays.
+    page.locator("#nli-moments input").press("Home")
+    page.locator("#nli-result", has_text="Judged by judge @0").wait_for()
+    page.locator("#nli-result .bv-word", has_text="nobody").first.wait_for()
+    assert not page.locator("#nli-result td", has_text="judge @0").count()
 
 
 def test_blanks_are_filled(visit: Callable[..., Visitor], address: str) -> None:
@@ -183,6 +188,12 @@ def test_blanks_are_filled(visit: Callable[..., Visitor], address: str) -> None:
     page.locator("#blank-moments input").press("Home")
     page.locator("#blank-follow .bf-large:not([data-old])", has_text="Layer 1, head 1").wait_for()
     assert page.locator("#blank-follow .bf-all-place").inner_text() == "the"
+    # The step that the run took from there, on a pair of its own batch; and its last one.
+    press(page, "Play one training step slowly")
+    page.locator("#blank-step", has_text="Step 1, slowly, on one of its 16 pairs").wait_for()
+    page.locator("#blank-moments input").press("End")
+    page.locator("#blank-step", has_text="Step 1, slowly").wait_for(state="detached")
+    page.locator("#blank-step .bv-heading").wait_for()
 
 
 def test_runs_are_compared_taken_home_and_deleted(

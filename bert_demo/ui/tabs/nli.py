@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -10,7 +11,16 @@ import gradio as gr
 from bert_demo.ui.context import answered
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.parts.model_menu import ModelMenu
-from bert_demo.ui.parts.view import View, in_words, reveal, text, view, view_part
+from bert_demo.ui.parts.moments import asked_of, moments_of
+from bert_demo.ui.parts.view import (
+    View,
+    in_words,
+    moments_part,
+    reveal,
+    text,
+    view,
+    view_part,
+)
 from bert_demo.ui.tabs.fails import create_where_it_fails
 from bert_demo.ui.tabs.nli_examples import EXAMPLES, SAYINGS
 from bert_demo.ui.tabs.nli_view import checks_view, judge, judgement_view, picked, remember
@@ -31,14 +41,21 @@ def create_nli_tab(context: AppContext) -> list[Any]:
     menu = ModelMenu(shelf, "nli")
 
     def answer(
-        model: str, premise: str, hypothesis: str, said: str | None, history: History
+        model: str,
+        moment: Any,
+        premise: str,
+        hypothesis: str,
+        said: str | None,
+        history: History,
     ) -> tuple[View, History, View, View, Judged | None]:
         kept, found = history, None
 
         def judged_now() -> View:
             nonlocal kept, found
-            found = judge(shelf, model, premise, hypothesis, said)
-            kept = remember(found, history)
+            asked = asked_of(shelf, model, moment)
+            found = judge(shelf, asked, premise, hypothesis, said)
+            # A tally counts what a model says in the end.
+            kept = remember(found, history) if found.entry.moment is None else history
             return judgement_view(found, kept)
 
         shown = in_words(judged_now)()
@@ -46,6 +63,9 @@ def create_nli_tab(context: AppContext) -> list[Any]:
         waiting = view(text(say("Working out why …"), "muted")) if found else view()
         pair = judged(found) if found else None
         return shown, kept, checks_view(found, kept), waiting, pair
+
+    def renewed(model: str, moment: Any, *rest: Any) -> tuple[Any, ...]:
+        return moments_of(shelf, model, moment), *answer(model, moment, *rest)
 
     def row_of(event: gr.EventData) -> object:
         with contextlib.suppress(AttributeError, TypeError):  # not what the page's script sends
@@ -99,6 +119,7 @@ def create_nli_tab(context: AppContext) -> list[Any]:
                             )
                         )
             with gr.Column(scale=3, elem_classes="bd-stage", elem_id="nli-result"):
+                moment = moments_part(elem_id="nli-moments")
                 result, why, tried = view_part(min_height=190), view_part(), view_part()
                 fails = gr.Button(say("Where does it fail? →"), scale=0)
         opened = create_where_it_fails(context, model, [premise, hypothesis, said], fails)
@@ -106,7 +127,7 @@ def create_nli_tab(context: AppContext) -> list[Any]:
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
         task: dict[str, Any] = {
             "fn": answer,
-            "inputs": [model, premise, hypothesis, said, history],
+            "inputs": [model, moment, premise, hypothesis, said, history],
             "outputs": [result, history, tried, why, latest],
             **quiet,
         }
@@ -119,7 +140,8 @@ def create_nli_tab(context: AppContext) -> list[Any]:
             **quiet,
         }
         asked = [gr.on([go.click, premise.submit, hypothesis.submit], **task)]
-        judgements = [menu.keep_fresh(tab, body).then(**task), model.input(**task), *asked]
+        other = task | {"fn": renewed, "outputs": [moment, *task["outputs"]]}
+        judgements = [menu.keep_fresh(tab, body).then(**other), model.input(**other), *asked]
         both = [premise, hypothesis]
         result.change(
             None,
@@ -137,6 +159,12 @@ def create_nli_tab(context: AppContext) -> list[Any]:
         later = [one.then(**task) for one in (swapped, again, changed, opened)]
         for event in (*judgements, *later):
             event.then(**explain)
+        # Of the moments that Play passes, the last one is explained.
+        passed = gr.State(0)
+        passed.change(**explain, trigger_mode="always_last")
+        moment.select(**task, show_progress="hidden", trigger_mode="always_last").then(
+            time.time_ns, None, passed, show_progress="hidden", **quiet
+        )
         asked += later
         for examples in sets:
             # The learner answers first: an example is judged when asked for.
