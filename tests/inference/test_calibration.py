@@ -73,3 +73,32 @@ def test_the_factor_undoes_a_temperature() -> None:
 def test_the_factor_has_bounds(label: int, wanted: float) -> None:
     logits = np.tile(np.array([[2.0, 1.0, 0.0]], np.float32), (5, 1))
     assert calibration_factor(logits, np.full(5, label)) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_error_curve_and_factor_are_those_of_a_plain_count() -> None:
+    generator = np.random.default_rng(1)
+    logits = (1.5 * generator.standard_normal((2_000, 3))).astype(np.float32)
+    labels = generator.integers(0, 3, 2_000)
+    bins: dict[int, list[tuple[float, bool]]] = {}
+    for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
+        sure = math.exp(max(row)) / sum(map(math.exp, row))
+        right = row.index(max(row)) == label
+        bins.setdefault(math.ceil(15 * sure), []).append((sure, right))
+    error = 0.0
+    curve = calibration_curve(logits, labels)
+    for part, number in zip(curve, sorted(bins), strict=True):
+        sure, right = (
+            sum(column) / len(bins[number]) for column in zip(*bins[number], strict=True)
+        )
+        assert (part.n, part.high) == (len(bins[number]), pytest.approx(number / 15))
+        assert (part.confidence, part.accuracy) == pytest.approx((sure, right), abs=1e-6)
+        error += len(bins[number]) / 2_000 * abs(sure - right)
+    assert calibration_error(logits, labels) == pytest.approx(error, abs=1e-6)
+
+    def surprise(factor: float) -> float:
+        scores = factor * logits.astype(float)
+        return float((np.log(np.exp(scores).sum(1)) - scores[np.arange(2_000), labels]).mean())
+
+    labels = np.where(generator.random(2_000) < 0.7, logits.argmax(1), labels)
+    best = calibration_factor(logits, labels)
+    assert all(surprise(best) <= surprise(best * near) for near in (0.5, 0.98, 1.02, 2.0))
