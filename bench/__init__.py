@@ -5,6 +5,7 @@ peers, scaling, limit speed against other implementations, sizes, and what the p
 inference             answers and starts
 questions             answers while a run trains
 preparation           preparing pairs, and drawing batches
+references            the recorded runs behind the curves of a run of the same settings
 quality               what the models learn
 against               how often a setting is found to differ from itself
 page                  how quickly the page comes up, and what watchers cost

@@ -19,7 +19,7 @@ _SEEDS = (0, 1, 2)
 _POINTS = 30
 _LOSSES = ("mlm_loss", "nsp_loss")
 _RUNS: list[tuple[dict[str, Any], tuple[int, ...]]] = [
-    ({"corpus": "crane-world", "training": {"recipe": "recommended"}}, (75, 150, 300)),
+    ({"corpus": "crane-world", "training": {"recipe": "recommended"}}, (200, 100, 400)),
     ({"corpus": "wikitext-2", "training": {"recipe": "d2l"}}, (50,)),
 ]
 
@@ -40,9 +40,14 @@ def main() -> None:
 def _reference(setting: dict[str, Any], steps: int) -> dict[str, Any]:
     curves: dict[str, list[list[float]]] = {name: [] for name in _LOSSES}
     for seed in _SEEDS:
-        training = setting["training"] | {"steps": steps, "seed": seed}
-        events = train(run_config(setting | {"training": training}))
-        told: list[dict[str, Any]] = [dict(e) for e in events if e["event"] == "step"]
+        own = {"steps": steps, "seed": seed, "validate_every_steps": steps}
+        events = train(run_config(setting | {"training": setting["training"] | own}))
+        told: list[dict[str, Any]] = []
+        while len(told) < steps:  # what comes after the last step is not looked at
+            event = next(events)
+            if event["event"] == "step":
+                told.append(dict(event))
+        events.close()
         for name, curve in curves.items():
             curve.append(smooth([step[name] for step in told]))
     places = sorted({max(1, round(steps * n / _POINTS)) for n in range(1, _POINTS + 1)})

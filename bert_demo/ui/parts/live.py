@@ -22,12 +22,14 @@ from starlette.responses import Response
 
 from bert_demo.common.corpus_names import shown_corpus
 from bert_demo.common.errors import UserError
+from bert_demo.config import RunConfig
 from bert_demo.data.corpora import corpus_spec, is_corpus
 from bert_demo.inference.entries import BUNDLED, RUN, model_id
 from bert_demo.model.folders import METRICS as METRICS_FILE
 from bert_demo.model.metrics import METRICS
 from bert_demo.runs.events import COLLAPSED, Events, Tail
 from bert_demo.runs.record import TRAINING, Run, Status
+from bert_demo.runs.references import references_of
 from bert_demo.runs.turns import Place
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts import assets
@@ -145,6 +147,7 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
         "rewind": rewind,
         "model": model_id(RUN, run.id),
         "start": start,
+        "references": None if start is None else _references(run.config),
         "end": _end(events),
         "steps": _columns(steps),
         "validations": _of(events, "validation"),
@@ -152,6 +155,11 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
         "diagnosis": _diagnosis(context, run),
         "status": _status(context, run),
     }
+
+
+def _references(run: RunConfig | None) -> list[dict[str, Any]]:
+    """Recorded runs of the same setting, to be drawn behind its curves."""
+    return [] if run is None else [vars(one) for one in references_of(run)]
 
 
 def _diagnosis(context: AppContext, run: Run) -> dict[str, str] | None:
@@ -179,6 +187,7 @@ def recorded(context: AppContext, task: Any) -> dict[str, Any]:
             "rewind": False,
             "model": entry.id,
             "start": start,
+            "references": _references(entry.about.run),
             "end": end,
             "steps": _columns(_of(events, "step")),
             "validations": _of(events, "validation"),

@@ -3,7 +3,7 @@
 (function () {
   "use strict";
   const { say, whole, fixed, separators, colour } = window.bertDemo;
-  const NARROW = 600;
+  const NARROW = 600, FEWEST = 5, MOST_STRETCHED = 1.42;
 
   // Exponential mean without the bias of its beginning. Its span grows along the curve, so that a
   // point once drawn stays where it is.
@@ -54,6 +54,25 @@
     ].filter(({ events }) => events.length);
   }
 
+  // Recorded runs of these settings, stretched to this one's length; none where theirs is another.
+  function reference(data) {
+    const last = (name) => (data.columns[name] || []).slice(-1)[0], { start, end, references } = data;
+    if (!start || !references || last("step") < FEWEST) return null;
+    const whole = start.steps || (end && end.reason === "completed" ? end.step
+      : (last("step") * (last("seconds") + last("seconds_left"))) / last("seconds"));
+    const found = references.map((one) => ({ ...one, stretch: whole / one.steps[one.steps.length - 1] }));
+    const far = ({ stretch }) => Math.max(stretch, 1 / stretch);
+    const [nearest] = found.sort((a, b) => far(a) - far(b));
+    return nearest && far(nearest) <= MOST_STRETCHED ? nearest : null;
+  }
+
+  // The band between the lowest and the highest of them, as far as this run has come.
+  function band({ steps, stretch, bands }, name, end) {
+    const [low, high] = bands[name] || [[], []], x = steps.map((step) => step * stretch).filter((at) => at <= end);
+    const n = x.length, y = [...low.slice(0, n), ...high.slice(0, n).reverse()];
+    return { x: [...x, ...x.slice().reverse()], y };
+  }
+
   function figure(data, task, byTime, run, width) {
     const narrow = width < NARROW, presenting = document.body.classList.contains("bd-present");
     const big = presenting ? 1.5 : 1;
@@ -84,13 +103,17 @@
         { name: "nsp_loss", title: say("Next sentence: loss"), colour: "--series-2",
           lines: [[lines.coin, say("tossing a coin<br>ln 2 ="), say("a coin<br>ln 2 =")]] },
       ];
-    const held = scored(data.validations);
+    const held = scored(data.validations), normal = byTime ? null : reference(data);
     const traces = [], annotations = [], shapes = [];
     plots.forEach((plot, i) => {
       const axis = i ? "y2" : "y", hue = colour(plot.colour), format = plot.share ? ".1%" : ".3f";
       const raw = data.columns[plot.name] || [];
       const thinned = thin(x, raw, smooth(raw), narrow ? 250 : 600);
       const shared = { type: "scatter", xaxis: "x", yaxis: axis, legendgroup: String(i) };
+      if (normal) {
+        traces.push({ ...shared, name: "normal", ...band(normal, plot.name, end), mode: "lines", fill: "toself",
+          line: { color: hue, width: 0 }, fillcolor: `${hue}26`, hoverinfo: "skip", showlegend: false });
+      }
       traces.push(
         { ...shared, name: say("each step"), x: thinned.rawX, y: thinned.raw, mode: "lines",
           line: { color: hue, width: 1 }, opacity: 0.28, hoverinfo: "skip", showlegend: false },
@@ -125,13 +148,14 @@
     });
     annotations.push({ xref: "x domain", yref: "y2 domain", y: 0, yanchor: "top", yshift: -20,
       x: 0, xanchor: "left", showarrow: false, font: { size: 11 * big, color: faint },
-      text: [byTime ? say("seconds of training") : say("step"), ""].join("   ") + held.map(({ whole: all, pairs }) => `${all ? "◆" : "○"} ${pairs}`).join("   ") });
+      text: [byTime ? say("seconds of training") : say("step"), ""].join("   ") + held.map(({ whole: all, pairs }) => `${all ? "◆" : "○"} ${pairs}`).join("   ")
+        + (normal ? `${narrow ? "<br>" : "   "}▒ ${say("{n} such runs", { n: normal.runs })}` : ""), align: "left" });
     const y = { gridcolor: grid, zeroline: false, linecolor: grid, automargin: false,
       tickfont: { size: 11 * big }, fixedrange: false };
     const share = plots[1].share ? { tickformat: ".0%" } : {};
     const layout = {
       width: width || undefined, height: presenting ? Math.max(420, window.innerHeight - 420) : narrow && window.innerWidth < 900 ? 330 : 362,
-      margin: { l: (narrow ? 40 : 48) * big, r: (narrow ? 98 : 108) * big, t: 26 * big, b: 40 * big },
+      margin: { l: (narrow ? 40 : 48) * big, r: (narrow ? 98 : 108) * big, t: 26 * big, b: (normal && narrow ? 54 : 40) * big },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 12 * big, color: text },
       separators, hovermode: "x unified", hoverdistance: -1, uirevision: `${run} ${clock}`, annotations, shapes,
@@ -146,5 +170,5 @@
     return { traces, layout };
   }
 
-  window.bertDemo.curves = { smooth, figure };
+  window.bertDemo.curves = { smooth, figure, reference };
 })();

@@ -3,7 +3,7 @@
 (function () {
   "use strict";
   const { say, make, whole, fixed, duration, bytes, remember, note: noteAddress, onThemeChange } = window.bertDemo;
-  const { smooth, figure } = window.bertDemo.curves, { sketch } = window.bertDemo;
+  const { smooth, figure, reference } = window.bertDemo.curves, { sketch } = window.bertDemo;
   const { build, among, explain, question, senses, verdicts } = window.bertDemo.stage;
   const states = {
     queued: say("waiting"), running: say("training"), pausing: say("pausing"),
@@ -116,6 +116,7 @@
       data.after = answer.after;
       data.model = answer.model;
       data.start = answer.start || data.start;
+      data.references = answer.references || data.references;
       // A run that goes on after its end has an end again later.
       data.end = answer.end || (answer.steps.step ? null : data.end);
       for (const [name, values] of Object.entries(answer.steps)) {
@@ -180,7 +181,7 @@
         set("second", hundred("nsp_accuracy"), held("nsp_loss"),
           second === null ? say("Next sentence, loss") : say("next sentences told apart · loss {loss}", { loss: fixed(second, 2) }));
       }
-      if (start) explain(parts.lines, status.task, start);
+      if (start) explain(parts.lines, status.task, start, reference(data));
       const speed = last("examples_per_second");
       set("speed", speed === null ? null : whole(speed), "");
       const finished = data.end && !BUSY.includes(status.state);

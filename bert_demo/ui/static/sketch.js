@@ -45,7 +45,7 @@
       const y = scales[trace.yaxis];
       if (trace.mode === "lines") {
         const points = trace.x.map((at, i) => `${x(at).toFixed(1)},${y(trace.y[i]).toFixed(1)}`);
-        picture.append(draw("polyline", { points: points.join(" "), fill: "none", stroke: trace.line.color, "stroke-width": trace.line.width, opacity: trace.opacity || 1 }));
+        picture.append(draw("polyline", { points: points.join(" "), fill: trace.fillcolor || "none", stroke: trace.line.color, "stroke-width": trace.line.width, opacity: trace.opacity || 1 }));
       } else if (trace.marker.opacity !== 0) {
         trace.x.forEach((at, i) => picture.append(draw("circle", { cx: x(at), cy: y(trace.y[i]), r: trace.marker.size / 2, fill: trace.marker.color, stroke: trace.marker.line.color, "stroke-width": 2 })));
       }
