@@ -19,7 +19,7 @@ _SEEDS = (0, 1, 2)
 _POINTS = 30
 _LOSSES = ("mlm_loss", "nsp_loss")
 _RUNS: list[tuple[dict[str, Any], tuple[int, ...]]] = [
-    ({"corpus": "crane-world", "training": {"recipe": "recommended"}}, (200, 100, 400)),
+    ({"corpus": "crane-world", "training": {"recipe": "recommended"}}, (50, 100, 200, 400)),
     ({"corpus": "wikitext-2", "training": {"recipe": "d2l"}}, (50,)),
 ]
 

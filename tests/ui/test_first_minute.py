@@ -243,23 +243,27 @@ def test_what_was_drawn_of_a_curve_stays(visit: Callable[..., Visitor], address:
     assert page.evaluate(smooth, [values, 300])[:120] == page.evaluate(smooth, [values, 120])
 
 
-def test_recorded_runs_lie_behind_one_of_about_their_length(
+def test_recorded_runs_lie_behind_a_run_as_if_of_its_length(
     visit: Callable[..., Visitor], address: str
 ) -> None:
     page = visit().open(address)
     band = """([steps, whole]) => {
       const n = [...Array(steps).keys()], ones = n.map(() => 1);
       const bands = { mlm_loss: [[3, 2], [4, 3]], nsp_loss: [[1, 0.5], [1.2, 0.7]] };
-      const references = [{ steps: [50, 100], runs: 3, bands }];
+      const later = { mlm_loss: [[3, 1], [4, 1]], nsp_loss: [[1, 0.1], [1.2, 0.1]] };
+      const references = [{ steps: [200, 400], runs: 3, bands: later },
+        { steps: [50, 100], runs: 3, bands }];
       const columns = { step: n.map((i) => i + 1), mlm_loss: ones, nsp_loss: ones };
       const data = { columns, validations: [], references, start: { steps: whole } };
       const drawn = window.bertDemo.curves.figure(data, "pretraining", false, "a", 800);
       return drawn.traces.filter((t) => t.name === "normal").map((t) => [t.x, t.y]);
     }"""
-    # Stretched to 125 steps it has its points at 62.5 and 125; this run has come to step 90.
-    assert page.evaluate(band, [90, 125]) == [[[62.5, 62.5], [3, 4]], [[62.5, 62.5], [1, 1.2]]]
-    assert page.evaluate(band, [125, 125])[0] == [[62.5, 125, 125, 62.5], [3, 2, 3, 4]]
-    assert page.evaluate(band, [90, 143]) == page.evaluate(band, [50, 69]) == []
+    # 200 steps are in the middle between 100 and 400; this run has come to step 150, or to its end.
+    assert page.evaluate(band, [150, 200]) == [[[100, 100], [3, 4]], [[100, 100], [1, 1.2]]]
+    assert page.evaluate(band, [200, 200])[0] == [[100, 200, 200, 100], [3, 1.5, 2, 4]]
+    assert page.evaluate(band, [105, 105])[0][1] == pytest.approx([3, 1.96, 2.93, 4], abs=0.01)
+    assert page.evaluate(band, [400, 430])[0] == [[215, 215], [3, 4]]
+    assert page.evaluate(band, [90, 450]) == page.evaluate(band, [50, 90]) == []
 
 
 def test_the_sense_that_parts_first(visit: Callable[..., Visitor], address: str) -> None:

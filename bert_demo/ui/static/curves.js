@@ -3,7 +3,7 @@
 (function () {
   "use strict";
   const { say, whole, fixed, separators, colour } = window.bertDemo;
-  const NARROW = 600, FEWEST = 5, MOST_STRETCHED = 1.42;
+  const NARROW = 600, FEWEST = 5, NEAR = 1.1;
 
   // Exponential mean without the bias of its beginning. Its span grows along the curve, so that a
   // point once drawn stays where it is.
@@ -54,21 +54,29 @@
     ].filter(({ events }) => events.length);
   }
 
-  // Recorded runs of these settings, stretched to this one's length; none where theirs is another.
+  // Recorded runs of these settings as if of this one's length: of a length between two of theirs
+  // what lies between; none where this one is much shorter or longer than all of them.
   function reference(data) {
     const last = (name) => (data.columns[name] || []).slice(-1)[0], { start, end, references } = data;
-    if (!start || !references || last("step") < FEWEST) return null;
-    const whole = start.steps || (end && end.reason === "completed" ? end.step
+    if (!start || !references || !references.length || last("step") < FEWEST) return null;
+    const length = start.steps || (end && end.reason === "completed" ? end.step
       : (last("step") * (last("seconds") + last("seconds_left"))) / last("seconds"));
-    const found = references.map((one) => ({ ...one, stretch: whole / one.steps[one.steps.length - 1] }));
-    const far = ({ stretch }) => Math.max(stretch, 1 / stretch);
-    const [nearest] = found.sort((a, b) => far(a) - far(b));
-    return nearest && far(nearest) <= MOST_STRETCHED ? nearest : null;
+    const of = ({ steps }) => steps[steps.length - 1], all = references.slice().sort((a, b) => of(a) - of(b));
+    const longer = all.find((one) => of(one) >= length) || all[all.length - 1];
+    const shorter = all.slice().reverse().find((one) => of(one) <= length) || all[0];
+    if (length * NEAR < of(shorter) || length > of(longer) * NEAR) return null;
+    const share = longer === shorter ? 0 : Math.log(length / of(shorter)) / Math.log(of(longer) / of(shorter));
+    const between = (low, high) => low.map((value, i) => value + share * (high[i] - value));
+    return {
+      runs: shorter.runs, steps: shorter.steps.map((step) => (step * length) / of(shorter)),
+      bands: Object.fromEntries(Object.entries(shorter.bands).map(([name, ends]) =>
+        [name, ends.map((values, i) => between(values, longer.bands[name][i]))])),
+    };
   }
 
   // The band between the lowest and the highest of them, as far as this run has come.
-  function band({ steps, stretch, bands }, name, end) {
-    const [low, high] = bands[name] || [[], []], x = steps.map((step) => step * stretch).filter((at) => at <= end);
+  function band({ steps, bands }, name, end) {
+    const [low, high] = bands[name] || [[], []], x = steps.filter((at) => at <= end);
     const n = x.length, y = [...low.slice(0, n), ...high.slice(0, n).reverse()];
     return { x: [...x, ...x.slice().reverse()], y };
   }

@@ -70,7 +70,7 @@
       : [[say("every word alike"), say("A model that knows nothing finds all {n} words equally likely. Its loss is the logarithm of their number.", { n: whole(start.vocab_size || 0) })],
         [say("word frequency"), say("This is the loss of somebody who knows how often each word occurs and never looks at the sentence. Below this line the model uses the words around the gap.")],
         [say("tossing a coin"), say("Half of the second sentences really follow the first, so a coin is right half the time and has a loss of ln 2 = 0.69. Below this line the model knows what follows what.")]];
-    if (normal) lines.push([say("the faint band"), say("Between the lowest and the highest of {n} recorded runs of the same settings with other seeds, {steps} steps each, stretched to the length of this one. A normal curve lies in it or near it.", { n: normal.runs, steps: whole(normal.steps[normal.steps.length - 1]) })]);
+    if (normal) lines.push([say("the faint band"), say("From the lowest to the highest of recorded runs of the same settings with other seeds, {n} of each length; between two lengths, what lies between. A normal curve lies in it or near it.", { n: normal.runs })]);
     host.replaceChildren(make("summary", { text: say("What do the lines mean?") }),
       make("p", { class: "bd-note", text: say("A loss says how surprised the model is by the right answer; lower is better.") }),
       make("dl", { class: "bd-facts" }, ...lines.flatMap(([name, text]) => [
