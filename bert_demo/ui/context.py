@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import html
 import itertools
 import logging
 import os
@@ -227,11 +226,6 @@ def own_token(browser: Any) -> str:
     return str(browser.get("token") or "") if isinstance(browser, dict) else ""
 
 
-def letters(words: str) -> str:
-    """Words for a message of Gradio's, which are HTML there, to be shown letter for letter."""
-    return html.escape(words, quote=False)
-
-
 def answered(handler: Callable[..., Any], *, as_html: bool = True) -> Callable[..., Any]:
     """A handler whose `UserError` becomes a sentence on the page, and other errors a log entry.
 
@@ -245,7 +239,7 @@ def answered(handler: Callable[..., Any], *, as_html: bool = True) -> Callable[.
         except UserError as error:
             words = language.translate(error)
             raise gr.Error(
-                letters(words) if as_html else words, duration=12, print_exception=False
+                language.letters(words) if as_html else words, duration=12, print_exception=False
             ) from error
         except gr.Error:
             raise

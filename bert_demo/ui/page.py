@@ -13,9 +13,9 @@ from bert_demo.model.plain_json import one_line
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.ui.address import pair_of, tab_of, values_of, words_of
 from bert_demo.ui.api import add_api
-from bert_demo.ui.context import AppContext, letters, own_token
+from bert_demo.ui.context import AppContext, own_token
 from bert_demo.ui.parts import assets, forms
-from bert_demo.ui.parts.language import SOURCE, current, later, say
+from bert_demo.ui.parts.language import SOURCE, current, later, letters, say
 from bert_demo.ui.parts.own_text import own_corpus
 from bert_demo.ui.parts.setting_words import suggested_name
 from bert_demo.ui.serving.files import KEPT_SECONDS

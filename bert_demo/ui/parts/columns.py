@@ -8,8 +8,7 @@ from typing import Any
 import gradio as gr
 
 from bert_demo.data.tables import COLUMNS, NoColumn
-from bert_demo.ui.context import letters
-from bert_demo.ui.parts.language import later, say, translate
+from bert_demo.ui.parts.language import later, letters, say, translate
 
 ROLES: Mapping[str, tuple[str, ...]] = {"pretraining": ("text",), "nli": COLUMNS}
 """Of the columns of a table, by task."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import html
 import json
 import os
 import string
@@ -127,3 +128,8 @@ def without_places(words: str) -> str:
         if place in words:
             words = words.replace(place + os.sep, "").replace(place, Path(place).name)
     return words
+
+
+def letters(words: str) -> str:
+    """Words for a message of Gradio's, which are HTML there, to be shown letter for letter."""
+    return html.escape(words, quote=False)

@@ -19,8 +19,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bert_demo.common.errors import UserError
 from bert_demo.model.plain_json import is_number
-from bert_demo.ui.parts.language import later, say
+from bert_demo.ui.parts.language import later, letters, say, translate
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class Page(gr.Blocks):
             found: dict[str, Any] = await super().process_api(block_fn, *rest, **more)
         except gr.Error:
             raise
+        except UserError as error:
+            raise gr.Error(letters(translate(error)), duration=12, print_exception=False) from error
         except Exception as error:
             log.exception("An event of the page failed")
             raise gr.Error(say(FAULT), duration=12, print_exception=False) from error

@@ -13,9 +13,9 @@ from bert_demo.common.errors import UserError
 from bert_demo.runs.baseline import pin, pinned
 from bert_demo.runs.pairs import two_ways
 from bert_demo.runs.record import Run
-from bert_demo.ui.context import answered, letters, own_token, token_of
+from bert_demo.ui.context import answered, own_token, token_of
 from bert_demo.ui.parts import assets
-from bert_demo.ui.parts.language import later, say, translate
+from bert_demo.ui.parts.language import later, letters, say, translate
 from bert_demo.ui.parts.language import listed as in_a_row
 from bert_demo.ui.parts.view import View, in_words, text, view, view_part
 from bert_demo.ui.serving.files import room_for
