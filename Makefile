@@ -1,12 +1,14 @@
 # Everything needs Python 3.10 to 3.13 and make, and nothing else. PYTHON=/path/to/python chooses
-# another one; ARGS="..." is handed to the page or to pytest. Tests run side by side: threads of one
-# process that wait for each other must not keep another's from the core.
+# another one; ARGS="..." is handed to the page or to pytest. Tests run side by side, one more than
+# there are cores, as many wait for a page; threads of one process that wait for each other must not
+# keep another's from the core.
 
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?=
 ARGS ?=
 BENCH := .bench
+COUNT := import os; print(min(4, 1 + (os.cpu_count() or 1)))
 
 .PHONY: app test lint bench checkpoints space-check clean
 .DELETE_ON_ERROR:
@@ -15,7 +17,7 @@ app: $(VENV)/app.installed
 	@$(BIN)/python app.py $(ARGS)
 
 test: $(VENV)/dev.installed
-	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $$($(BIN)/python -c "$(COUNT)") --dist loadfile $(ARGS)
 
 lint: $(VENV)/dev.installed
 	@$(BIN)/python -m ruff check .
