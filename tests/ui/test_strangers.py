@@ -166,6 +166,20 @@ def test_no_text_is_an_empty_text_and_no_list_is_a_choice(page: httpx.Client) ->
                 assert value is None or "does not fit" in told, wish
 
 
+def test_a_file_that_an_event_names_is_refused_without_a_traceback(page: httpx.Client) -> None:
+    config = page.get("/config").json()
+    parts = {c["id"]: c["props"].get("value") for c in config["components"]}
+    file = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+    refused = 0
+    for event in config["dependencies"]:
+        # A click may say more, such as which row it was on.
+        if event["backend_fn"] and {what for _, what in event["targets"]} & {"click", "select"}:
+            wish = {"data": [parts[i] for i in event["inputs"]], "fn_index": event["id"]}
+            wish |= {"session_hash": f"file{event['id']}", "event_data": [file]}
+            refused += "cannot be accessed" in str(_event(page, wish)["output"])
+    assert refused
+
+
 def test_a_session_that_is_not_known_is_told_so(page: httpx.Client) -> None:
     answer = page.get(f"{_API}/queue/data", params={"session_hash": "nobody"})
     assert "unexpected_error" in answer.text or answer.status_code == 404

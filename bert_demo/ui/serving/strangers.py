@@ -68,7 +68,8 @@ class Page(gr.Blocks):
             raise gr.Error(say(_UNFIT), duration=12, print_exception=False)
         try:
             found: dict[str, Any] = await super().process_api(block_fn, *rest, **more)
-        except gr.Error:
+        except gr.Error as error:
+            error.print_exception = False  # or whoever likes to could fill the log
             raise
         except UserError as error:
             raise gr.Error(letters(translate(error)), duration=12, print_exception=False) from error
