@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("gradio")
 
+from helpers.idle_page import TOKEN, VALUES, context
+
 from bert_demo.common.errors import UserError
 from bert_demo.common.groups import COMPARED_SETTINGS
 from bert_demo.runs.pairs import two_ways
 from bert_demo.runs.record import Status, write_status
 from bert_demo.ui.context import AppContext
-from bert_demo.ui.parts import forms
-from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.tabs.against import answer_words, queue_pairs, told, values_of
 from bert_demo.ui.tabs.runs.tab import side_by_side
 
-TOKEN = {"token": "a browser's token", "admin": ""}
-VALUES = forms.defaults("pretraining") | {"budget_kind": "steps", "budget": 5}
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> Iterator[AppContext]:
-    """A page's context whose queue never begins to train."""
-    made = AppContext(AppSettings(data_dir=tmp_path, checkpoints_dir=tmp_path / "none"))
-    made.measuring = False
-    yield made
-    made.close()
+__all__ = ["context"]
 
 
 def ask(context: AppContext, name: Any, value: Any, count: Any = 1, **changes: Any) -> Any:

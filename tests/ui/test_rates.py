@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("gradio")
 
+from helpers.idle_page import TOKEN, VALUES, context
+
 from bert_demo.common.errors import Text, UserError
 from bert_demo.ui.context import AppContext
-from bert_demo.ui.parts import forms
-from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.tabs.rates import begin, result, waiting_view
 
-TOKEN = {"token": "a browser's token", "admin": ""}
-VALUES = forms.defaults("pretraining") | {"budget_kind": "steps", "budget": 5}
+__all__ = ["context"]
 FOUND = {
     "rates": [1e-5, 1e-4, 1e-3, 1e-2, 1e-1],
     "losses": [0.0, -0.1, -0.9, -1.1, 0.6],
@@ -30,15 +27,6 @@ FOUND = {
     "suggested": 0.0025,
     "own": 0.006,
 }
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> Iterator[AppContext]:
-    """A page's context whose queue never begins to work."""
-    made = AppContext(AppSettings(data_dir=tmp_path, checkpoints_dir=tmp_path / "none"))
-    made.measuring = False
-    yield made
-    made.close()
 
 
 def told(view: Any) -> str:
