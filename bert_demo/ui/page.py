@@ -16,6 +16,7 @@ from bert_demo.ui.api import add_api
 from bert_demo.ui.context import AppContext, own_token
 from bert_demo.ui.parts import assets, forms
 from bert_demo.ui.parts.language import SOURCE, current, later, letters, say
+from bert_demo.ui.parts.outline import WHAT
 from bert_demo.ui.parts.own_text import own_corpus
 from bert_demo.ui.parts.setting_words import suggested_name
 from bert_demo.ui.serving.files import KEPT_SECONDS
@@ -126,7 +127,6 @@ def _tell(words: str) -> None:
 
 
 def _header() -> str:
-    what = say("A BERT that you train, look into and argue with.")
     source = say("After {book}, 15.8 to 15.10 and 16.7.", book=_BOOK)
     if current() != SOURCE:
         source += " " + say("The models know English alone.")
@@ -136,7 +136,7 @@ def _header() -> str:
     )
     return (
         f'<header class="bd-header"><a class="bd-skip" href="#bd-tabs">{say(_SKIP)}</a>'
-        f"<h1>bert_demo</h1><p>{what} "
+        f"<h1>bert_demo</h1><p>{say(WHAT)} "
         f'<span class="bd-source">{source}</span></p><div>{buttons}</div></header>'
     )
 

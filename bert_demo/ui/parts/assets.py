@@ -21,7 +21,6 @@ from bert_demo.data.files import file_identity
 from bert_demo.ui.parts import language, packed
 
 _FOLDER = Path(__file__).parents[1] / "static"
-_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 _PREFIX = "static-of-bert-demo"
 _BUNDLE, _PLOTLY = "page.js", "plotly.min.js"
 _PARTS = (
@@ -73,7 +72,7 @@ def bundle() -> str:
 
 @functools.cache
 def _names() -> frozenset[str]:
-    own = [path.name for path in _FOLDER.iterdir() if path.suffix in _TYPES]
+    own = [path.name for path in _FOLDER.iterdir() if path.suffix in packed.TYPES]
     return frozenset([*own, _BUNDLE, _PLOTLY])
 
 
@@ -97,7 +96,12 @@ def head() -> str:
 
 def to_pack() -> list[tuple[str, Callable[[], bytes]]]:
     """What every page asks for, in this order, as `packed.pack_well` takes it."""
-    return [(address(name), functools.partial(_read, name)) for name in (_BUNDLE, _PLOTLY)]
+    return [(_packed_as(name), functools.partial(_read, name)) for name in (_BUNDLE, _PLOTLY)]
+
+
+def _packed_as(name: str) -> str:
+    """Our scripts are others in another language."""
+    return f"{language.current()}/{name}"
 
 
 def when_loaded(call: str) -> str:
@@ -118,8 +122,7 @@ def _serve(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _names():
         return Response("There is no such file.", 404, media_type="text/plain")
-    read = functools.partial(_read, name)
-    return packed.response(request, address(name), read, _TYPES[Path(name).suffix])
+    return packed.response(request, _packed_as(name), functools.partial(_read, name))
 
 
 def routes() -> list[Route]:

@@ -12,7 +12,7 @@ from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts.language import later, say
 from bert_demo.ui.parts.live import recorded
 
-_WHAT = later("A BERT that you train, look into and argue with.")
+WHAT = later("A BERT that you train, look into and argue with.")
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 720, 330, 34, 34, 26
 _POINTS = 120
 _STYLE = (
@@ -30,7 +30,7 @@ _STYLE = (
 
 def head() -> str:
     """For the page's head: the outline's rules, and how a link to the page is shown elsewhere."""
-    what = html.escape(say(_WHAT))
+    what = html.escape(say(WHAT))
     return (
         f"<style>{_STYLE}</style>\n"
         f'<meta name="description" content="{what}">\n'
@@ -50,7 +50,7 @@ def outline(context: AppContext) -> str:
         caption = say("A recorded run. The page to start your own is on its way.")
         caption = f"<figcaption>{html.escape(caption)}</figcaption>"
         figure = f"<figure>{_curve(run['steps'])}{caption}</figure>"
-    return f'<div class="bd-outline"><b>bert_demo</b> {html.escape(say(_WHAT))}{figure}</div>\n'
+    return f'<div class="bd-outline"><b>bert_demo</b> {html.escape(say(WHAT))}{figure}</div>\n'
 
 
 def _curve(steps: dict[str, list[Any]]) -> str:

@@ -21,7 +21,6 @@ from starlette.routing import Route
 from bert_demo.ui.parts import packed
 
 _FOLDER = Path(str(BUILD_PATH_LIB))
-_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 _FIRST = re.compile(r'src="\./assets/([\w.-]+\.js)"')
 _LIST = re.compile(r"\bm\.f=\[(.*?)\]")
 _IMPORT = r"import\(`\./{name}[\w.-]*`\).{{0,80}}?__vite__mapDeps\(\[([\d,]*)\]\)"
@@ -86,10 +85,9 @@ def _serve(request: Request) -> Response:
     if name not in _names():
         return Response("There is no such file.", 404, media_type="text/plain")
     path = _FOLDER / name
-    kind = _TYPES.get(path.suffix)
-    if kind is None:
+    if path.suffix not in packed.TYPES:
         return FileResponse(path, headers={"Cache-Control": packed.FOR_GOOD})
-    return packed.response(request, name, path.read_bytes, kind)
+    return packed.response(request, name, path.read_bytes)
 
 
 def routes() -> list[Route]:

@@ -53,10 +53,7 @@ class Page(gr.Blocks):
             if _names_file(inputs):
                 raise TypeError("This page takes no files.")
             found: list[Any] = await super().preprocess_data(block_fn, inputs, *rest, **more)
-            for block, value in zip(block_fn.inputs, found, strict=True):
-                _check(block, value)
-            pairs = zip(block_fn.inputs, found, strict=True)
-            found = ["" if _is_no_text(block, value) else value for block, value in pairs]
+            found = [_checked(*pair) for pair in zip(block_fn.inputs, found, strict=True)]
         except Exception as error:
             log.info("What was sent to %s does not fit: %s.", block_fn.name, type(error).__name__)
             raise gr.Error(say(_UNFIT), duration=12, print_exception=False) from None
@@ -141,8 +138,11 @@ def _left_out(block_fn: Any, given: int) -> list[Any]:
     return [] if inspect.Parameter.empty in defaults else defaults
 
 
-def _check(block: Any, value: Any) -> None:
-    """Raise `TypeError` for values that Gradio lets through, and no page sends."""
+def _checked(block: Any, value: Any) -> Any:
+    """What its handler is given: null for a field of text is an empty text.
+
+    Raises `TypeError` for values that Gradio lets through, and no page sends.
+    """
     # A number may be left empty, but a slider stands somewhere, and a click says on which example.
     fits: dict[Any, bool] = {
         gr.Slider: is_number(value),
@@ -152,17 +152,13 @@ def _check(block: Any, value: Any) -> None:
     }
     if not fits.get(type(block), True):
         raise TypeError(f"{value!r} for a {block.get_block_name()}")
+    return "" if value is None and isinstance(block, gr.Textbox) else value
 
 
 def _is_choice(value: Any, several: bool) -> bool:
     if several and isinstance(value, list):
         return all(_is_choice(one, False) for one in value)
     return value is None or isinstance(value, str) or is_number(value)
-
-
-def _is_no_text(block: Any, value: Any) -> bool:
-    """Whether it is null for a field of text, which the handlers take as empty."""
-    return value is None and isinstance(block, gr.Textbox)
 
 
 def _names_file(value: Any) -> bool:
