@@ -202,9 +202,10 @@ def test_the_path_leads_on_with_the_model(
     wait_for(page, "document.title === 'Fine-tune · bert_demo'")
     stop_after(page, "#live-finetune", 4, "steps")
     station.get_by_role("button", name="Start with these settings").click()
+    station.locator(".bd-badge:not([data-state=recorded])").wait_for()  # it asks the same
     asked = station.locator(".bd-question")
     asked.get_by_role("button", name="below 45").click()
-    asked.get_by_text("times in 100; a third would be chance. You said").wait_for()
+    asked.get_by_text("times in 100; a third would be chance. You said").wait_for(timeout=120_000)
     bird = station.locator(".bd-title").inner_text()
     station.get_by_role("button", name="Next: argue with it →").click()
     page.get_by_label("Hypothesis").press("Enter")
