@@ -86,8 +86,9 @@ class AppContext:
     def close(self) -> None:
         """End the worker; runs that are being trained are saved and can go on later."""
         self._stopped.set()
-        self.judging.close()
-        self.queue.close()
+        self.judging.end()
+        self.queue.close()  # first: whoever ends the page may not wait long
+        self.judging.join()
 
     @property
     def browser(self) -> gr.BrowserState:

@@ -51,7 +51,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> ModelShelf:
 def jobs(shelf: ModelShelf) -> Iterator[Judging]:
     found = Judging(shelf)
     yield found
-    found.close()
+    found.end()
+    found.join()
 
 
 def table(stamp: str = "a", read: Callable[[], NliTexts] = lambda: pairs(ROWS)) -> Table:
