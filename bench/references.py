@@ -11,9 +11,9 @@ import json
 from typing import Any
 
 from bert_demo.config import run_config
+from bert_demo.runs.curve import smooth
 from bert_demo.runs.references import FILE
 from bert_demo.training.loop import train
-from bert_demo.ui.tabs.runs.curves import smooth
 
 _SEEDS = (0, 1, 2)
 _POINTS = 30

@@ -126,6 +126,8 @@ class TrainingReport:
                 say(_end(event))
                 if diagnosis is not None:
                     say(f"{diagnosis.seen} {diagnosis.advice}")
+                    if diagnosis.usual is not None:
+                        say(diagnosis.usual)
 
     def clear(self) -> None:
         """Take the bar away, so that what follows has a line of its own."""

@@ -79,7 +79,7 @@ def _diagnosis(out: Path, run: RunConfig) -> Diagnosis | None:
     from bert_demo.runs.diagnosis import diagnose
     from bert_demo.runs.events import Tail
 
-    return diagnose(Tail(out / METRICS).since(0)[0], run.training.batch_size)
+    return diagnose(Tail(out / METRICS).since(0)[0], run)
 
 
 def _forewarn(run: RunConfig) -> None:

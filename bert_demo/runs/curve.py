@@ -1,4 +1,4 @@
-"""A run's losses step by step, as its diagnosis looks at them."""
+"""A run's losses step by step, as the page draws them and its diagnosis looks at them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import itertools
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+
+def smooth(values: Sequence[float]) -> list[float]:
+    """An exponential mean without the pull of its beginning; curves.js smooths in the same way."""
+    total = weight = 0.0
+    smoothed = []
+    for place, value in enumerate(values):
+        keep = 1 - 2 / (min(60.0, max(2.0, place / 10)) + 1)
+        total = keep * total + (1 - keep) * value
+        weight = keep * weight + (1 - keep)
+        smoothed.append(total / weight)
+    return smoothed
 
 
 class Curve:

@@ -32,12 +32,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bert_demo.common.errors import Text
+from bert_demo.config import RunConfig
 from bert_demo.runs.curve import Curve
 from bert_demo.runs.events import COLLAPSED
+from bert_demo.runs.references import references_of, usual
 from bert_demo.runs.store import RunStore
 
 Name = Literal[
@@ -61,6 +63,8 @@ class Diagnosis:
     """What the numbers say, in a sentence that begins with the state."""
     advice: Text
     """One thing to try, in a sentence."""
+    usual: Text | None = None
+    """What recorded runs of the same settings had there, where there are any."""
 
 
 _FEWEST_STEPS = 10
@@ -77,12 +81,13 @@ _NOT_FINITE = "The loss is no longer a finite number"
 
 
 def diagnose(
-    events: Iterable[Mapping[str, Any]], batch_size: int | None = None
+    events: Iterable[Mapping[str, Any]], config: RunConfig | None = None
 ) -> Diagnosis | None:
     """The state of a run by its events so far, as `bert_demo.training.events` has them.
 
-    `batch_size` is the number of pairs in a step, by which passes over the text are counted. None
-    where less than 10 steps tell of the run, or where it does not say what its loss has to beat.
+    By its `config` passes over the text are counted, and recorded runs of the same settings found.
+    None where less than 10 steps tell of the run, or where it does not say what its loss has to
+    beat.
     """
     by_kind: dict[str, list[Mapping[str, Any]]] = {}
     for event in events:
@@ -94,9 +99,10 @@ def diagnose(
     steps = [e for e in by_kind.get("step", []) if main in e and "loss" in e]
     if not start or len(steps) < _FEWEST_STEPS or "uniform" not in start[-1].get("baselines", {}):
         return None
+    batch_size = None if config is None else config.training.batch_size
     run = Curve(start[-1], steps, by_kind.get("validation", []), main, batch_size)
     frames = [frame for frame in by_kind.get("probe", []) if "alike" in frame]
-    return (
+    found = (
         _above_nothing(run)
         or _collapsed(frames)
         or _rate_too_high(run)
@@ -105,6 +111,8 @@ def diagnose(
         or _coin(run)
         or _fine(run)
     )
+    references = [] if config is None else references_of(config)
+    return replace(found, usual=usual(references, start[-1], steps, main))
 
 
 def _not_finite(end: Mapping[str, Any]) -> bool:
@@ -325,8 +333,7 @@ class Diagnoses:
             over = bool(events) and events[-1]["event"] == "end"
             if cursor == then or (now - made < self._FRESH_SECONDS and not over):
                 return found
-            config = self._store.get(run_id).config
-            found = diagnose(events, None if config is None else config.training.batch_size)
+            found = diagnose(events, self._store.get(run_id).config)
             self._found[run_id] = now, cursor, found
             self._found.move_to_end(run_id)
             while len(self._found) > self._KEPT:

@@ -101,7 +101,8 @@ class Api:
     def run_status(self, run: str) -> Answer:
         """How far a run is: state, message, step, seconds, seconds_left, place in the queue,
         expected wait, scores once it is over, its title, its settings, and diagnosis: null or
-        {"name", "seen", "advice"}, whether its curve is normal and one thing to try."""
+        {"name", "seen", "advice", "usual"}, whether its curve is normal, one thing to try, and
+        what recorded runs of the same settings had at this step, or null."""
         found = self._context.store.get(run)
         return status_of(self._context, found)
 

@@ -49,6 +49,7 @@ def _diagnosis(context: AppContext, run: Run) -> Answer | None:
         "name": found.name,
         "seen": translate(found.seen),
         "advice": translate(found.advice),
+        "usual": None if found.usual is None else translate(found.usual),
     }
 
 

@@ -27,6 +27,7 @@ def falling(floor: float, begin: float = 8.0, speed: float = 40) -> Curve:
     return lambda step: floor + (begin - floor) * math.exp(-step / speed)
 
 
+RUN = RunConfig(training=TrainingConfig(batch_size=64, steps=300))
 WITH_SENTENCES = falling(0.3, 0.7)
 
 
@@ -57,7 +58,7 @@ def curve(
 
 
 def name(events: Events) -> str | None:
-    found = diagnose(events, 64)
+    found = diagnose(events, RUN)
     return None if found is None else found.name
 
 
@@ -95,7 +96,7 @@ def test_too_little_to_tell() -> None:
 
 def test_it_says_where_learning_by_heart_began_and_what_to_try() -> None:
     events = curve(falling(0.2), held_out=lambda s: 4 + abs(s - 90) / 150)
-    found = diagnose(events, 64)
+    found = diagnose(events, RUN)
     assert found is not None  # the lowest is at step 90: 90 times 64 of 640 pairs
     assert "9.0 passes" in found.seen and "from 4.00 to 5.40" in found.seen
     unknown = diagnose(events)
@@ -122,7 +123,7 @@ def test_a_judge_is_measured_against_guessing() -> None:
 @pytest.mark.parametrize("model", ["bert-crane-world", "bert-small", "bert-small-snli"])
 def test_the_models_that_came_along_were_trained_well(model: str) -> None:
     events, _ = Tail(BUNDLED / model / METRICS).since(0)
-    seen = [diagnose(events[:i], 256) for i in range(0, len(events), 5)]
+    seen = [diagnose(events[:i], RUN) for i in range(0, len(events), 5)]
     assert seen[-1] is not None and seen[-1].name == "fine"
     names = {one.name for one in seen if one is not None}
     assert names <= {"word_frequency", "chance", "coin", "fine"}
@@ -156,9 +157,9 @@ def test_many_watchers_ask_once_a_second(tmp_path: Path, monkeypatch: pytest.Mon
     run = store.create(RunConfig(), "me")
     events = curve(falling(2))
 
-    def counted(events: Events, batch_size: int | None) -> Diagnosis | None:
-        asked.append(batch_size)
-        return diagnose(events, batch_size)
+    def counted(events: Events, config: RunConfig | None) -> Diagnosis | None:
+        asked.append(config)
+        return diagnose(events, config)
 
     monkeypatch.setattr(store, "events", lambda _: (events, len(events)))
     monkeypatch.setattr("bert_demo.runs.diagnosis.diagnose", counted)
@@ -167,7 +168,7 @@ def test_many_watchers_ask_once_a_second(tmp_path: Path, monkeypatch: pytest.Mon
     found = [diagnoses.of(run.id) for _ in range(5)]
     events = [*events, *alike]
     found.append(diagnoses.of(run.id))
-    assert asked == [256] and {one.name for one in found if one is not None} == {"fine"}
+    assert asked == [run.config] and {one.name for one in found if one is not None} == {"fine"}
     events = [*events, {"event": "end", "message": "Finished."}]
     last = diagnoses.of(run.id)
     assert last is not None and last.name == "collapsed" and asked == [256, 256]

@@ -18,6 +18,7 @@ from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.inference.models import ModelShelf
 from bert_demo.interop.sharing import metrics_csv
+from bert_demo.runs.curve import smooth
 from bert_demo.runs.facts import result_of
 from bert_demo.runs.owners import owner_of
 from bert_demo.runs.record import Run
@@ -155,9 +156,9 @@ def test_differences_name_only_what_differs(context: AppContext) -> None:
 
 
 def test_smoothing_keeps_a_constant_and_begins_at_the_first_value() -> None:
-    assert curves.smooth([2.0] * 50) == pytest.approx([2.0] * 50)
+    assert smooth([2.0] * 50) == pytest.approx([2.0] * 50)
     values = [5.0, 1.0, 1.0, 1.0]
-    smoothed = curves.smooth(values)
+    smoothed = smooth(values)
     assert smoothed[0] == 5.0
     assert smoothed == sorted(smoothed, reverse=True) and smoothed[-1] < 1.5
 

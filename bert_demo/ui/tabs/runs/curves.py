@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bert_demo.model.metrics import ACCURACY, LOSS, MLM_LOSS, NSP_LOSS, Metric
+from bert_demo.runs.curve import smooth
 from bert_demo.runs.facts import baseline_of, corpus_of
 from bert_demo.runs.record import Run
 from bert_demo.ui.parts.figures import Figure, plain
@@ -135,18 +136,6 @@ def overlay(
             ],
         },
     }
-
-
-def smooth(values: Sequence[float]) -> list[float]:
-    """An exponential mean without the pull of its beginning; live.js smooths in the same way."""
-    total = weight = 0.0
-    smoothed = []
-    for place, value in enumerate(values):
-        keep = 1 - 2 / (min(60.0, max(2.0, place / 10)) + 1)
-        total = keep * total + (1 - keep) * value
-        weight = keep * weight + (1 - keep)
-        smoothed.append(total / weight)
-    return smoothed
 
 
 def _thin(count: int) -> list[int]:
