@@ -29,7 +29,7 @@ from bert_demo.data.own_report import text_report
 from bert_demo.inference.entries import RUN, model_id
 from bert_demo.runs.asked import read_questions
 from bert_demo.runs.zerogpu import ZeroGpuQueue
-from bert_demo.ui.context import AppContext, answered
+from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts.language import translate
 from bert_demo.ui.parts.own_text import bring
 from bert_demo.ui.told import public_event, status_of
@@ -308,7 +308,7 @@ def add_api(context: AppContext) -> None:
     for name in NAMES:
         handler: Callable[..., Any] = getattr(api, name)
         endpoint(
-            answered(handler, as_html=False),
+            handler,
             api_name=name,
             api_description=" ".join((handler.__doc__ or "").split()),
             concurrency_limit=None,

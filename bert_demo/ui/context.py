@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import itertools
 import logging
@@ -11,7 +10,7 @@ import os
 import secrets
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,7 +37,6 @@ from bert_demo.ui.serving.hosting import behind_proxy, make_queue, on_zerogpu, s
 from bert_demo.ui.serving.judging import Judging
 from bert_demo.ui.serving.settings import AppSettings
 from bert_demo.ui.serving.share import ShareLink
-from bert_demo.ui.serving.strangers import FAULT
 from bert_demo.ui.serving.visitors import address_of
 
 log = logging.getLogger(__name__)
@@ -225,27 +223,3 @@ def token_of(browser: Any) -> str:
 def own_token(browser: Any) -> str:
     """The browser's own token, under which it starts runs."""
     return str(browser.get("token") or "") if isinstance(browser, dict) else ""
-
-
-def answered(handler: Callable[..., Any], *, as_html: bool = True) -> Callable[..., Any]:
-    """A handler whose `UserError` becomes a sentence on the page, and other errors a log entry.
-
-    as_html: whether it is the page that shows the sentence, and not a program that reads it.
-    """
-
-    @functools.wraps(handler)
-    def safe(*arguments: Any) -> Any:
-        try:
-            return handler(*arguments)
-        except UserError as error:
-            words = language.translate(error)
-            raise gr.Error(
-                language.letters(words) if as_html else words, duration=12, print_exception=False
-            ) from error
-        except gr.Error:
-            raise
-        except Exception as error:
-            log.exception("A handler of the page failed")
-            raise gr.Error(language.say(FAULT), print_exception=False) from error
-
-    return safe

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import gradio as gr
 import pytest
 from helpers.browser import ADMIN, Visitor, chromium, press, served, visit, wait_for
 from hypothesis import given
@@ -19,8 +18,8 @@ from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.runs.store import RunStore
 from bert_demo.runs.worker import work
-from bert_demo.ui.context import answered
 from bert_demo.ui.parts.figures import heat_map, plain, word_map
+from bert_demo.ui.serving.strangers import refusal
 
 __all__ = ["chromium", "visit"]
 
@@ -65,16 +64,10 @@ def test_plotly_shows_what_was_typed(words: str) -> None:
 
 @given(typed)
 def test_a_message_on_the_page_is_html_and_for_a_program_it_is_not(words: str) -> None:
-    def refuse() -> None:
-        raise UserError("No {name}.", name=words)
-
-    with pytest.raises(gr.Error) as shown:
-        answered(refuse)()
-    assert html.unescape(shown.value.message) == f"No {words}."
-    assert not re.search("[<>]", shown.value.message)
-    with pytest.raises(gr.Error) as told:
-        answered(refuse, as_html=False)()
-    assert told.value.message == f"No {words}."
+    error = UserError("No {name}.", name=words)
+    shown = refusal(error, as_html=True).message
+    assert html.unescape(shown) == f"No {words}." and not re.search("[<>]", shown)
+    assert refusal(error, as_html=False).message == f"No {words}."
 
 
 @pytest.fixture(scope="module")

@@ -196,9 +196,8 @@ def test_a_request_reaches_the_handlers() -> None:
     from gradio.helpers import special_args
 
     from bert_demo.ui.api import Api
-    from bert_demo.ui.context import answered
 
-    start = answered(Api(SimpleNamespace()).start_run)  # type: ignore[arg-type]
+    start = Api(SimpleNamespace()).start_run  # type: ignore[arg-type]
     asked = gr.Request(username="ada")
     inputs, *_ = special_args(start, list(range(8)), asked)
     assert inputs == [*range(8), asked]

@@ -16,8 +16,8 @@ pytest.importorskip("gradio")
 from helpers.page_server import served
 
 from bench.hostile_input import deep
-from bert_demo.common.errors import listed
-from bert_demo.ui.serving.strangers import FAULT, MOST_BYTES, Strangers
+from bert_demo.common.errors import UserError, listed
+from bert_demo.ui.serving.strangers import FAULT, MOST_BYTES, Strangers, refusal
 
 _API = "/gradio_api"
 
@@ -108,9 +108,9 @@ def test_what_fits_no_input_is_refused_in_words_and_no_file_is_fetched(
 def test_a_program_may_leave_out_the_last_arguments(page: httpx.Client) -> None:
     # What programs sent before start_run took `questions`.
     data = ["pretraining", "crane-world", 9.0, "", {"size": "huge"}, "", "a-secret"]
-    for sent, refusal in ((data, "size is 'huge'"), (["poetry"], "task is 'poetry'")):
-        wish = {"data": sent, "fn_index": _of(page, "start_run"), "session_hash": refusal[:4]}
-        assert _event(page, wish)["output"]["error"].startswith(refusal)
+    for sent, words in ((data, "size is 'huge'"), (["poetry"], "task is 'poetry'")):
+        wish = {"data": sent, "fn_index": _of(page, "start_run"), "session_hash": words[:4]}
+        assert _event(page, wish)["output"]["error"].startswith(words)
 
 
 def test_events_of_the_page_refuse_what_is_no_example_and_no_row(page: httpx.Client) -> None:
@@ -202,3 +202,13 @@ def test_faults_of_our_own_stay_faults(caplog: pytest.LogCaptureFixture) -> None
         answer = TestClient(Strangers(app)).get("/")
         assert answer.status_code == code and words in answer.text
     assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+def test_a_mistake_is_told_in_its_words_and_a_fault_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert refusal(UserError("A sentence."), as_html=True).message == "A sentence."
+    assert caplog.records == []
+    for bug in (ValueError("A sentence."), KeyError("A sentence.")):
+        assert "written to the log" in refusal(bug, as_html=True).message
+    assert [record.exc_info is not None for record in caplog.records] == [True, True]

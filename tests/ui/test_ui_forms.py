@@ -26,7 +26,7 @@ from bert_demo.model.folders import METRICS
 from bert_demo.training import cost
 from bert_demo.training.cost import Observation, Speed
 from bert_demo.ui import page
-from bert_demo.ui.context import AppContext, answered
+from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts import forms, live
 from bert_demo.ui.parts.setting_words import BIRDS
 from bert_demo.ui.serving.settings import AppSettings, from_args
@@ -333,19 +333,6 @@ def test_the_teachers_link_is_believed_only_with_the_right_token(context: AppCon
     assert stored == TOKEN | {"admin": "teacher's secret"}
     again, _ = page.arrive(context, stored, "")
     assert again == stored
-
-
-def test_errors_become_sentences(context: AppContext) -> None:
-    import gradio as gr
-
-    def wrong(kind: type[Exception]) -> None:
-        raise kind("A sentence.")
-
-    with pytest.raises(gr.Error, match="A sentence"):
-        answered(wrong)(UserError)
-    for bug in (ValueError, KeyError):
-        with pytest.raises(gr.Error, match="written to the log"):
-            answered(wrong)(bug)
 
 
 # What watchers are told

@@ -19,7 +19,7 @@ from bert_demo.data.own_pairs import take_pairs
 from bert_demo.data.own_text import take_text
 from bert_demo.data.tables import NoColumn
 from bert_demo.model.plain_json import one_line
-from bert_demo.ui.context import AppContext, answered
+from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts import forms
 from bert_demo.ui.parts.columns import ROLES, ColumnMenus
 from bert_demo.ui.parts.language import as_it_came, later, say, translate
@@ -184,7 +184,7 @@ def own_text_box(context: AppContext, task: str, corpus: gr.Dropdown) -> None:
     quiet: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
     corpus.change(show, corpus, box, show_progress="hidden", concurrency_limit=None, **quiet)
     take.click(
-        answered(read),
+        read,
         [text, title, *columns.menus],
         [corpus, text, title, *columns.outputs],
         trigger_mode="once",

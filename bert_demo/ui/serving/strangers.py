@@ -68,12 +68,22 @@ class Page(gr.Blocks):
         except gr.Error as error:
             error.print_exception = False  # or whoever likes to could fill the log
             raise
-        except UserError as error:
-            raise gr.Error(letters(translate(error)), duration=12, print_exception=False) from error
         except Exception as error:
-            log.exception("An event of the page failed")
-            raise gr.Error(say(FAULT), duration=12, print_exception=False) from error
+            raise refusal(error, as_html=block_fn.api_visibility == "private") from error
         return found
+
+
+def refusal(error: Exception, *, as_html: bool) -> gr.Error:
+    """What whoever asked is told of an error: a `UserError` in its words; others go to the log.
+
+    as_html: whether it is the page that shows the words, and not a program that reads them.
+    """
+    if isinstance(error, UserError):
+        words = translate(error)
+    else:
+        log.error("An event of the page failed", exc_info=error)
+        words = say(FAULT)
+    return gr.Error(letters(words) if as_html else words, duration=12, print_exception=False)
 
 
 class Strangers:

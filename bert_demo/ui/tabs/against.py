@@ -15,7 +15,7 @@ from bert_demo.model.plain_json import is_whole
 from bert_demo.runs.pairs import TwoWays
 from bert_demo.runs.record import TRAINING, Run
 from bert_demo.training.choices import changed, switch, value_of, with_seed
-from bert_demo.ui.context import AppContext, answered, own_token, token_of
+from bert_demo.ui.context import AppContext, own_token, token_of
 from bert_demo.ui.parts import forms
 from bert_demo.ui.parts.language import say, translate
 from bert_demo.ui.parts.setting_words import label_of, value_words
@@ -108,15 +108,15 @@ def create_against_part(
         shown, active = told(context, ways)
         return shown, gr.Timer(active=active)
 
-    which.input(answered(offer), [which, *inputs], value, **quiet)
+    which.input(offer, [which, *inputs], value, **quiet)
     begin.click(
-        answered(queued),
+        queued,
         [which, value, pairs, context.browser, *inputs],
         [asked, answer, timer],
         trigger_mode="once",
         **quiet,
     )
-    timer.tick(answered(look), asked, [answer, timer], **{**quiet, "preprocess": True})
+    timer.tick(look, asked, [answer, timer], **{**quiet, "preprocess": True})
 
 
 def values_of(task: str, name: str) -> list[tuple[str, str]]:

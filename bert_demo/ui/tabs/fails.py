@@ -13,7 +13,6 @@ import gradio as gr
 from bert_demo.common.errors import UserError
 from bert_demo.config import LABELS
 from bert_demo.data.tables import COLUMNS, NoColumn
-from bert_demo.ui.context import answered
 from bert_demo.ui.parts.columns import ColumnMenus
 from bert_demo.ui.parts.language import say, translate
 from bert_demo.ui.parts.view import View, sentence, table_part, text, view, view_part
@@ -160,8 +159,8 @@ def create_where_it_fails(
     )
     judged.then(None, js=_OPEN, **quiet)
     halt.click(stop, shown, None, **quiet)
-    matrix.select(answered(look_behind), shown, [matrix, behind, shown], **quiet)
-    picked = behind.select(answered(open_pair), shown, pair, **quiet)
+    matrix.select(look_behind, shown, [matrix, behind, shown], **quiet)
+    picked = behind.select(open_pair, shown, pair, **quiet)
     picked.then(None, js="() => window.scrollTo({top: 0, behavior: 'smooth'})", **quiet)
     return picked
 

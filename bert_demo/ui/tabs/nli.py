@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from bert_demo.ui.context import answered
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.parts.model_menu import ModelMenu
 from bert_demo.ui.parts.moments import asked_of, moments_of
@@ -154,8 +153,8 @@ def create_nli_tab(context: AppContext) -> list[Any]:
         # Another pair is another question: what was said of the last one does not count for it.
         fresh: dict[str, Any] = {"outputs": [*both, said], "show_progress": "hidden", **quiet}
         swapped = swap.click(lambda a, b: (b, a, None), both, **fresh)
-        again = tried.select(answered(pick), history, both, show_progress="hidden", **quiet)
-        changed = why.select(answered(pick_edit), latest, **fresh)
+        again = tried.select(pick, history, both, show_progress="hidden", **quiet)
+        changed = why.select(pick_edit, latest, **fresh)
         later = [one.then(**task) for one in (swapped, again, changed, opened)]
         for event in (*judgements, *later):
             event.then(**explain)

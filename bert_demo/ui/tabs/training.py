@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from bert_demo.runs.asked import FEWEST_CONTEXTS, LONGEST_WORD, MOST_BLANKS, MOST_CONTEXTS
-from bert_demo.ui.context import AppContext, answered
+from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts import assets, forms
 from bert_demo.ui.parts.language import later, say
 from bert_demo.ui.parts.live import WayOn, live_panel
@@ -180,7 +180,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
     def start_after(event: Any) -> None:
         """What starting a run is made of, after the event that asks for it."""
         begun = event(
-            answered(begin),
+            begin,
             [*inputs, run_name, *questions, context.browser],
             [live, run_id],
             trigger_mode="once",
@@ -191,7 +191,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
     # One event for all: of two that run side by side, the older answer could come last and stay.
     described = gr.on(
         [tab.select, timer.tick, *(f.change for f in inputs)],
-        answered(describe),
+        describe,
         inputs,
         [estimate, command, timer, *(button for _, button in presets)],
         trigger_mode="always_last",
@@ -207,7 +207,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
             chosen = forms.preset(task, name, dict(zip(names, given, strict=True)))
             return ["" if chosen[n] is None else chosen[n] for n in names]
 
-        chosen = button.click(answered(choose), inputs, inputs, trigger_mode="once", **quiet)
+        chosen = button.click(choose, inputs, inputs, trigger_mode="once", **quiet)
         start_after(chosen.success)
     if not on_zerogpu():
         rates.connect(context, task, names, inputs)
@@ -220,7 +220,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
 
     for event in (live.state, live.change):
         # Of two changes in a row the last one counts; gradio would leave out the second.
-        event(answered(update), [live, context.browser], shown, trigger_mode="always_last", **quiet)
+        event(update, [live, context.browser], shown, trigger_mode="always_last", **quiet)
     for button, action in ((pause, "pause"), (resume, "resume"), (stop, "stop")):
 
         def ask(
@@ -230,7 +230,7 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
             return *controls(context, shown, browser), run
 
         asked = button.click(
-            answered(ask), [live, context.browser], [*shown, run_id], trigger_mode="once", **quiet
+            ask, [live, context.browser], [*shown, run_id], trigger_mode="once", **quiet
         )
         asked.then(None, js=_now(tab_id), api_visibility="private")
         if action == "resume":
@@ -244,9 +244,9 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         def models(chosen: Any, carried: Any = None) -> Any:
             return starting_points(context, chosen, carried)
 
-        start_from.focus(answered(models), start_from, start_from, queue=False, **quiet)
+        start_from.focus(models, start_from, start_from, queue=False, **quiet)
         tab.select(
-            answered(models),
+            models,
             [start_from, carried_model],
             start_from,
             js="(chosen) => [chosen, window.bertDemo?.carried() || '']",

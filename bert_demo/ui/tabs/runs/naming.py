@@ -9,7 +9,7 @@ import gradio as gr
 from bert_demo.common.errors import UserError
 from bert_demo.model.folders import LONGEST_NOTE, LONGEST_TITLE
 from bert_demo.runs.actions import rename
-from bert_demo.ui.context import answered, token_of
+from bert_demo.ui.context import token_of
 from bert_demo.ui.parts.language import say
 from bert_demo.ui.tabs.runs.views import chosen_ids
 
@@ -47,10 +47,10 @@ def create_naming_part(
         rename(context.store, chosen[0], token_of(browser), title, words)
         return listing(context, chosen, browser)
 
-    gr.on([listed.select, part.expand], answered(fill), listed, [name, note], **quiet)
+    gr.on([listed.select, part.expand], fill, listed, [name, note], **quiet)
     gr.on(
         [save.click, name.submit, note.submit],
-        answered(keep),
+        keep,
         [listed, name, note, context.browser],
         listed,
         **quiet,

@@ -13,7 +13,7 @@ from bert_demo.common.errors import UserError
 from bert_demo.runs.baseline import pin, pinned
 from bert_demo.runs.pairs import two_ways
 from bert_demo.runs.record import Run
-from bert_demo.ui.context import answered, own_token, token_of
+from bert_demo.ui.context import own_token, token_of
 from bert_demo.ui.parts import assets
 from bert_demo.ui.parts.language import later, letters, say, translate
 from bert_demo.ui.parts.language import listed as in_a_row
@@ -108,7 +108,7 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
             pin_baseline(context, chosen_ids(shown), browser)
             return listing(context, chosen_ids(shown), browser)
 
-        baseline.click(answered(choose), [listed, context.browser], listed, **quiet)
+        baseline.click(choose, [listed, context.browser], listed, **quiet)
 
         def remove(shown: Any, browser: Any) -> tuple[Any, Any]:
             if shown is None:  # asked whether for good, somebody said no
@@ -118,7 +118,7 @@ def create_runs_tab(context: AppContext) -> gr.Tab:
             return refresh(None, browser)
 
         delete.click(
-            answered(remove),
+            remove,
             [listed, context.browser],
             [listed, leaders],
             js="(list, browser) => window.bertDemo.whenSure(list, browser)",
