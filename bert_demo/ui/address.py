@@ -32,8 +32,12 @@ def values_of(search: Any) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(search.removeprefix("?")).items()}
 
 
-def tab_of(values: dict[str, str]) -> str | None:
+def tab_of(values: dict[str, str], tell: Tell = lambda _: None) -> str | None:
     """The tab that an address names."""
+    if values.get("tab", TABS[0]) not in TABS:
+        tell(
+            say("The page has no tab {name}, which the link names.", name=repr(values["tab"][:60]))
+        )
     return values["tab"] if values.get("tab") in TABS else None
 
 

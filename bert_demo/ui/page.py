@@ -84,8 +84,8 @@ def build_app(context: AppContext) -> gr.Blocks:
                 nli = run.config is not None and run.config.task == "nli"
                 shown[nli] = {"run": run.id, "others": others}
                 chosen = gr.Tabs(selected="finetune" if nli else "pretrain")
-            if tab_of(values) is not None:
-                chosen = gr.Tabs(selected=tab_of(values))
+            if (tab := tab_of(values, _tell)) is not None:
+                chosen = gr.Tabs(selected=tab)
             start_from = starting_points(context, None)
             asked = [*words_of(context.shelf, values, _tell)]
             asked += pair_of(context.shelf, values, _tell)

@@ -321,8 +321,10 @@ def test_what_a_link_names_and_is_not_there_gets_a_sentence(
 )
 def test_a_strange_link_hurts_nothing(context: AppContext, search: str) -> None:
     values = values_of(search)
-    assert tab_of(values) is None
     told: list[str] = []
+    assert tab_of(values, told.append) is None
+    assert bool(told) == ("=../x" in search)
+    told.clear()
     assert len(words_of(context.shelf, values, told.append)) == 5
     assert len(pair_of(context.shelf, values, told.append)) == 3
     assert bool(told) == ("=[1]" in search)
