@@ -36,13 +36,15 @@ _CLOTHED = re.compile(
     rf"\b(man|woman|boy|girl|child|person|lady|guy|kid) in an? ({'|'.join(_PAINT)}) "
     r"(shirt|coat|jacket|hat|suit|shorts|top|jersey|uniform|cap|dress|t-shirt|bikini|tie)\b"
 )
+_SLOW = {"painted": 4, "clothed": 3}  # which colour is whose is learnt last
 _CHECK_EVERY = 2000
 _OFTEN = 3  # a thing that so many captions give a colour is one
 
 
 def caption_pairs(labelled: NliTexts, count: int, seed: int = 0) -> NliTexts:
-    """`count` pairs with their kinds, about equally many of each kind and label; the same for a
-    seed on every platform. Fewer where the captions do not make that many. May be interrupted."""
+    """`count` pairs with their kinds, about equally many of each kind and label, but of `_SLOW`
+    ones some times as many; the same for a seed on every platform. Fewer where the captions do not
+    make that many. May be interrupted."""
     dice = Dice(seed)
     found: dict[tuple[str, int], list[Row]] = {}
     seen: set[tuple[str, str]] = set()
@@ -61,7 +63,7 @@ def caption_pairs(labelled: NliTexts, count: int, seed: int = 0) -> NliTexts:
         for _, thing in _PAINTED.findall(_bare(premise)):
             painted[thing] = painted.get(thing, 0) + 1
     things = sorted(thing for thing, n in painted.items() if n >= _OFTEN and _is_thing(thing))
-    for _ in range(count // 8 + 1):  # each time at least one of a kind and label
+    for _ in range(count // 4 + 1):  # each time at least one of a kind and label
         for row in worded(dice, _WORDS, things):
             _keep(row, found, seen)
     rows = _equally(dice, found, count)
@@ -80,13 +82,14 @@ def _is_thing(word: str) -> bool:
 
 
 def _equally(dice: Dice, found: dict[tuple[str, int], list[Row]], count: int) -> list[Row]:
-    """`count` rows: of each kind and label as many as of any other, as far as there are."""
+    """`count` rows: of each kind and label as many as `caption_pairs` says, if there are."""
     stacks = {key: dice.shuffled(found[key]) for key in sorted(found)}
     rows: list[Row] = []
     while len(rows) < count and any(stacks.values()):
-        for stack in stacks.values():
-            if stack and len(rows) < count:
-                rows.append(stack.pop())
+        for (kind, _), stack in stacks.items():
+            for _ in range(_SLOW.get(kind, 1)):
+                if stack and len(rows) < count:
+                    rows.append(stack.pop())
     return dice.shuffled(rows)
 
 

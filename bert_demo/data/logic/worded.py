@@ -166,6 +166,12 @@ def _owned(dice: Dice, words: Words, things: Sequence[str]) -> Iterator[Row]:
     yield kind, f"the {a}'s {x} is {c}", f"the {b}'s {x} is {c}", _OPEN
     yield kind, f"the {a}'s {x} is {c} and the {b}'s {x} is {d}", f"the {b}'s {x} is {c}", _AGAINST
     yield kind, f"the {a}'s only {x} is {c}", f"the {a}'s {x} is {d}", _AGAINST
+    neither, none = f"the {a} owns neither a {x} nor a {y}", f"the {a} owns no {x}"
+    yield kind, neither, f"the {a} does not own a {dice.choice((x, y))}", _FOLLOWS
+    yield kind, none, f"the {a} owns no {c} {x}", _FOLLOWS
+    yield kind, f"the {a} owns no {c} {x}", none, _OPEN
+    yield kind, none, f"the {a} owns no {y}", _OPEN
+    yield kind, neither, f"the {a} owns a {dice.choice((x, y))}", _AGAINST
 
 
 def _clothed(dice: Dice, words: Words) -> Iterator[Row]:
