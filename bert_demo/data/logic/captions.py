@@ -17,11 +17,9 @@ from bert_demo.data import interruption
 from bert_demo.data.crane_world.grammar import Dice, articles, plural
 from bert_demo.data.crane_world.reader import read
 from bert_demo.data.logic.pairs import FOLDER, contracted, fits
+from bert_demo.data.logic.worded import Row, worded
 from bert_demo.data.snli import NliTexts, pairs
 from bert_demo.data.traps import pairs as traps
-
-Row = tuple[str, str, str, int]
-"""Kind, premise, hypothesis, label."""
 
 _FOLLOWS, _OPEN, _AGAINST = range(len(LABELS))
 _DOING = re.compile(r"((?:[\w'-]+ ){1,7}?)(is|are) ((?!not\b)[a-z]+ing\b.*)")
@@ -38,15 +36,19 @@ _CLOTHED = re.compile(
     rf"\b(man|woman|boy|girl|child|person|lady|guy|kid) in an? ({'|'.join(_PAINT)}) "
     r"(shirt|coat|jacket|hat|suit|shorts|top|jersey|uniform|cap|dress|t-shirt|bikini|tie)\b"
 )
+_SLOW = {"painted": 4, "clothed": 3}  # which colour is whose is learnt last
 _CHECK_EVERY = 2000
+_OFTEN = 3  # a thing that so many captions give a colour is one
 
 
 def caption_pairs(labelled: NliTexts, count: int, seed: int = 0) -> NliTexts:
-    """`count` pairs with their kinds, about equally many of each kind and label; the same for a
-    seed on every platform. Fewer where the captions do not make that many. May be interrupted."""
+    """`count` pairs with their kinds, about equally many of each kind and label, but of `_SLOW`
+    ones some times as many; the same for a seed on every platform. Fewer where the captions do not
+    make that many. May be interrupted."""
     dice = Dice(seed)
     found: dict[tuple[str, int], list[Row]] = {}
     seen: set[tuple[str, str]] = set()
+    painted: dict[str, int] = {}
     texts = zip(
         labelled.premises.to_pylist(),
         labelled.hypotheses.to_pylist(),
@@ -58,8 +60,11 @@ def caption_pairs(labelled: NliTexts, count: int, seed: int = 0) -> NliTexts:
             interruption.check()
         for row in _of_pair(dice, _bare(premise), _bare(hypothesis), label):
             _keep(row, found, seen)
-    for _ in range(count):
-        for row in (*_of_people(dice), *_of_things(dice)):
+        for _, thing in _PAINTED.findall(_bare(premise)):
+            painted[thing] = painted.get(thing, 0) + 1
+    things = sorted(thing for thing, n in painted.items() if n >= _OFTEN and _is_thing(thing))
+    for _ in range(count // 4 + 1):  # each time at least one of a kind and label
+        for row in worded(dice, _WORDS, things):
             _keep(row, found, seen)
     rows = _equally(dice, found, count)
     spelt = [(_spelt(dice, row[1]), _spelt(dice, row[2]), row[3]) for row in rows]
@@ -72,14 +77,19 @@ def _keep(row: Row, found: dict[tuple[str, int], list[Row]], seen: set[tuple[str
         found.setdefault((kind, label), []).append(row)
 
 
+def _is_thing(word: str) -> bool:
+    return word != "and" and not word.endswith("ing") and word not in _PEOPLE
+
+
 def _equally(dice: Dice, found: dict[tuple[str, int], list[Row]], count: int) -> list[Row]:
-    """`count` rows: of each kind and label as many as of any other, as far as there are."""
+    """`count` rows: of each kind and label as many as `caption_pairs` says, if there are."""
     stacks = {key: dice.shuffled(found[key]) for key in sorted(found)}
     rows: list[Row] = []
     while len(rows) < count and any(stacks.values()):
-        for stack in stacks.values():
-            if stack and len(rows) < count:
-                rows.append(stack.pop())
+        for (kind, _), stack in stacks.items():
+            for _ in range(_SLOW.get(kind, 1)):
+                if stack and len(rows) < count:
+                    rows.append(stack.pop())
     return dice.shuffled(rows)
 
 
@@ -220,44 +230,3 @@ def _coloured(dice: Dice, text: str) -> Iterator[Row]:
         others = [one for one in _PEOPLE if one in text.split() and one != who]
         for other in others[:1]:
             yield kind, text, f"the {other} has a {colour} {wear}", _OPEN
-
-
-def _of_people(dice: Dice) -> Iterator[Row]:
-    """Who did what to whom, and who is more of it, among those that captions are about."""
-    a, b, c = dice.shuffled(_WORDS["people"])[:3]
-    doing, done, both = dice.choice(_WORDS["deeds"]).split()
-    kind, swapped = "swapped", _OPEN if both == "both" else _AGAINST
-    the = dice.choice(("the {}", "the {}", "a {}")).format
-    yes, turned = f"{the(a)} is {doing} {the(b)}", f"{the(b)} is {doing} {the(a)}"
-    passive = f"{the(b)} is being {done} by {the(a)}"
-    yield kind, yes, passive, _FOLLOWS
-    yield kind, passive, yes, _FOLLOWS
-    yield kind, yes, turned, swapped
-    yield kind, yes, f"{the(a)} is being {done} by {the(b)}", swapped
-    yield kind, yes, f"{the(a)} is {doing} {the(c)}", _OPEN
-    yield kind, passive, f"nobody is {doing} {the(b)}", _AGAINST
-    more, less = dice.choice(_WORDS["comparisons"]).split()
-    kind = "compared"
-    one = f"the {a} is {more} than the {b}"
-    yield kind, one, f"the {b} is {less} than the {a}", _FOLLOWS
-    yield kind, one, f"the {b} is not {more} than the {a}", _FOLLOWS
-    yield kind, one, f"the {b} is {more} than the {a}", _AGAINST
-    yield kind, one, f"the {a} is {less} than the {b}", _AGAINST
-    yield kind, one, f"the {a} is {more} than the {c}", _OPEN
-    yield kind, f"the {a} is {more} than the {c} and the {b}", f"the {b} is {more} than the {c}", 1
-    yield kind, one, f"the {a} is as {less[:-2]} as the {b}", _AGAINST
-
-
-def _of_things(dice: Dice) -> Iterator[Row]:
-    """What people do to things, and things never to people."""
-    a, b = dice.shuffled(_WORDS["people"])[:2]
-    x, y = dice.shuffled(_WORDS["things"])[:2]
-    did, kind = dice.choice(_WORDS["handlings"]), "handled"
-    yes, passive = f"a {a} {did} the {x}", f"the {x} was {did} by a {a}"
-    yield kind, yes, passive, _FOLLOWS
-    yield kind, passive, yes, _FOLLOWS
-    yield kind, yes, f"a {a} was {did} by the {x}", _AGAINST
-    yield kind, passive, f"the {x} {did} a {a}", _AGAINST
-    yield kind, f"nobody {did} the {x}", passive, _AGAINST
-    yield kind, passive, f"the {x} was {did} by a {b}", _OPEN
-    yield kind, yes, f"the {y} was {did} by a {a}", _OPEN
