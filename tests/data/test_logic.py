@@ -14,10 +14,11 @@ import pytest
 from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig
 from bert_demo.data.crane_world import reader
-from bert_demo.data.crane_world.grammar import participle, plural
+from bert_demo.data.crane_world.grammar import Dice, participle, plural
 from bert_demo.data.logic.captions import caption_pairs
 from bert_demo.data.logic.mixed import with_logic
 from bert_demo.data.logic.pairs import FOLDER, is_scored, logic_groups, logic_pairs
+from bert_demo.data.logic.worded import worded
 from bert_demo.data.prepare import prepare_nli, prepare_text, tokenize_nli
 from bert_demo.data.snli import NliTexts, pairs, read_pairs_file
 from bert_demo.data.traps.pairs import trap_pairs
@@ -305,3 +306,41 @@ def test_caption_pairs_are_balanced_and_always_the_same() -> None:
     )
     assert len(swapped) == 3 and max(swapped.values()) - min(swapped.values()) <= 1
     assert not any(is_scored(premise, hypothesis) for _, premise, hypothesis, _ in rows(made))
+
+
+def test_what_is_said_with_words_of_captions_has_one_label_each() -> None:
+    words = reader.read("captions.txt", FOLDER)["words"] | {
+        "people": ("man", "boy", "cat"),
+        "done": ("hugged",),
+        "times": ("today",),
+        "paints": ("red", "blue"),
+        "relations": ("is above",),
+        "clothing": ("hat", "coat"),
+    }
+    dice, labels = Dice(0), {}
+    for _ in range(300):
+        for _, premise, hypothesis, label in worded(dice, words, ["vase", "lamp"]):
+            assert labels.setdefault((premise, hypothesis), label) == label, (premise, hypothesis)
+    for premise, hypothesis, label in (
+        ("the vase was red while the lamp was blue", "the lamp was blue", 0),
+        ("the vase was red while the lamp was blue", "the lamp was not red", 0),
+        ("the vase was red while the lamp was blue", "the lamp was red", 2),
+        ("there is a lamp and a red vase", "the lamp is red", 1),
+        ("the man owns neither a vase nor a lamp", "the man owns a lamp", 2),
+        ("the man owns no red vase", "the man owns no vase", 1),
+        ("the man hugged the boy today", "the boy was hugged by the man", 0),
+        ("the man hugged the boy today", "the boy hugged the man", 1),
+        ("nobody hugged the boy today", "the boy was hugged by the man today", 2),
+        ("the man is above the boy", "the boy is above the man", 2),
+    ):
+        assert labels[premise, hypothesis] == label, (premise, hypothesis)
+
+
+def test_no_word_of_the_lists_is_one_of_the_traps() -> None:
+    ours = reader.read("captions.txt", FOLDER)["words"]
+    theirs = reader.read("traps.txt", FOLDER.parent / "traps")["words"]
+    scored = {word for name in theirs if name != "numbers" for word in theirs[name]}
+    single = {part for word in scored for part in re.findall(r"[\w'-]+", word)}
+    mine = {name: {part for word in ours[name] for part in word.split()} for name in ours}
+    said = set().union(*(mine[name] for name in ours if name not in ("numbers", "relations")))
+    assert not said & single

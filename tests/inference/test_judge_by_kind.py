@@ -62,16 +62,11 @@ def test_the_judge_by_kind_on_the_list(texts: NliTexts) -> None:
 def test_the_judge_by_kind_on_generated_traps() -> None:
     """It has learnt logic from other templates and words."""
     by_kind = {part.name: part.accuracy for part in reported(every(trap_pairs(), 4)).slices["kind"]}
-    assert min(by_kind.values()) > 0.4 and np.mean(list(by_kind.values())) > 0.78
+    assert min(by_kind.values()) > 0.6 and np.mean(list(by_kind.values())) > 0.79
 
 
 def test_the_examples_of_the_page() -> None:
     judge = bert_demo.load(JUDGE)[:2]
     pairs = [example for kind in EXAMPLES.values() for example in kind]
     verdicts = classify_all(*judge, [(one.premise, one.hypothesis) for one in pairs])
-    wrong = [
-        one.hypothesis
-        for one, verdict in zip(pairs, verdicts, strict=True)
-        if verdict.label != one.right
-    ]
-    assert wrong == ["the boat was sold by the cook", "the boy is following the girl"]
+    assert [verdict.label for verdict in verdicts] == [one.right for one in pairs]

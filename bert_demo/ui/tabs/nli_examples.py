@@ -39,7 +39,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     later("Traps: who did what"): (
         Example("the cook sold the boat", "the boat was sold by the cook", _FOLLOWS),
         Example("the cook sold the boat", "the cook was sold by the boat", _AGAINST),
-        Example("the girl is following the boy", "the boy is following the girl", _OPEN),
+        Example("the girl helped the boy", "the boy helped the girl", _OPEN),
     ),
     later("Traps: some and all"): (
         Example("all the men are wearing hats", "some men are wearing hats", _FOLLOWS),
