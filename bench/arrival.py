@@ -32,6 +32,11 @@ _SIGNS = {
     "b => b.offsetWidth && !b.disabled)",
     "the recorded run plays as a picture": "document.querySelector("
     "'#live-pretrain .bd-plot polyline')",
+    "it says the values under the pointer": "(() => {"
+    " const plot = document.querySelector('#live-pretrain .bd-sketch');"
+    " const box = plot && plot.getBoundingClientRect();"
+    " plot?.dispatchEvent(new PointerEvent('pointermove', { clientX: box.left + box.width / 3 }));"
+    " return plot?.querySelector('g text'); })()",
     "the chart of Plotly": "document.querySelector('#live-pretrain .scatterlayer path')",
 }
 

@@ -131,6 +131,22 @@ def test_where_nothing_is_recorded_it_is_said(tmp_path: Any) -> None:
     bare.close()
 
 
+def test_curves_answer_the_pointer_before_plotly_has_come(
+    visit: Callable[..., Visitor], address: str
+) -> None:
+    page = visit(reduced_motion="reduce").page
+    page.route("**/plotly.min.js*", lambda route: None)  # on its way for good
+    page.goto(address)
+    wait_for(page, "document.querySelectorAll('#live-pretrain .bd-sketch polyline').length > 3")
+    page.locator("#live-pretrain .bd-sketch").hover(position={"x": 300, "y": 100})
+    read = page.locator("#live-pretrain .bd-sketch g text")
+    read.first.wait_for()
+    (step,) = {text.partition("(")[2] for text in read.all_text_contents()}
+    assert read.count() == 2 and 1 < int(step.rstrip(")")) < 600
+    page.mouse.move(2, 2)
+    read.first.wait_for(state="detached")
+
+
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_on_arrival_curves_guesses_and_start_are_in_sight(
     visit: Callable[..., Visitor], address: str, width: int, height: int

@@ -1,8 +1,9 @@
 // A figure of curves.js as a plain picture: drawn at once, where Plotly is still on its way.
 (function () {
   "use strict";
-  const { draw } = window.bertDemo;
+  const { draw, colour, fixed, whole } = window.bertDemo;
   const TICKS = 4;
+  const pointed = new WeakMap();  // where a pointer rests on a picture that is drawn anew and anew
 
   function steps(low, high) {
     const rough = (high - low) / TICKS || 1, power = 10 ** Math.floor(Math.log10(rough));
@@ -10,6 +11,30 @@
     const found = [];
     for (let at = Math.ceil(low / step) * step; at <= high + step / 1e6; at += step) found.push(at);
     return found;
+  }
+
+  // The values under the pointer or a finger: what Plotly shows there too, once it has come.
+  function readings(host, picture, lines, { x, scales, inside, spelt, ink }) {
+    const marks = draw("g", {}), of = (line, at) => line.x.reduce((near, value, i) =>
+      (Math.abs(value - at) < Math.abs(line.x[near] - at) ? i : near), 0);
+    function show() {
+      const at = pointed.get(host);
+      marks.replaceChildren();
+      if (at === undefined || !lines.length || !lines[0].x.length) return;
+      const here = x(lines[0].x[of(lines[0], inside(at))]), end = here > host.clientWidth / 2;
+      const text = { "text-anchor": end ? "end" : "start", "font-size": 12, "font-weight": 650,
+        "paint-order": "stroke", stroke: colour("--bd-paper"), "stroke-width": 4 };
+      marks.append(draw("line", { x1: here, x2: here, y1: 0, y2: picture.getAttribute("height"), stroke: ink, opacity: 0.4 }));
+      for (const line of lines) {
+        const i = of(line, inside(at)), y = scales[line.yaxis](line.y[i]);
+        marks.append(draw("circle", { cx: here, cy: y, r: 4, fill: line.line.color }),
+          draw("text", { ...text, x: here + (end ? -8 : 8), y: y - 8, fill: ink }, `${spelt(line.yaxis, line.y[i])} (${whole(line.x[i])})`));
+      }
+    }
+    picture.append(marks);
+    picture.addEventListener("pointermove", (event) => { pointed.set(host, event.clientX - picture.getBoundingClientRect().left); show(); });
+    picture.addEventListener("pointerleave", () => { pointed.delete(host); show(); });
+    show();
   }
 
   window.bertDemo.sketch = function (host, { traces, layout }) {
@@ -58,6 +83,11 @@
       const y = inDomain ? top + (note.y ? -8 : (axis.domain[1] - axis.domain[0]) * tall + 32) : scales[note.yref](note.y) + 4 - (lines.length - 1) * 7;
       lines.forEach((line, i) => picture.append(draw("text", { x: at, y: y + 14 * i, "text-anchor": note.xanchor === "right" ? "end" : "start", "font-size": note.font.size, "font-weight": note.text.startsWith("<b>") ? 650 : 400, fill: note.font.color }, line)));
     }
+    const lines = traces.filter((trace) => trace.mode === "lines" && trace.hovertemplate);
+    readings(host, picture, lines, {
+      x, scales, ink, inside: (at) => ((at - margin.l) / wide) * ends,
+      spelt: (axis, value) => (axes[axis].tickformat === ".0%" ? `${Math.round(value * 100)}%` : fixed(value, 3)),
+    });
     host.replaceChildren(picture);
   };
 })();
