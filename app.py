@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> int:
-    """Read the flags, then serve the page until it is stopped."""
+    """Read the flags, then serve the page until it is stopped, which ends the process."""
     from bert_demo import UserError
     from bert_demo.ui.serving.files import own_folder
     from bert_demo.ui.serving.hosting import claim_gpus
@@ -26,7 +26,11 @@ def main() -> int:
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    return 0
+    # All is saved and closed. A thread that computes somebody's answer still would abort Python
+    # while it takes itself down.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

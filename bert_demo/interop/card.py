@@ -198,10 +198,11 @@ def _scores(about: About) -> str:
         return ""
     text = _table(("Split", "Measure", "Value", "Examples", "Standard error"), parts)
     if (factor := about.score("calibration_factor")) is not None:
+        # Softened probabilities make a student too modest; an average of weights can be too bold.
+        was = "less sure than it is right" if factor >= 1 else "surer than it is right"
         text += (
             f"\n\nIts logits are multiplied by {factor:.4f}, which was fitted on the validation "
-            "split: a teacher's softened probabilities had made it less sure than it is right. No "
-            "verdict is changed by that."
+            f"split: without that it is {was}. No verdict is changed by it."
         )
     confusion = about.scores_on("test").get("confusion")
     if isinstance(confusion, list) and len(confusion) == len(LABELS):

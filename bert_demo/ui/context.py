@@ -84,9 +84,8 @@ class AppContext:
     def close(self) -> None:
         """End the worker; runs that are being trained are saved and can go on later."""
         self._stopped.set()
-        self.judging.end()
         self.queue.close()  # first: whoever ends the page may not wait long
-        self.judging.join()
+        self.judging.close()
 
     @property
     def browser(self) -> gr.BrowserState:

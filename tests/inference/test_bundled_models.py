@@ -71,7 +71,7 @@ def test_the_accuracy_on_the_card_is_the_accuracy(shelf: ModelShelf, real_data: 
     entry = shelf.entry("bundled/bert-small-snli")
     assert entry.result is not None
     accuracy, n, split = entry.result.value, entry.result.n, entry.result.split
-    assert (split, n) == ("test", 9824) and accuracy >= 0.84
+    assert (split, n) == ("test", 9824) and accuracy >= 0.83
     model, tokenizer, _ = shelf.load(entry.id)
     texts = every(nli_source("snli", "test").read(), 8)
     found = evaluation.evaluate(model, tokenizer, tokenize_nli(texts, tokenizer))
@@ -89,7 +89,7 @@ def test_the_judge_is_as_sure_as_it_is_right(shelf: ModelShelf, real_data: Path)
     assert calibration_error(logits, labels) < 0.04  # of few pairs it is a little more
     assert calibration_factor(logits, labels) == pytest.approx(1, abs=0.1)  # it has one already
     card = (FOLDER / "bert-small-snli" / "README.md").read_text(encoding="utf-8")
-    assert "expected calibration error (ECE)" in card and "logits are multiplied by 1.76" in card
+    assert "expected calibration error (ECE)" in card and "logits are multiplied by 0.83" in card
     assert all(words in card for words in ("AllNLI", "861,599 pairs recombined", "8 bits"))
 
 

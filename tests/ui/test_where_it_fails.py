@@ -51,8 +51,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> ModelShelf:
 def jobs(shelf: ModelShelf) -> Iterator[Judging]:
     found = Judging(shelf)
     yield found
-    found.end()
-    found.join()
+    found.close()
 
 
 def table(stamp: str = "a", read: Callable[[], NliTexts] = lambda: pairs(ROWS)) -> Table:

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _MOST_WAITING = 8
 _MOST_KEPT_PAIRS = 200_000
-_CLOSING_SECONDS = 20.0  # some batches on a slow machine
+_CLOSING_SECONDS = 5.0
 _NICE = 10
 """Below the training, which is at 5, and far below the page itself."""
 _REST = 2.0
@@ -86,13 +86,9 @@ class Judging:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def end(self) -> None:
-        """Begin to end what is being judged; the page ends."""
+    def close(self) -> None:
+        """End what is being judged; the page ends."""
         self._closed = True
-
-    def join(self) -> None:
-        """Wait until nothing is being judged after `end`: what computes still when Python ends
-        aborts it."""
         thread = self._thread
         if thread is not None:
             thread.join(_CLOSING_SECONDS)
