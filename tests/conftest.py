@@ -11,13 +11,6 @@ from bert_demo.training import speed
 from bert_demo.training.cost import Speed
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The page's tests come first: their files take longest, and side by side the last one would
-    be waited for."""
-    first = {"ui": 0, "runs": 1}
-    items.sort(key=lambda item: first.get(item.path.parent.name, 2))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tests never read or write the user's cache of prepared corpora; those that run side by side
