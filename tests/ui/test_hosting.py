@@ -184,12 +184,12 @@ def test_a_run_that_sees_its_time_end_saves_itself(tmp_path: Path) -> None:
     run = store.create(config(steps=10**6), "token")
     threads = torch.get_num_threads()
     try:
-        assert train_on_gpu(str(tmp_path), run.id, 9) == "interrupted"
+        assert train_on_gpu(str(tmp_path), run.id, 18) == "interrupted"
     finally:
         torch.set_num_threads(threads)
     now = store.get(run.id)
     assert now.status.message == (
-        "The 9 seconds of GPU time are over. It can go on from where it was last saved."
+        "The 18 seconds of GPU time are over. It can go on from where it was last saved."
     )
     assert now.goes_on
 
