@@ -83,10 +83,10 @@ def _length(start: Mapping[str, Any], last: Mapping[str, Any]) -> float:
 
 def _as_if_of(references: Sequence[Reference], length: float) -> Reference | None:
     """The recorded runs as if they had had so many steps."""
-    shorter = [one for one in references if one.steps[-1] <= length] or references[:1]
-    longer = [one for one in references if one.steps[-1] >= length] or references[-1:]
     if not references:
         return None
+    shorter = [one for one in references if one.steps[-1] <= length] or references[:1]
+    longer = [one for one in references if one.steps[-1] >= length] or references[-1:]
     low, high = shorter[-1], longer[0]
     first, last = low.steps[-1], high.steps[-1]
     if length * _NEAR < first or length > last * _NEAR:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,13 +43,13 @@ _OFTEN = 3  # a thing that so many captions give a colour is one
 
 
 def caption_pairs(labelled: NliTexts, count: int, seed: int = 0) -> NliTexts:
-    """`count` pairs with their kinds, about equally many of each kind and label, but of `_SLOW`
-    ones some times as many; the same for a seed on every platform. Fewer where the captions do not
-    make that many. May be interrupted."""
+    """`count` pairs with their kinds, about equally many of each kind and label, but three or four
+    times as many of which colour is whose; the same for a seed on every platform. Fewer where the
+    captions do not make that many. May be interrupted."""
     dice = Dice(seed)
     found: dict[tuple[str, int], list[Row]] = {}
     seen: set[tuple[str, str]] = set()
-    painted: dict[str, int] = {}
+    painted: Counter[str] = Counter()
     texts = zip(
         labelled.premises.to_pylist(),
         labelled.hypotheses.to_pylist(),
@@ -58,12 +59,12 @@ def caption_pairs(labelled: NliTexts, count: int, seed: int = 0) -> NliTexts:
     for number, (premise, hypothesis, label) in enumerate(dice.shuffled(list(texts))):
         if number % _CHECK_EVERY == 0:
             interruption.check()
-        for row in _of_pair(dice, _bare(premise), _bare(hypothesis), label):
+        text = _bare(premise)
+        for row in _of_pair(dice, text, _bare(hypothesis), label):
             _keep(row, found, seen)
-        for _, thing in _PAINTED.findall(_bare(premise)):
-            painted[thing] = painted.get(thing, 0) + 1
-    things = sorted(thing for thing, n in painted.items() if n >= _OFTEN and _is_thing(thing))
-    for _ in range(count // 4 + 1):  # each time at least one of a kind and label
+        painted.update(thing for _, thing in _PAINTED.findall(text) if _is_noun(thing))
+    things = sorted(one for one, n in painted.items() if n >= _OFTEN and one not in _PEOPLE)
+    for _ in range(count // 4 + 1):  # of each kind and label one or more each time
         for row in worded(dice, _WORDS, things):
             _keep(row, found, seen)
     rows = _equally(dice, found, count)
@@ -77,8 +78,9 @@ def _keep(row: Row, found: dict[tuple[str, int], list[Row]], seen: set[tuple[str
         found.setdefault((kind, label), []).append(row)
 
 
-def _is_thing(word: str) -> bool:
-    return word != "and" and not word.endswith("ing") and word not in _PEOPLE
+def _is_noun(word: str) -> bool:
+    """Whether what stands after a colour is what has it, as far as one can tell."""
+    return word != "and" and not word.endswith("ing")
 
 
 def _equally(dice: Dice, found: dict[tuple[str, int], list[Row]], count: int) -> list[Row]:
@@ -210,7 +212,7 @@ def _coloured(dice: Dice, text: str) -> Iterator[Row]:
     kind = "coloured"
     painted = _PAINTED.findall(text)
     for colour, thing in painted[:2]:
-        if text.count(thing) > 1 or thing == "and" or thing.endswith("ing"):
+        if text.count(thing) > 1 or not _is_noun(thing):
             continue
         other = dice.choice([one for one in _PAINT if one not in text])
         if thing not in _PEOPLE:

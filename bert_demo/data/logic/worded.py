@@ -31,6 +31,12 @@ def worded(dice: Dice, words: Words, painted: Sequence[str]) -> Iterator[Row]:
     yield from _clothed(dice, words)
 
 
+def _people(dice: Dice, words: Words) -> list[str]:
+    """Three, each with an article of its own."""
+    people = dice.shuffled(words["people"])[:3]
+    return [f"{dice.choice(('the', 'the', 'a'))} {one}" for one in people]
+
+
 def _doing(dice: Dice, words: Words) -> Iterator[Row]:
     a, b, c = dice.shuffled(words["people"])[:3]
     doing, done, both = dice.choice(words["deeds"]).split()
@@ -48,8 +54,7 @@ def _doing(dice: Dice, words: Words) -> Iterator[Row]:
 
 def _done(dice: Dice, words: Words) -> Iterator[Row]:
     """In the past: the other may have done the same at another time."""
-    people = dice.shuffled(words["people"])[:3]
-    a, b, c = (f"{dice.choice(('the', 'the', 'a'))} {one}" for one in people)
+    a, b, c = _people(dice, words)
     did, kind = dice.choice(words["done"]), "done"
     when, there = dice.choice(words["times"]), dice.choice(words["scenes"])
     active = dice.choice(
@@ -78,8 +83,7 @@ def _done(dice: Dice, words: Words) -> Iterator[Row]:
 
 def _placed(dice: Dice, words: Words) -> Iterator[Row]:
     """What two cannot be of each other."""
-    people = dice.shuffled(words["people"])[:3]
-    a, b, c = (f"{dice.choice(('the', 'the', 'a'))} {one}" for one in people)
+    a, b, c = _people(dice, words)
     is_so, kind = dice.choice(words["relations"]), "placed"
     there = dice.choice(words["scenes"])
     yield kind, f"{a} {is_so} {b} {there}", f"{a} {is_so} {b}", _FOLLOWS
