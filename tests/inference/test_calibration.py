@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+import sklearn.calibration
+import sklearn.linear_model
 
 from bert_demo.inference.calibration import (
     calibration_curve,
@@ -75,25 +77,36 @@ def test_the_factor_has_bounds(label: int, wanted: float) -> None:
     assert calibration_factor(logits, np.full(5, label)) == pytest.approx(wanted, rel=1e-6)
 
 
-def test_error_curve_and_factor_are_those_of_a_plain_count() -> None:
+def test_the_curve_is_that_of_scikit_learn() -> None:
     generator = np.random.default_rng(1)
     logits = (1.5 * generator.standard_normal((2_000, 3))).astype(np.float32)
     labels = generator.integers(0, 3, 2_000)
-    bins: dict[int, list[tuple[float, bool]]] = {}
-    for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
-        sure = math.exp(max(row)) / sum(map(math.exp, row))
-        right = row.index(max(row)) == label
-        bins.setdefault(math.ceil(15 * sure), []).append((sure, right))
-    error = 0.0
+    sure = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).max(1)
+    right = logits.argmax(1) == labels
+    wanted = sklearn.calibration.calibration_curve(right, sure, n_bins=15)
     curve = calibration_curve(logits, labels)
-    for part, number in zip(curve, sorted(bins), strict=True):
-        sure, right = (
-            sum(column) / len(bins[number]) for column in zip(*bins[number], strict=True)
-        )
-        assert (part.n, part.high) == (len(bins[number]), pytest.approx(number / 15))
-        assert (part.confidence, part.accuracy) == pytest.approx((sure, right), abs=1e-6)
-        error += len(bins[number]) / 2_000 * abs(sure - right)
-    assert calibration_error(logits, labels) == pytest.approx(error, abs=1e-6)
+    assert [part.accuracy for part in curve] == pytest.approx(wanted[0])
+    assert [part.confidence for part in curve] == pytest.approx(wanted[1], abs=1e-6)
+    assert sum(part.n for part in curve) == 2_000
+    error = sum(part.n * abs(part.accuracy - part.confidence) for part in curve) / 2_000
+    assert calibration_error(logits, labels) == pytest.approx(error)
+
+
+def test_the_factor_is_that_of_a_logistic_regression() -> None:
+    # Of two labels, with the difference of their logits as the one feature.
+    generator = np.random.default_rng(1)
+    odds = 2 * generator.standard_normal(2_000)
+    labels = (generator.random(2_000) > 1 / (1 + np.exp(-0.6 * odds))).astype(np.int64)
+    logits = np.stack([odds, np.zeros(2_000), np.full(2_000, -1000.0)], 1).astype(np.float32)
+    regression = sklearn.linear_model.LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-8)
+    wanted = regression.fit(odds[:, None], labels == 0).coef_[0, 0]
+    assert calibration_factor(logits, labels) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_no_other_factor_makes_the_labels_likelier() -> None:
+    generator = np.random.default_rng(1)
+    logits = (1.5 * generator.standard_normal((2_000, 3))).astype(np.float32)
+    labels = generator.integers(0, 3, 2_000)
 
     def surprise(factor: float) -> float:
         scores = factor * logits.astype(float)
