@@ -54,20 +54,25 @@ def training(out: Path) -> Iterator[None]:
 
 def questions(runs: Path) -> list[tuple[str, Callable[[], Any]]]:
     """What is asked, behind what it is called in the table; the run "kept" has moments."""
+    from bert_demo.inference.attributions import attribute
     from bert_demo.inference.entries import moment_id
+    from bert_demo.inference.flips import try_edits
     from bert_demo.inference.models import ModelShelf
     from bert_demo.ui.parts.language import say
     from bert_demo.ui.tabs.blank import fill_blanks
     from bert_demo.ui.tabs.follow_view import follow_view
     from bert_demo.ui.tabs.nli_view import judge
     from bert_demo.ui.tabs.nli_why import judged, why_view
+    from bert_demo.ui.tabs.step_view import step_view
     from bert_demo.ui.tabs.words_contexts import CRANES, contexts_of
     from bert_demo.ui.tabs.words_view import show_contexts
 
     shelf, run = ModelShelf(BUNDLED, runs), "run/kept"
     steps = itertools.cycle(shelf.moments(run))
     word, rows = contexts_of(CRANES)
-    asked = judged(judge(shelf, _JUDGE, _PREMISE, _HYPOTHESIS))
+    pair = _PREMISE, _HYPOTHESIS
+    asked = judged(judge(shelf, _JUDGE, *pair))
+    judging = shelf.load(_JUDGE)[:2]
 
     def then() -> str:
         return moment_id(run, next(steps))
@@ -86,8 +91,11 @@ def questions(runs: Path) -> list[tuple[str, Callable[[], Any]]]:
         (another, lambda: follow(then())),
         ("24 cranes, and the untrained twin", lambda: contexts(run)),
         (another, lambda: contexts(then())),
-        ("a pair judged", lambda: judge(shelf, _JUDGE, _PREMISE, _HYPOTHESIS)),
-        ("why, and what would flip it", lambda: why_view(shelf, asked)),
+        ("one step played slowly", lambda: step_view(shelf, run, 0)),
+        ("a pair judged", lambda: judge(shelf, _JUDGE, *pair)),
+        ("why this verdict", lambda: attribute(*judging, *pair)),
+        ("what would flip it", lambda: try_edits(*judging, *pair)),
+        ("both, as the page draws them", lambda: why_view(shelf, asked)),
     ]
 
 

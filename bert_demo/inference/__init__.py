@@ -6,6 +6,7 @@ follow        one token through all layers: what it is near, what it would be, w
 moved         how far training moved each matrix, from one moment to another
 occurrences   where its training text has a word as it stands in a text
 attributions  why a verdict: integrated gradients, and leaving words out
+integrated_gradients  what each number of an input adds to a function, of any function
 edits         small changes of a pair, and what should come of them (edits.txt)
 flips         what a classifier says after each of these changes
 calibration   whether a classifier is as sure as it is right

@@ -2,15 +2,15 @@
 
 Integrated gradients (Sundararajan et al. 2017) on the word embeddings, and leaving a word out.
 They answer different questions, so they may disagree, and neither is what the model "thinks".
-Letters: n inputs, k points of the path, L tokens of a pair, H hidden size.
+Letters: k points of the path, L tokens of a pair, H hidden size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from bert_demo.common.errors import UserError
 from bert_demo.config import LABELS
 from bert_demo.data.packing import PackedBatch, pack
 from bert_demo.data.tokenizer import Encoded, Tokenizer
+from bert_demo.inference.integrated_gradients import integrated_gradients, refined_gradients
 from bert_demo.inference.predict import (
     by_length,
     check_classifier,
@@ -26,9 +27,6 @@ from bert_demo.inference.predict import (
 )
 from bert_demo.model.bert import BertModel
 
-STEPS = 32
-_MOST_STEPS = 128
-_EXACT_ENOUGH = 0.01
 _WORTH_SAYING = 0.05
 _MOST_WORDS = 100
 _AT_ONCE = 2048
@@ -71,7 +69,7 @@ class Attributions:
     """What the shares' sum differs by from `probability - baseline_probability`, which it would
     equal with endlessly many steps (completeness): how exact the shares are."""
     steps: int
-    """At how many points between baseline and pair the gradient was taken."""
+    """At how many points between baseline and pair the gradients of the shares were taken."""
     truncated: int
     """How many tokens of the pair did not fit and were cut off."""
 
@@ -91,31 +89,6 @@ class Attributions:
         )
 
 
-def integrated_gradients(
-    function: Callable[[Tensor], Tensor],
-    inputs: Tensor,
-    baseline: Tensor,
-    steps: int = STEPS,
-    at_once: int = STEPS,
-) -> Tensor:
-    """How much each number of `inputs` adds to a function's value, counted from a baseline.
-
-    inputs, baseline: of one shape; function: (n, *shape) -> (n,), given at most `at_once` at a
-    time. The gradient's integral along the straight line from baseline to inputs, by Gauss and
-    Legendre's rule, times their difference (Sundararajan et al. 2017, equation 1); of that shape.
-    """
-    rule = torch.from_numpy(np.stack(np.polynomial.legendre.leggauss(steps))).to(inputs)
-    along, weights = (rule[0] + 1) / 2, rule[1] / 2  # (k,) each, from [-1, 1] to [0, 1]
-    shape = -1, *(1,) * inputs.dim()
-    total = torch.zeros_like(inputs)
-    for some, weight in zip(along.split(at_once), weights.split(at_once), strict=True):
-        with torch.enable_grad():
-            points = (baseline + some.view(shape) * (inputs - baseline)).requires_grad_()
-            (gradients,) = torch.autograd.grad(function(points).sum(), points)
-        total += (gradients * weight.view(shape)).sum(0)
-    return total * (inputs - baseline)
-
-
 def attribute(
     model: BertModel,
     tokenizer: Tokenizer,
@@ -128,9 +101,9 @@ def attribute(
 
     Both ways are measured in the label's probability. The baseline of integrated gradients is the
     pair with <mask> in place of every word; positions and segments stay. Without `steps` the
-    gradient is taken at 32 points, and at twice as many for as long as the shares' sum is wrong by
-    more than 0.01, up to 128. Raises `UserError` for an empty text, a model without a classifier,
-    an unknown label, and a pair of too many words.
+    gradient is taken at 16 points, and at more where the shares do not add up
+    (`refined_gradients`). Raises `UserError` for an empty text, a model without a classifier, an
+    unknown label, and a pair of too many words.
     """
     check_classifier(model)
     if label is not None and label not in LABELS:
@@ -139,8 +112,8 @@ def attribute(
             value=label,
             choices=", ".join(LABELS),
         )
-    given = STEPS if steps is None else steps
-    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= 1000:
+    whole_number = isinstance(steps, int) and not isinstance(steps, bool)
+    if steps is not None and not (whole_number and 1 <= steps <= 1000):
         raise UserError(
             "steps is {value!r}; it must be a whole number from 1 to 1000.", value=steps
         )
@@ -167,13 +140,15 @@ def attribute(
         table = model.embeddings.word_embeddings.weight.detach()
         ids = torch.tensor([encoded.input_ids, bare], device=model.device)
         inputs, baseline = table[ids]  # (L, H) each
-        taken = given
-        while True:
-            tokens = _token_shares(model, encoded, inputs, baseline, chosen, taken)
-            error = float(tokens.sum()) - (whole - empty)
-            if steps is not None or abs(error) <= _EXACT_ENOUGH or taken >= _MOST_STEPS:
-                break
-            taken *= 2
+        of = functools.partial(_label, model, encoded, chosen)
+        at_once = max(1, _AT_ONCE // len(inputs))
+        if steps is None:
+            found, taken = refined_gradients(of, inputs, baseline, at_once)
+        else:
+            found = integrated_gradients(of, inputs, baseline, steps, at_once)
+            taken = steps
+    tokens = found.sum(-1).cpu().double()  # (L,)
+    error = float(tokens.sum()) - (whole - empty)
     effects = [
         WordEffect(
             _joined([encoded.tokens[i] for i in word]),
@@ -186,18 +161,9 @@ def attribute(
     return Attributions(LABELS[chosen], whole, empty, effects, error, taken, encoded.truncated)
 
 
-def _token_shares(
-    model: BertModel, encoded: Encoded, inputs: Tensor, baseline: Tensor, label: int, steps: int
-) -> Tensor:
-    """(L,) float64: what each token adds to a label's probability; inputs, baseline: (L, H)."""
-    found = integrated_gradients(
-        lambda points: _from_embeddings(model, encoded, points)[:, label],
-        inputs,
-        baseline,
-        steps,
-        max(1, _AT_ONCE // len(inputs)),
-    )
-    return found.sum(-1).cpu().double()
+def _label(model: BertModel, encoded: Encoded, label: int, words: Tensor) -> Tensor:
+    """(k,): a label's probability for k pairs whose word embeddings (k, L, H) are given."""
+    return _from_embeddings(model, encoded, words)[:, label]
 
 
 def _words(encoded: Encoded, tokenizer: Tokenizer) -> list[range]:
