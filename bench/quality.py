@@ -12,7 +12,6 @@ masked. Writes bench/quality.json, docs/time-to-quality.svg and a section of ben
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import sys
@@ -161,7 +160,7 @@ def by_own_recipe(setup: Any, run: Any, seconds: float) -> list[Point]:
 def _judged(setup: Any, model: Any) -> Point:
     from bert_demo.training.validation import validate
 
-    scores = validate(dataclasses.replace(setup, model=model, precision="fp32"), _PAIRS)
+    scores = validate(model, setup.validation, _PAIRS)
     return {"mlm_loss": scores["mlm_loss"], "nsp_accuracy": scores["nsp_accuracy"]}
 
 

@@ -17,13 +17,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from bert_demo.data.batches import NliBatches
 from bert_demo.data.prepare import prepare_nli
-from bert_demo.inference.calibration import calibration_factor
-from bert_demo.inference.evaluation import evaluate, nli_logits, whole_pairs
+from bert_demo.inference.evaluation import evaluate
 from bert_demo.model import checkpoint
+from bert_demo.training.validation import calibrate, validate
 
 
 def main() -> None:
@@ -39,34 +39,18 @@ def main() -> None:
     with torch.no_grad():
         for old, new in zip(first.parameters(), model.parameters(), strict=True):
             new.lerp_(old, 1 - flags.share)
-        validation, _ = prepare_nli("snli", "validation", tokenizer)
-        logits = nli_logits(model, whole_pairs(model, tokenizer, validation))
-        labels = validation.labels.astype(np.int64)
-        factor = calibration_factor(logits, labels)
-        for parameter in model.classifier.parameters():
-            parameter.mul_(factor)
+    validation, _ = prepare_nli("snli", "validation", tokenizer)
+    held_out = NliBatches(
+        validation, tokenizer, batch_size=256, max_length=128, truncation="longest_first", seed=0
+    )
+    factor = calibrate(model, held_out, None)
     test, _ = prepare_nli("snli", "test", tokenizer)
-    scores = _scores(logits * factor, labels)
-    scores |= {"calibration_factor": factor, "test": asdict(evaluate(model, tokenizer, test))}
+    scores: dict[str, Any] = {**validate(model, held_out, None), "calibration_factor": factor}
+    scores["test"] = asdict(evaluate(model, tokenizer, test))
     about = {**checkpoint.read_config(flags.last)["about"], "scores": scores}
     checkpoint.save(flags.out, model, tokenizer, about)
     shutil.copyfile(flags.last / checkpoint.METRICS, flags.out / checkpoint.METRICS)
     print(scores)
-
-
-def _scores(logits: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """As a run reports those of its validation split."""
-    told = torch.log_softmax(torch.from_numpy(logits).double(), -1).numpy()
-    losses, right = -told[np.arange(len(labels)), labels], logits.argmax(-1) == labels
-    found = {"loss": losses, "accuracy": right.astype(float)}
-    return {
-        **{name: float(values.mean()) for name, values in found.items()},
-        "n": len(labels),
-        "standard_errors": {
-            name: float(values.std() / len(labels) ** 0.5) for name, values in found.items()
-        },
-        "constant_accuracy": float(np.bincount(labels).max() / len(labels)),
-    }
 
 
 if __name__ == "__main__":

@@ -269,7 +269,7 @@ class _Loop:
             if self.run.teacher is not None:
                 classifier = self.setup.model.classifier.state_dict(prefix="classifier.")
                 self._learnt = {name: tensor.clone() for name, tensor in classifier.items()}
-                factor = scored(lambda pairs: calibrate(self.setup, pairs))
+                factor = scored(self._calibrate)
             if factor is not None or not compares:
                 yield from told()
             if factor is not None:
@@ -344,8 +344,13 @@ class _Loop:
     def _scored(self, limit: int | None) -> Scores:
         """The model on held-out text, on `limit` pairs or all."""
         every = len(self.setup.validation)
-        with self.clock.validating(every if limit is None else min(limit, every)):
-            return validate(self.setup, limit)
+        validating = self.clock.validating(every if limit is None else min(limit, every))
+        with validating, self.setup.autocast():
+            return validate(self.setup.model, self.setup.validation, limit)
+
+    def _calibrate(self, limit: int | None) -> float:
+        with self.setup.autocast():
+            return calibrate(self.setup.model, self.setup.validation, limit)
 
     def _take_best(self, limit: int | None) -> Scores:
         """The scores of the better weights, which the model then has: the best or the last, by

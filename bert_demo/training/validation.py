@@ -18,17 +18,7 @@ from bert_demo.model.beginning import log_frequencies
 from bert_demo.model.bert import BertModel
 from bert_demo.training.events import Scores
 from bert_demo.training.losses import mean_losses, sums_of_pairs
-from bert_demo.training.setup import (
-    Setup,
-    held_out_batches,
-    pretraining_baselines,
-)
-
-
-def validate(setup: Setup, limit: int | None) -> Scores:
-    """Scores on a run's validation split, or on `limit` pairs spread over it."""
-    with setup.autocast():
-        return _scores(setup.model, setup.validation, limit)
+from bert_demo.training.setup import held_out_batches, pretraining_baselines
 
 
 def evaluate_text(
@@ -49,14 +39,14 @@ def evaluate_text(
     counts = np.bincount(text.token_ids, minlength=tokenizer.vocab_size)
     frequencies = log_frequencies(counts)
     baselines = pretraining_baselines(frequencies, text, held_out)
-    scores = _scores(model, held_out_batches(held_out, tokenizer, training), None)
+    scores = validate(model, held_out_batches(held_out, tokenizer, training), None)
     return scores, baselines, report
 
 
 @torch.no_grad()
-def _scores(model: BertModel, held_out: Batches, limit: int | None) -> Scores:
-    """Mean losses and accuracy on all pairs or on `limit`, with their standard errors and the
-    accuracy of who always gives the same answer."""
+def validate(model: BertModel, held_out: Batches, limit: int | None) -> Scores:
+    """Mean losses and accuracy on all pairs or on `limit`, spread over them, with their standard
+    errors and the accuracy of who always gives the same answer."""
     model.eval()
     found, labels = [], []
     for batch in held_out.all_in_order(limit):
@@ -96,21 +86,20 @@ def _standard_errors(task: str, sums: Tensor) -> dict[str, float]:
 
 
 @torch.no_grad()
-def calibrate(setup: Setup, limit: int | None) -> float:
-    """Make a classifier as sure as it is right on the validation split, or on `limit` pairs of it.
+def calibrate(model: BertModel, held_out: Batches, limit: int | None) -> float:
+    """Make a classifier as sure as it is right on held-out pairs, or on `limit` of them.
 
     A student of softened probabilities is less sure than that. Its logits are multiplied by one
     factor, which is returned, and which goes into its last layer: no verdict changes.
     """
-    setup.model.eval()
+    model.eval()
     logits, labels = np.empty((0, len(LABELS)), np.float32), np.empty(0, np.int64)
-    for batch in setup.validation.all_in_order(limit):
-        packed = batch.packed.to(setup.device)
-        with setup.autocast():
-            found = setup.model.nli_logits(setup.model(packed, packed.cls_positions))
+    for batch in held_out.all_in_order(limit):
+        packed = batch.packed.to(model.device)
+        found = model.nli_logits(model(packed, packed.cls_positions))
         logits = np.concatenate([logits, found.float().cpu().numpy()])
         labels = np.concatenate([labels, batch.labels.numpy()])
     factor = calibration_factor(logits, labels)
-    for parameter in setup.model.classifier.parameters():
+    for parameter in model.classifier.parameters():
         parameter.mul_(factor)
     return factor

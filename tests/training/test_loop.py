@@ -96,7 +96,7 @@ def test_a_run_tells_its_story_and_leaves_a_checkpoint(pretrained: Path) -> None
 def test_a_new_model_guesses(recipe: str, knows: str) -> None:
     run = replace(a_run(recipe=recipe), word_vectors="random")
     ready = setup.prepare_run(run, World())
-    scores = validate(ready, 512)
+    scores = validate(ready.model, ready.validation, 512)
     # PyTorch's own initialisation, the book's, is a little further from equal guesses.
     assert scores["mlm_loss"] == pytest.approx(ready.facts["baselines"][knows], abs=0.2)
     assert scores["nsp_loss"] == pytest.approx(math.log(2), abs=0.1)
@@ -341,7 +341,7 @@ def test_time_left_counts_what_is_scored_after_the_last_step(
 def test_standard_errors_are_those_of_samples(task: str, pretrained: Path) -> None:
     start = pretrained if task == "nli" else None
     ready = setup.prepare_run(a_run(task, start), World())
-    scores = validate(ready, 600)
+    scores = validate(ready.model, ready.validation, 600)
     with torch.no_grad():
         batches = list(ready.validation.all_in_order(600))
         sums = torch.cat([losses.sums_of_pairs(ready.model, batch) for batch in batches]).double()
