@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -86,6 +87,12 @@ def test_a_page_starts_where_others_have_been_and_leaves_nothing(
         data = {"run": run.id, "after": first["after"]}
         rest = client.post(address, json={**asked, "data": data}).json()
         assert rest["steps"]["step"] == [900]
+        idle = http.client.HTTPConnection("::1", httpx.URL(url).port)
+        for seconds in (0, 6):  # uvicorn's own limit is 5
+            time.sleep(seconds)
+            idle.request("HEAD", "/config")
+            assert idle.getresponse().read() == b""
+        idle.close()
         gone = client.post(address, json={**asked, "data": {"run": "gone", "after": 0}}).json()
         assert "no run" in gone["error"]
         said = (tmp_path / "log").read_text()

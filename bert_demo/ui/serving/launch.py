@@ -30,6 +30,9 @@ from bert_demo.ui.serving.strangers import Strangers
 
 _MOST_SESSIONS = 500  # of 0.35 MB each
 _MOST_FILES = 65_536
+_KEEP_IDLE_SECONDS = 75
+"""How long a connection may be idle: longer than a proxy's own limit, often 60 s, or now and then
+the proxy asks over one that is being closed, and its visitor is told of a bad gateway."""
 
 
 def launch(settings: AppSettings) -> None:
@@ -47,6 +50,7 @@ def launch(settings: AppSettings) -> None:
         asked_for = gradio_assets.needed(components(page))
         options = launch_options(settings, first_paint(context, asked_for))
         _, local_url, share_url = page.launch(prevent_thread_lock=True, quiet=True, **options)
+        page.server.config.timeout_keep_alive = _KEEP_IDLE_SECONDS  # launch has no such argument
         for_lines = asked_for if context.is_public else None
         ready = threading.Thread(target=_get_ready, args=(context, for_lines), daemon=True)
         ready.start()
