@@ -198,7 +198,7 @@ def main() -> None:
         "",
         *table(found),
         "",
-        f"{len(found.faults)} findings in {sum(found.answers.values()):,} calls",
+        f"Findings: {len(found.faults)} in {sum(found.answers.values()):,} calls",
         f"({seconds:,.0f} s, {_AT_ONCE} at a time); the slowest answer took {found.slowest:.1f} s.",
         f"The app held {before['memory'] / 1e6:.0f} MB and {before['files']} files before,",
         f"{after['memory'] / 1e6:.0f} MB and {after['files']} after.",
