@@ -58,6 +58,7 @@ def questions(runs: Path) -> list[tuple[str, Callable[[], Any]]]:
     from bert_demo.inference.entries import moment_id
     from bert_demo.inference.flips import try_edits
     from bert_demo.inference.models import ModelShelf
+    from bert_demo.inference.occurrences import occurrences
     from bert_demo.ui.parts.language import say
     from bert_demo.ui.tabs.blank import fill_blanks
     from bert_demo.ui.tabs.follow_view import follow_view
@@ -72,13 +73,18 @@ def questions(runs: Path) -> list[tuple[str, Callable[[], Any]]]:
     word, rows = contexts_of(CRANES)
     pair = _PREMISE, _HYPOTHESIS
     asked = judged(judge(shelf, _JUDGE, *pair))
-    judging = shelf.load(_JUDGE)[:2]
+    judging, trained = shelf.load(_JUDGE)[:2], shelf.load(run)[:2]
+    common = itertools.cycle(trained[1].tokens(range(100, 200)))
 
     def then() -> str:
         return moment_id(run, next(steps))
 
     def follow(model: str) -> Any:
         return follow_view(shelf, model, [_SENTENCE], summary=say("Follow"))
+
+    def met() -> Any:
+        word = next(common)
+        return occurrences(*trained, word, f"one {word} here", "wikitext-2")
 
     def contexts(model: str) -> Any:
         return show_contexts(shelf, [model], word, rows, 2)
@@ -89,6 +95,7 @@ def questions(runs: Path) -> list[tuple[str, Callable[[], Any]]]:
         (another, lambda: fill_blanks(shelf, then(), _SENTENCE, 8)),
         ("one token followed", lambda: follow(run)),
         (another, lambda: follow(then())),
+        ("where it met a common word, another one each time", met),
         ("24 cranes, and the untrained twin", lambda: contexts(run)),
         (another, lambda: contexts(then())),
         ("one step played slowly", lambda: step_view(shelf, run, 0)),
