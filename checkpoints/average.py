@@ -1,6 +1,6 @@
 """Averages the weights of a judge and of what it became by further lessons (Wortsman et al. 2022).
 
-    python checkpoints/average.py FIRST LAST --share 0.7 --out DIR
+    python -m checkpoints.average FIRST LAST --share 0.7 --out DIR
 
 `--share` is that of LAST. Further lessons on pairs of logic cost some of what the judge knew of
 captions; between the two lies one that has nearly all of both. It is made as sure as it is right

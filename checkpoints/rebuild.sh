@@ -51,7 +51,7 @@ once bert-judge-words finetune --from "$work/bert-judge-logic" --corpus snli \
 once bert-judge-colours finetune --from "$work/bert-judge-words" --corpus snli \
   --teacher "$work/bert-judge-logic" --logic-pairs 40000 --edited-pairs 180000 \
   --dropout 0.05 --steps 550 --batch-size 256 --learning-rate 4e-4 --seed 1
-[ -f "$work/bert-small-snli/config.json" ] || "$python" checkpoints/average.py \
+[ -f "$work/bert-small-snli/config.json" ] || "$python" -m checkpoints.average \
   "$work/bert-judge-logic" "$work/bert-judge-colours" --share 0.7 --out "$work/bert-small-snli"
 
 once bert-crane-world pretrain --corpus crane-world --model tiny --steps 600
