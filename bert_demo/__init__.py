@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bert_demo.inference.flips import try_edits
     from bert_demo.inference.follow import follow
     from bert_demo.inference.moved import moved
+    from bert_demo.inference.noisy import compare_with_dropout
     from bert_demo.inference.occurrences import occurrences
     from bert_demo.inference.predict import classify, encode, fill_mask
     from bert_demo.interop.d2l import import_d2l
@@ -54,6 +55,7 @@ __all__ = [
     "attribute",
     "classify",
     "compare",
+    "compare_with_dropout",
     "encode",
     "evaluate",
     "export_hf",
@@ -93,6 +95,7 @@ _HOME = {
     "try_edits": "inference.flips",
     "classify": "inference.predict",
     "compare": "inference.contexts",
+    "compare_with_dropout": "inference.noisy",
     "encode": "inference.predict",
     "evaluate": "inference.evaluation",
     "find_failures": "inference.failures",

@@ -16,6 +16,7 @@ failures      where a classifier fails, by these sorts and pair by pair
 words         where a word stands in a text, which words a model knows, how often it met one
 senses        cosines, the mean subtracted, sense separation, a plane
 contexts      one word in several contexts, out of the three before
+noisy         the same with dropout left on, as the book does it
 difference    whether two ways to train differ by more than noise
 results       how good a model was when it was last measured
 entries       what there is to say of a model without loading it

@@ -40,6 +40,8 @@ class Comparison:
     """(n, n): cosines once the mean of the n vectors is subtracted. Two contexts give -1 always."""
     lengths: list[int]
     """How many tokens the model read of each context, <cls> and <sep> among them."""
+    places: list[range]
+    """Which of these tokens are the word."""
 
     def separation(self, senses: Sequence[str]) -> Separation | None:
         """`sense_separation` of the contexts that have a sense; None where it cannot be told.
@@ -99,6 +101,7 @@ def compare(
         cosines(vectors),
         cosines(mean_subtracted(vectors)),
         [len(encoding.tokens) for encoding in encodings],
+        places,
     )
 
 

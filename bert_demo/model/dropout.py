@@ -10,6 +10,8 @@ Letters: R rows, C columns, T tokens, n sequences, L tokens of one.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,8 +52,7 @@ def seed_noise(*words: int) -> None:
     A step that owns its randomness needs no generator state in a checkpoint: a resumed run
     draws what the uninterrupted one would have drawn.
     """
-    seed = int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    _thread.seed, _thread.uses, _thread.places, _thread.chosen = seed, 0, None, None
+    seed = _begin(*words)
     # What `torch.manual_seed` does, without the stack trace that it writes down each time for
     # every kind of device that is not in use.
     torch.default_generator.manual_seed(seed)
@@ -59,6 +60,28 @@ def seed_noise(*words: int) -> None:
         torch.cuda.manual_seed_all(seed)
     elif torch.backends.mps.is_available():
         torch.mps.manual_seed(seed)
+
+
+def _begin(*words: int) -> int:
+    """Number the uses of dropout from 0 under a seed made of these words, which is returned."""
+    seed = int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    _thread.seed, _thread.uses, _thread.places, _thread.chosen = seed, 0, None, None
+    return seed
+
+
+@contextmanager
+def own_noise(seed: int) -> Iterator[None]:
+    """Inside, dropout on a CPU is a function of `seed` alone; no generator is asked or changed.
+
+    Afterwards this thread goes on with the numbers that it was at.
+    """
+    before = dict(vars(_thread))
+    _begin(seed)
+    try:
+        yield
+    finally:
+        vars(_thread).clear()
+        vars(_thread).update(before)
 
 
 def number_rows(places: IntArray) -> None:

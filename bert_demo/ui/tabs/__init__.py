@@ -7,6 +7,7 @@ against            one setting both ways, below the stage of Pretrain
 words              Words in context
 words_contexts     its list of contexts
 words_view         its answer
+words_dropout      its part "dropout left on": the book's mistake
 nli                Premise and hypothesis
 nli_examples       its pairs to begin with
 nli_view           its answer

@@ -20,6 +20,7 @@ from bert_demo.ui.parts.view import (
 )
 from bert_demo.ui.tabs.follow_view import again, asked_for, follow_view, following
 from bert_demo.ui.tabs.words_contexts import CRANES, contexts_of, read_rows, ready_made
+from bert_demo.ui.tabs.words_dropout import create_dropout_part, dropout_view
 from bert_demo.ui.tabs.words_view import BY_CONTEXT, BY_SENSE, CENTRED, RAW, show_contexts
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ def create_words_tab(context: AppContext) -> list[Any]:
     def show(models: Any, moment: Any, layer: Any, word: Any, rows: Any, *rest: Any) -> View:
         asked = [asked_of(shelf, first(models), moment), *models[1:]] if models else models
         return show_contexts(shelf, asked, word, rows, layer, *rest)
+
+    @in_words
+    def drop(models: list[str] | None, moment: Any, layer: Any, word: Any, rows: Any) -> View:
+        return dropout_view(shelf, asked_of(shelf, first(models), moment), word, rows, layer)
 
     def fitted(
         deepest: int | None, models: list[str] | None, moment: Any, layer: float, *rest: Any
@@ -68,6 +73,7 @@ def create_words_tab(context: AppContext) -> list[Any]:
 
         return answer()
 
+    quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
     tab = gr.Tab(say("2 Its words"), id="words")
     with tab:
         menu.notice()
@@ -103,8 +109,9 @@ def create_words_tab(context: AppContext) -> list[Any]:
                 moment = moments_part(elem_id="words-moments")
                 result = view_part(min_height=560, elem_id="words-result")
                 follower = view_part(elem_id="words-follow")
-        shown = [models, moment, layer, given, contexts, likeness, colour, untrained]
-        quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None}
+                asked = [models, moment, layer, given, contexts]
+                create_dropout_part(drop, asked, result, quiet)
+        shown = [*asked, likeness, colour, untrained]
         task: dict[str, Any] = {"fn": show, "inputs": shown, "outputs": result, **quiet}
         then = following(follow, [models, moment, given, contexts], follower)
 
