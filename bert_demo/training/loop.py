@@ -61,7 +61,7 @@ Reason = Literal["completed", "stopped", "failed"]
 
 def train(
     run: RunConfig,
-    out: Path | None = None,
+    out: str | Path | None = None,
     *,
     resume: bool = False,
     overwrite: bool = False,
@@ -90,9 +90,10 @@ def train(
     """
     began = time.perf_counter()
     world = world or distributed.world()
-    if out is not None and world.leads:
-        checkpoint.check_writable(out, overwrite=overwrite or resume)
-    loop = _Loop(run, out, world, probe)
+    folder = None if out is None else Path(out)
+    if folder is not None and world.leads:
+        checkpoint.check_writable(folder, overwrite=overwrite or resume)
+    loop = _Loop(run, folder, world, probe)
 
     def ends_scoring() -> bool:
         late = time.perf_counter() - began - _SCORING_SECONDS

@@ -411,7 +411,7 @@ def test_a_short_run_can_be_looked_into_while_it_learns(
     now = 0.0
     monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: now))
     saved = []
-    for event in train(a_run(steps=75), tmp_path / "run"):
+    for event in train(a_run(steps=75), str(tmp_path / "run")):
         now += event["event"] == "step"
         if event["event"] == "saved":
             saved.append((event["step"], read_config(tmp_path / "run")["about"]["step"]))
