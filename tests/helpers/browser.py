@@ -105,15 +105,26 @@ class Visitor:
         if message.type == "error":
             self.complaints.append(message.text)
 
-    def leave_for(self, address: str) -> Any:
-        """The page at another address. That Gradio's client says of answers which were still on
-        their way that they are cut off is no complaint: nobody is there to see them."""
+    @contextlib.contextmanager
+    def _leaving(self) -> Iterator[None]:
+        """That Gradio's client says of answers which were still on their way that they are cut off
+        is no complaint: nobody is there to see them."""
         before = len(self.complaints)
-        self.page.goto(address)
+        yield
         cut = ("AbortError: ", "Unexpected error Connection errored out")
         late = [told for told in self.complaints[before:] if not told.startswith(cut)]
         self.complaints[before:] = late
+
+    def leave_for(self, address: str) -> Any:
+        """The page at another address."""
+        with self._leaving():
+            self.page.goto(address)
         return self.page
+
+    def close(self) -> None:
+        """Leave for good."""
+        with self._leaving():
+            self.context.close()
 
     def open(self, address: str) -> Any:
         """The page at an address, when its button to start a run is there and its form is filled:
@@ -135,7 +146,7 @@ def visit(chromium: Any, address: str) -> Iterator[Callable[..., Visitor]]:
 
     yield make
     for visitor in visitors:
-        visitor.context.close()
+        visitor.close()
         assert visitor.complaints == [], visitor.complaints
         local = (address, "data:", "blob:")
         assert [url for url in visitor.asked if not url.startswith(local)] == []

@@ -171,8 +171,8 @@ def test_a_final_score_that_misses_the_loss_changes_nothing_of_the_farewell(
 ) -> None:
     plain = loop.validate
 
-    def other_in_the_end(setup: Any, limit: int | None = None) -> Any:
-        return plain(setup, 8) | {"mlm_loss": 6.0 if limit else 8.0}
+    def other_in_the_end(model: Any, held_out: Any, limit: int | None) -> Any:
+        return plain(model, held_out, 8) | {"mlm_loss": 6.0 if limit else 8.0}
 
     monkeypatch.setattr(loop, "validate", other_in_the_end)
     *_, validation, end = train(a_run(steps=40, validate_every_steps=2, stop_at_loss=7.0))
