@@ -31,6 +31,7 @@ ON_OFF = ("on", "off")
 NORMS = ("after", "before")
 POSITIONS = ("learned", "sinusoid", "none")
 WORD_VECTORS = ("random", "counted")
+MASKINGS = ("dynamic", "static")
 ACTIVATIONS = ("relu", "gelu")
 
 
@@ -345,6 +346,19 @@ class RunConfig:
         low=0.0,
         high=1.0,
     )
+    masking: str = setting(
+        "dynamic",
+        "When masks and pairs are drawn: dynamic, anew in every step (RoBERTa, Liu et al. 2019), "
+        "or static, once for all passes (the book, 15.9), which many passes learn by heart",
+        choices=MASKINGS,
+    )
+    padding_in_loss: str = setting(
+        "off",
+        "Whether each text's guesses are padded to equally many, all to be <unk> at <cls>, and "
+        "count in the loss, as in the book (15.10): it then says less than is true; "
+        "held-out losses never have them",
+        choices=ON_OFF,
+    )
     next_sentence: str = setting(
         "on",
         "Whether the next-sentence question is learnt too; RoBERTa (Liu et al. 2019) left it out, "
@@ -405,6 +419,12 @@ class RunConfig:
             tie_word_embeddings=None if self.tied_matrix is None else self.tied_matrix == "on",
             max_position_embeddings=max(512, self.training.max_length),
         )
+
+    @property
+    def padded_guesses(self) -> int:
+        """To how many guesses each text is padded, as the book counts them (15.9); 0 without."""
+        slots = round(self.mask_share * self.training.max_length)
+        return slots if self.padding_in_loss == "on" else 0
 
     @property
     def counts_words(self) -> bool:

@@ -259,4 +259,9 @@ def _start(event: StartEvent) -> str:
             "The loss of a step is against the teacher's softened probabilities, and no loss "
             "against labels, which validation has."
         )
+    if event.get("padded"):
+        lines.append(
+            "The masked-LM loss of a step counts padding too, as the book's does; that of a "
+            "validation does not."
+        )
     return "\n".join(lines)

@@ -20,7 +20,14 @@ NEW_MODEL_SETTINGS = (
 )
 """A new model's shape and vocabulary; fine-tuning takes them from its checkpoint."""
 
-GUESSING_SETTINGS = ("mask_share", "mask_replaced", "mask_random", "next_sentence")
+GUESSING_SETTINGS = (
+    "mask_share",
+    "mask_replaced",
+    "mask_random",
+    "masking",
+    "padding_in_loss",
+    "next_sentence",
+)
 """What a model is asked in pretraining, which is for that alone."""
 
 TEACHING_SETTINGS = ("teacher", "new_pairs", "logic_pairs", "edited_pairs")

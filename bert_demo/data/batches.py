@@ -116,25 +116,35 @@ class Batches:
         ids, types, words = lay_out(
             at, self.first_ids, self.second_ids, self.tokenizer.cls_id, self.tokenizer.sep_id
         )
-        positions = originals = None
+        positions = labels = None
         if self.masks:
-            draw = uniform(plan.token_places, plan.key)
+            draw = uniform(plan.mask_places, plan.key)
             size, mask_id = self.tokenizer.vocab_size, self.tokenizer.mask_id
             ids, chosen = mask_tokens(ids, words, size, mask_id, draw, self.masking)
             places = np.flatnonzero(chosen >= 0)
-            positions, originals = torch.from_numpy(places), torch.from_numpy(chosen[places])
+            originals = chosen[places]
+            if self.masking.padded:
+                begins = np.cumsum(plan.lengths) - plan.lengths
+                missing = self.masking.padded - _count_by_pair(chosen >= 0, plan)
+                fill = np.repeat(begins, missing.clip(0))
+                places = np.concatenate([places, fill])
+                originals = np.concatenate([originals, np.full_like(fill, self.tokenizer.unk_id)])
+            positions, labels = torch.from_numpy(places), torch.from_numpy(originals)
         targets = None
         if self.targets is not None:
             targets = torch.from_numpy(self.targets[plan.examples])
         packed = packed_batch(ids, types, plan.lengths, plan.order)
-        return TrainingBatch(packed, torch.from_numpy(plan.labels), positions, originals, targets)
+        return TrainingBatch(packed, torch.from_numpy(plan.labels), positions, labels, targets)
 
     def count_masks(self, plan: Plan) -> int:
-        """How many positions of a plan are to be guessed."""
+        """How many positions of a plan are to be guessed, with what they are padded by."""
         if not self.masks:
             return 0
-        at, draw = _places(plan), uniform(plan.token_places, plan.key)
-        return int(((at.in_first | at.in_second) & (draw < self.masking.share)).sum())
+        at, draw = _places(plan), uniform(plan.mask_places, plan.key)
+        chosen = (at.in_first | at.in_second) & (draw < self.masking.share)
+        if not self.masking.padded:
+            return int(chosen.sum())
+        return int(_count_by_pair(chosen, plan).clip(self.masking.padded).sum())
 
     def _permutation(self, epoch: int) -> IntArray:
         if getattr(self, "_epoch", None) != epoch:
@@ -155,6 +165,14 @@ class Batches:
             yield self.at(indices[start : start + self.batch_size], number)
 
 
+def _count_by_pair(chosen: npt.NDArray[np.bool_], plan: Plan) -> IntArray:
+    """(B,): how many of each pair's tokens are `chosen` (T,)."""
+    counts: IntArray = np.add.reduceat(
+        chosen, np.cumsum(plan.lengths) - plan.lengths, dtype=np.int64
+    )
+    return counts
+
+
 def _places(plan: Plan) -> Place:
     """Where each token of the plan is in its pair."""
     _, row, place = segments(plan.lengths)
@@ -169,7 +187,8 @@ class PretrainingBatches(Batches):
     Half of the second sentences are true successors, half come from another paragraph of the same
     corpus: one of another corpus would be told by its style alone. Pairs longer than `max_length`
     are truncated, or left out by the rule "drop", which is the book's; `truncated` and `dropped`
-    count the true successors among them.
+    count the true successors among them. `static`: the successors and masks of a pair are the same
+    in every epoch, as in the book.
 
     corpora: (C + 1), in paragraphs, where the text is made of several.
     """
@@ -185,6 +204,7 @@ class PretrainingBatches(Batches):
         seed: int,
         corpora: IntArray | None = None,
         masking: Masking = BERTS,
+        static: bool = False,
     ) -> None:
         self.text, self.tokenizer, self.masks = text, tokenizer, True
         self.masking = masking
@@ -220,14 +240,31 @@ class PretrainingBatches(Batches):
                 raise UserError(
                     "No pair of sentences has at most {max_length} tokens.", max_length=max_length
                 )
+        self._drawn = self._seconds(self._first, 0) if static else None
 
     def __len__(self) -> int:
         return len(self._first)
 
     def plan_of(self, indices: IntArray, step: int) -> Plan:
         """Pairs number `indices` with this step's successors and masks."""
-        generator = np.random.Generator(np.random.SFC64([self.seed, step, _PAIRS]))
         first = self._first[indices]
+        if self._drawn is None:
+            second, is_next = self._seconds(first, step)
+        else:
+            others, nexts = self._drawn
+            second, is_next, step = others[indices], nexts[indices], 0
+        a, b = (Side(self._offsets[one], self._lengths[one]) for one in (first, second))
+        labels = is_next.astype(np.int64)
+        plan = plan_pairs(a, b, labels, indices, self.max_length, self.truncation)
+        seeds = np.random.SeedSequence([self.seed, step, _MASKS])
+        key = int(seeds.generate_state(1, np.uint64).view(np.int64)[0])
+        if self._drawn is None:
+            return replace(plan, key=key)
+        return replace(plan, key=key, draws=plan.examples * self.max_length)
+
+    def _seconds(self, first: IntArray, step: int) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+        """For each first sentence another by step's random numbers, and whether it is the next."""
+        generator = np.random.Generator(np.random.SFC64([self.seed, step, _PAIRS]))
         is_next = generator.random(len(first)) < 0.5
         other = self._elsewhere(first, generator)
         for _ in range(_REDRAWS if self._drops else 0):
@@ -237,12 +274,7 @@ class PretrainingBatches(Batches):
             other = np.where(long, self._elsewhere(first, generator), other)
         if self._drops:
             self._find_shorter(first, other, ~is_next, generator)
-        second = np.where(is_next, first + 1, other)
-        a, b = (Side(self._offsets[one], self._lengths[one]) for one in (first, second))
-        labels = is_next.astype(np.int64)
-        plan = plan_pairs(a, b, labels, indices, self.max_length, self.truncation)
-        seeds = np.random.SeedSequence([self.seed, step, _MASKS])
-        return replace(plan, key=int(seeds.generate_state(1, np.uint64).view(np.int64)[0]))
+        return np.where(is_next, first + 1, other), is_next
 
     def _elsewhere(self, sentences: IntArray, generator: np.random.Generator) -> IntArray:
         """For each sentence a random one of another paragraph, chosen as the book does."""

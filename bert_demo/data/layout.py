@@ -41,6 +41,8 @@ class Plan:
     """Pair i here is number order[i] of those that were asked for."""
     offsets: IntArray
     """Where each pair's tokens begin in the whole batch, also when this is a part of it."""
+    draws: IntArray
+    """Where among the random numbers of `key` those of each pair's masks begin."""
     examples: IntArray
     """Which of the data set each one is."""
     key: int = 0
@@ -54,8 +56,16 @@ class Plan:
     @property
     def token_places(self) -> IntArray:
         """(T,): each token's place in the whole batch, ascending."""
+        return self._counted_from(self.offsets)
+
+    @property
+    def mask_places(self) -> IntArray:
+        """(T,): which of the random numbers decides about each token."""
+        return self._counted_from(self.draws)
+
+    def _counted_from(self, begins: IntArray) -> IntArray:
         lengths = self.lengths
-        moved = self.offsets - (np.cumsum(lengths) - lengths)
+        moved = begins - (np.cumsum(lengths) - lengths)
         places: IntArray = np.arange(int(lengths.sum())) + np.repeat(moved, lengths)
         return places
 
@@ -70,6 +80,7 @@ class Plan:
             self.labels[own],
             self.order[own],
             self.offsets[own],
+            self.draws[own],
             self.examples[own],
             self.key,
         )
@@ -88,8 +99,9 @@ def plan_pairs(
     order = np.argsort(a + b, kind="stable")
     a, b = a[order], b[order]
     sides = Side(first.starts[order], a), Side(second.starts[order], b)
-    plan = Plan(*sides, labels[order], order, order, examples[order])
-    return replace(plan, offsets=np.cumsum(plan.lengths) - plan.lengths)
+    plan = Plan(*sides, labels[order], order, order, order, examples[order])
+    offsets = np.cumsum(plan.lengths) - plan.lengths
+    return replace(plan, offsets=offsets, draws=offsets)
 
 
 class Place(NamedTuple):

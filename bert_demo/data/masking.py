@@ -22,6 +22,9 @@ class Masking:
     """Of these, become <mask>."""
     random: float = 0.1
     """Of these, become any word; what is left stays as it is."""
+    padded: int = 0
+    """To how many guesses each text is filled up: <unk> at its <cls>, as in the book's loss, whose
+    weights cancel (D2L 15.10)."""
 
     @property
     def bands(self) -> tuple[float, float]:

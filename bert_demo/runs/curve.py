@@ -56,6 +56,12 @@ class Curve:
         moves = [abs(after - before) for before, after in itertools.pairwise(values)]
         return statistics.median(moves) / 0.954  # the median of a normal distribution's
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether the losses of steps are of another kind than those on held-out text: against a
+        teacher's probabilities, or with padding in them."""
+        return bool(self.start.get("taught") or self.start.get("padded"))
+
     def last(self, name: str) -> float:
         """A loss over the last window."""
         return statistics.fmean(step[name] for step in self.steps[-self.window :])

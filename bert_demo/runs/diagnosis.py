@@ -213,8 +213,7 @@ def _jumps(run: Curve) -> Text | None:
 
 
 def _by_heart(run: Curve) -> Diagnosis | None:
-    # A loss against a teacher's probabilities is of another kind than one against labels.
-    if len(run.held_out) < 3 or run.start.get("taught"):
+    if len(run.held_out) < 3 or run.is_apart:
         return None
     best = min(run.held_out, key=lambda v: v[run.main])
     lowest, now = best[run.main], run.held_out[-1][run.main]
@@ -243,7 +242,7 @@ def _by_heart(run: Curve) -> Diagnosis | None:
 
 def _no_context(run: Curve) -> Diagnosis | None:
     loss, line = run.loss, _line(run)
-    if run.start.get("taught"):
+    if run.is_apart:
         if not run.held_out:
             return None
         loss = run.held_out[-1][run.main]

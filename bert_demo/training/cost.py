@@ -109,7 +109,8 @@ def work(run: RunConfig, model: BertConfig, facts: TextFacts) -> tuple[float, ..
     hidden, inner, layers = model.hidden_size, model.intermediate_size, model.num_hidden_layers
     pairs, tokens = training.batch_size, training.batch_size * facts.length
     pretraining = run.task == "pretraining"
-    masked = run.mask_share * max(tokens - 3 * pairs, 0) if pretraining else 0.0
+    masks = max(run.mask_share * max(tokens - 3 * pairs, 0), pairs * run.padded_guesses)
+    masked = masks if pretraining else 0.0
     # Keys and values are computed for all tokens, the rest of the last layer for those alone
     # whose vectors are wanted: the masked ones and the first of each pair.
     wanted = (layers - 1) * tokens + masked + pairs
@@ -166,7 +167,7 @@ def estimate(
         device="cpu" if on_cpu or speed is None else speed.device,
         compiled=compiled if speed is None else speed.compiled,
         muon=run.uses_muon,
-        masked=run.mask_share,
+        masked=max(run.mask_share, run.padded_guesses / facts.length),
     )
     parameters = count_parameters(model, run.task)
     if training.keep == "best":

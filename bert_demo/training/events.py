@@ -45,7 +45,7 @@ class Scores(Losses, total=False):
 
 
 class Origin(TypedDict, total=False):
-    """Of a fine-tuned model alone."""
+    """Of some runs alone."""
 
     left_out: int
     """Pairs without a label."""
@@ -54,6 +54,9 @@ class Origin(TypedDict, total=False):
     taught: bool
     """Whether the losses of its steps are against a teacher's softened probabilities; on held-out
     text they are against the labels."""
+    padded: bool
+    """Whether the masked-LM losses of its steps count padding, as the book's do; those on held-out
+    text never do."""
 
 
 class SwitchedOff(TypedDict, total=False):

@@ -75,7 +75,7 @@ class Resident:
         """The plan on the device, (7 B + 1,) int64; the host goes on while it is on its way."""
         first, second = plan.first, plan.second
         texts = (first.starts, second.starts, first.lengths, second.lengths)
-        others = (plan.labels, plan.offsets, plan.examples)
+        others = (plan.labels, plan.draws, plan.examples)
         flat = torch.from_numpy(np.concatenate([*texts, *others, [plan.key]]))
         if self._device.type == "cuda":
             flat = flat.pin_memory()
@@ -84,7 +84,8 @@ class Resident:
     def lay_out(self, sent: Tensor, size: Size) -> TrainingBatch:
         """The batch of a plan that was `sent`, in as much room as `size` says.
 
-        Places of masks that are not there ask about the last token, with the label -1.
+        Places of masks that are not there ask about the last token, with the label -1; those of
+        padding that is not there about <cls>, with the same label.
         """
         columns = sent[:-1].view(_COLUMNS, size.pairs)
         pair, bounds, at, real = self._places(columns, size.tokens)
@@ -99,6 +100,14 @@ class Resident:
             asked = words & real
             ids, chosen = mask_tokens(ids, asked, vocab_size, mask_id, draw, self._masking)
             positions, labels = _gathered(chosen, size.masks)
+            if self._masking.padded:
+                missing = self._masking.padded - _count_by_pair(chosen >= 0, pair, size.pairs)
+                slots = torch.arange(self._masking.padded, device=pair.device)
+                fills = slots < missing[:, None]  # (B, slots)
+                at_cls = bounds[: size.pairs, None].long().expand_as(fills)
+                positions = torch.cat([positions, at_cls.flatten()])
+                unknown = torch.where(fills, self._tokenizer.unk_id, -1)
+                labels = torch.cat([labels, unknown.flatten()])
         packed = PackedBatch(
             ids,
             types.masked_fill(~real, 0),
@@ -117,7 +126,9 @@ class Resident:
         pair, _, at, real = self._places(columns, size.tokens)
         draw = self._draw(sent, columns, pair)
         chosen: Tensor = (at.in_first | at.in_second) & real & (draw < self._masking.share)
-        return chosen.sum()
+        if not self._masking.padded:
+            return chosen.sum()
+        return _count_by_pair(chosen, pair, size.pairs).clamp(min=self._masking.padded).sum()
 
     def _places(self, columns: Tensor, tokens: int) -> tuple[Tensor, Tensor, Place, Tensor]:
         """Each token's pair (T,), the sequences' bounds (S + 1,), more of each, and which are real.
@@ -139,12 +150,19 @@ class Resident:
         return pair, bounds.int(), Place(place, *found.unbind(0)), row < pairs
 
     def _draw(self, sent: Tensor, columns: Tensor, pair: Tensor) -> Tensor:
-        """Each token's number, (T,), by its place in the whole batch, of which this may be part."""
+        """Each token's number, (T,), by the plan's `draws`."""
         lengths = columns[2] + columns[3] + 3
         moved = columns[5] - (lengths.cumsum(0) - lengths)
         places = torch.arange(len(pair), device=pair.device) + moved.index_select(0, pair)
         drawn: Tensor = uniform(places, sent[-1])
         return drawn
+
+
+def _count_by_pair(chosen: Tensor, pair: Tensor, pairs: int) -> Tensor:
+    """(B,) int64: how many of each pair's tokens are `chosen` (T,)."""
+    return torch.zeros(pairs, dtype=torch.int64, device=pair.device).index_add(
+        0, pair, chosen.long()
+    )
 
 
 def _gathered(chosen: Tensor, room: int) -> tuple[Tensor, Tensor]:

@@ -215,6 +215,7 @@ def _prepare_pretraining(run: RunConfig) -> _Material:
         validation,
         report.sentence(),
         baselines,
+        origin={"padded": True} if run.padded_guesses else {},
         beginning=began[0],
         statistics=began[1],
     )
@@ -289,7 +290,8 @@ def training_batches(
         text,
         tokenizer,
         corpora=text.corpus_offsets,
-        masking=Masking(run.mask_share, run.mask_replaced, run.mask_random),
+        masking=Masking(run.mask_share, run.mask_replaced, run.mask_random, run.padded_guesses),
+        static=run.masking == "static",
         **_batch_settings(run.training),
     )
 

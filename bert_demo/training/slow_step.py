@@ -2,7 +2,7 @@
 
 The pair stands in the batch that the run took at that step, with the masks that it had there. What
 differs from the run's own step: this pair is alone instead of one among many, nothing is dropped,
-and the optimizer remembers no steps before, for a moment keeps weights alone.
+no padding counts, and the optimizer remembers no steps before, for a moment keeps weights alone.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def slow_step(
     if run.task != "pretraining" or model.task != "pretraining":
         raise UserError("Only a step of pretraining can be played slowly; this is none.")
     text, _, _ = prepare_text(run.corpus, "train", tokenizer=tokenizer)
-    batch = _pair(training_batches(run, text, tokenizer), step, pair)
+    masks_alone = replace(run, padding_in_loss="off")
+    batch = _pair(training_batches(masks_alone, text, tokenizer), step, pair)
     stepped = copy.deepcopy(model).eval()
     asks = run.next_sentence == "on"
     before = _answers(stepped, tokenizer, batch, asks)

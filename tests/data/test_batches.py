@@ -102,6 +102,53 @@ def test_a_step_is_drawn_again_exactly_and_masks_change(tokenizer: Tokenizer) ->
     assert not torch.equal(other.draw(7).packed.input_ids, one.draw(7).packed.input_ids)
 
 
+def by_example(batches: PretrainingBatches, steps: int) -> list[dict[int, Any]]:
+    """Of each step, by example: label, ids as they are shown, places and ids to be guessed."""
+    found = []
+    for step in range(steps):
+        plan, batch = batches.plan(step), batches.draw(step)
+        assert batch.mlm_positions is not None and batch.mlm_labels is not None
+        asked = torch.full_like(batch.packed.input_ids, -1)
+        asked[batch.mlm_positions] = batch.mlm_labels
+        lengths = plan.lengths.tolist()
+        columns = plan.labels, batch.packed.input_ids.split(lengths), asked.split(lengths)
+        rows = zip(*columns, strict=True)
+        shown = [(int(label), ids.tolist(), what.tolist()) for label, ids, what in rows]
+        found.append(dict(zip(plan.examples.tolist(), shown, strict=True)))
+    return found
+
+
+@pytest.mark.parametrize("truncation", ["longest_first", "drop"])
+def test_static_masks_and_pairs_are_the_same_in_every_epoch(
+    tokenizer: Tokenizer, truncation: str
+) -> None:
+    text = a_text([[9, 7, 8], [6, 9], [7, 3, 40, 2]] * 3)
+    settings = {"max_length": 32, "truncation": truncation, "batch_size": 1000}
+    count = len(pretraining(text, tokenizer, **settings))
+    settings["batch_size"] = count  # a step is an epoch
+    first, second = by_example(pretraining(text, tokenizer, **settings, static=True), 2)
+    assert first == second and list(first) != list(second)
+    parts = by_example(pretraining(text, tokenizer, **settings | {"batch_size": 3}, static=True), 9)
+    for part in parts:
+        assert part == {example: first[example] for example in part}
+    other = by_example(pretraining(text, tokenizer, **settings, static=True, seed=1), 1)[0]
+    fresh, again = by_example(pretraining(text, tokenizer, **settings), 2)
+    assert len({str(fresh), str(again), str(first), str(other)}) == 4
+
+
+def test_static_masks_are_each_pairs_own_and_the_share_asked_for(tokenizer: Tokenizer) -> None:
+    text = a_text([[10, 10]] * 500)
+    text.token_ids[:] = 7  # so that pairs differ in their masks alone
+    batches = pretraining(text, tokenizer, batch_size=500, static=True)
+    rows = by_example(batches, 1)[0].values()
+    masks = {tuple(place for place, was in enumerate(asked) if was >= 0) for _, _, asked in rows}
+    assert len(masks) > 250
+    assert sum(was >= 0 for _, _, asked in rows for was in asked) / 10_000 == pytest.approx(
+        0.15, abs=0.012
+    )
+    assert sum(label for label, _, _ in rows) / 500 == pytest.approx(0.5, abs=0.08)
+
+
 def test_long_pairs_are_cut_and_counted(tokenizer: Tokenizer) -> None:
     text = a_text([[40, 50], [5, 5]])
     batches = pretraining(text, tokenizer, max_length=32)

@@ -103,6 +103,8 @@ def test_it_says_where_learning_by_heart_began_and_what_to_try() -> None:
     assert unknown is not None and "since step 90" in unknown.seen
     taught = [events[0] | {"taught": True}, *events[1:]]
     assert name(taught) != "by_heart"  # the two losses are of different kinds
+    padded = [events[0] | {"padded": True}, *curve(falling(2), held_out=falling(6))[1:]]
+    assert name(padded) == "word_frequency"  # so it is on held-out text
     risen = diagnose(curve(lambda s: 3 + s / 100, steps=100))
     assert risen is not None and "0.002" in risen.advice
 

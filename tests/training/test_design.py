@@ -76,6 +76,8 @@ def test_each_choice_changes_the_numbers_and_comes_back_from_its_folder(tmp_path
         "mask_share": 0.4,
         "mask_replaced": 1.0,
         "mask_random": 0.2,
+        "masking": "static",
+        "padding_in_loss": "on",
         "next_sentence": "off",
         "optimizer": "adamw",
         "weight_decay": 1.0,
@@ -99,7 +101,9 @@ def test_each_choice_changes_the_numbers_and_comes_back_from_its_folder(tmp_path
 
 
 def test_a_run_with_other_choices_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
-    run = a_run(norm="before", positions="sinusoid", next_sentence="off", mask_share=0.3)
+    run = a_run(
+        norm="before", positions="sinusoid", next_sentence="off", mask_share=0.3, masking="static"
+    )
     whole, asked = losses_of(run), iter([False] * 3 + [True])
     events = list(train(run, tmp_path / "run", should_stop=lambda: next(asked)))
     first = [e["loss"] for e in events if e["event"] == "step"]

@@ -18,6 +18,7 @@ import torch
 
 from bert_demo.config import RunConfig, TrainingConfig
 from bert_demo.data.batches import Batches, NliBatches, PretrainingBatches
+from bert_demo.data.masking import Masking
 from bert_demo.data.prepare import prepare_nli, prepare_text
 from bert_demo.model import attention, fast_paths, kernels
 from bert_demo.model.compiled import library
@@ -31,12 +32,17 @@ CPU, META = torch.device("cpu"), torch.device("meta")
 SETTINGS: dict[str, Any] = {"batch_size": 48, "max_length": 32, "seed": 3}
 
 
-@pytest.fixture(scope="module", params=["masks", "masks, dropping", "pairs", "taught pairs"])
+@pytest.fixture(
+    scope="module",
+    params=["masks", "masks, dropping", "masks, static and padded", "pairs", "taught pairs"],
+)
 def batches(request: pytest.FixtureRequest) -> Batches:
     text, tokenizer, _ = prepare_text("crane-world")
     if request.param.startswith("masks"):
         truncation = "drop" if "dropping" in request.param else "longest_first"
-        return PretrainingBatches(text, tokenizer, truncation=truncation, **SETTINGS)
+        books = "padded" in request.param
+        more: dict[str, Any] = {"masking": Masking(padded=6), "static": True} if books else {}
+        return PretrainingBatches(text, tokenizer, truncation=truncation, **SETTINGS, **more)
     pairs, _ = prepare_nli("crane-world", "train", tokenizer)
     if request.param.startswith("taught"):
         generator = np.random.default_rng(0)
@@ -71,11 +77,13 @@ def test_the_device_lays_out_what_the_host_does(batches: Batches, count: int) ->
             assert batch.mlm_labels is not None and batch.mlm_positions is not None
             own = len(host.mlm_labels)
             masked += own
-            assert len(batch.mlm_labels) == size.masks > own
-            assert torch.equal(batch.mlm_positions[:own], host.mlm_positions)
-            assert torch.equal(batch.mlm_labels[:own], host.mlm_labels)
-            assert (batch.mlm_labels[own:] == -1).all()
-            assert (batch.mlm_positions[own:] == size.tokens - 1).all()
+            here = batch.mlm_labels >= 0
+            assert len(batch.mlm_labels) == size.masks + batches.masking.padded * pairs > own
+            assert torch.equal(batch.mlm_positions[here], host.mlm_positions)
+            assert torch.equal(batch.mlm_labels[here], host.mlm_labels)
+            assert (batch.mlm_labels[~here] == -1).all()
+            left = batch.mlm_positions[: size.masks][~here[: size.masks]]
+            assert (left == size.tokens - 1).all()
         if masked:
             assert resident.count_masks(resident.sent(plan), resident.size_of(plan)) == masked
 

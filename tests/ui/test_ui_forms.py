@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from bert_demo.training.cost import Observation, Speed
 from bert_demo.ui import page
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts import forms, live
+from bert_demo.ui.parts.exercises import EXERCISES
 from bert_demo.ui.parts.setting_words import BIRDS
 from bert_demo.ui.serving.settings import AppSettings, from_args
 from bert_demo.ui.tabs import training_handlers
@@ -115,13 +117,19 @@ def test_the_books_run_is_the_books() -> None:
 
 
 def test_the_books_mistakes_are_runs_in_its_recipe_that_differ_in_the_rate() -> None:
-    runs = [forms.read("pretraining", forms.preset("pretraining", m, {})) for m in forms.MISTAKES]
-    assert [run.training.learning_rate for run in runs] == [0.01, 0.001]
-    assert {(run.training.recipe, run.corpus, run.training.steps) for run in runs} == {
-        ("d2l", "crane-world", 50)
-    }
+    cards = EXERCISES["pretraining"]
+    runs = [forms.read("pretraining", forms.preset("pretraining", name, {})) for name in cards]
+    books = [run for run in runs if run.training.recipe == "d2l" and run.corpus == "crane-world"]
+    assert [run.training.learning_rate for run in books] == [0.01, 0.001, None]
+    assert [run.padding_in_loss for run in books] == ["off", "off", "on"]
+    assert {run.training.steps for run in books} == {50}
+    static, dynamic = (run for run in runs if run.training.epochs)
+    assert static == replace(dynamic, masking="static")
+    start = {"start_from": "some/where"}
+    pairs = [forms.read("nli", forms.preset("nli", name, start)) for name in EXERCISES["nli"]]
+    assert [run.training.truncation for run in pairs] == ["longest_first", "ratio"]
     with pytest.raises(UserError, match="There is no preset"):
-        forms.preset("nli", next(iter(forms.MISTAKES)), {})
+        forms.preset("nli", next(iter(cards)), {})
 
 
 def test_a_preset_undoes_what_was_changed() -> None:

@@ -10,6 +10,7 @@ figures        Plotly figures as plain data
 model_menu     the menu of models
 moments        the slider through the moments that a run has kept
 setting_words  what settings and their values are called
+exercises      the book's mistakes and exercises as runs
 forms          the form of a run, made from `config.py`
 forecast       what a run would take, in words
 columns        which columns of one's own table are meant

@@ -14,6 +14,7 @@ from bert_demo.common.fields import Setting, settings_of
 from bert_demo.common.groups import DESIGN_SETTINGS, VISITOR_SETTINGS
 from bert_demo.config import RunConfig, TrainingConfig, run_config
 from bert_demo.data.corpora import CORPORA, corpus_spec
+from bert_demo.ui.parts.exercises import EXERCISES
 from bert_demo.ui.parts.language import later, say
 from bert_demo.ui.parts.setting_words import hint_of, label_of, value_words
 
@@ -75,26 +76,6 @@ PRESETS: dict[str, dict[str, Values]] = {
 }
 """What each preset sets; all else goes back to its default, but the corpus stays if not named."""
 
-_AT_SPEED = {**_BOOK, "corpus": "crane-world", BUDGET_KIND: "steps", BUDGET: 50}
-MISTAKES: dict[str, tuple[Values, str]] = {
-    later("Rate 0.01, the book's"): (
-        {**_AT_SPEED, "learning_rate": 0.01},
-        later(
-            "The book trains with steps of 0.01. After its 50 steps any two words have a cosine of "
-            "0.998. Watch the guesses: here they are the same for every sentence after 12 steps."
-        ),
-    ),
-    later("A tenth of it, 0.001"): (
-        {**_AT_SPEED, "learning_rate": 0.001},
-        later(
-            "The same run mended. Its vectors come near each other too while it learns word "
-            "frequency, to 0.98 at step 31, but part again: 0.94 at step 50, and falling."
-        ),
-    ),
-}
-"""The book's mistakes that settings can express, as runs: what each sets, what the book does and
-what to look for."""
-
 
 def names(task: str) -> list[str]:
     """The fields of a task's form, in order: the few first, then the budget, then the rest."""
@@ -119,9 +100,10 @@ def defaults(task: str) -> Values:
 
 
 def preset(task: str, name: str, current: Mapping[str, Any]) -> Values:
-    """The values of every field under a preset. Raises `UserError` for a name it does not know."""
-    mistake = MISTAKES.get(name) if task == "pretraining" else None
-    chosen = PRESETS[task].get(name) if mistake is None else mistake[0]
+    """The values of every field under a preset or an exercise. Raises `UserError` for a name it
+    does not know."""
+    exercise = EXERCISES[task].get(name)
+    chosen = PRESETS[task].get(name) if exercise is None else _with_budget(exercise.values)
     if chosen is None:
         raise UserError("There is no preset {name!r}.", name=name)
     values = {
@@ -129,6 +111,13 @@ def preset(task: str, name: str, current: Mapping[str, Any]) -> Values:
     }
     kept = {n: current[n] for n in ("corpus", "start_from") if current.get(n)}
     return {**values, **kept, **chosen}
+
+
+def _with_budget(settings: Mapping[str, Any]) -> Values:
+    """The form's fields for settings, of which one ends the run."""
+    kind = next(kind for kind in BUDGETS if kind in settings)
+    others = {name: value for name, value in settings.items() if name != kind}
+    return {**others, BUDGET_KIND: kind, BUDGET: settings[kind]}
 
 
 def read(task: str, values: Mapping[str, Any]) -> RunConfig:

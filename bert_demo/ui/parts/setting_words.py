@@ -30,6 +30,8 @@ _VALUES = {
     },
     "tied_matrix": _ON_OFF,
     "word_vectors": {"random": later("drawn at random"), "counted": later("counted")},
+    "masking": {"dynamic": later("drawn anew"), "static": later("drawn once")},
+    "padding_in_loss": _ON_OFF,
     "next_sentence": _ON_OFF,
     "keep": {"last": later("the last"), "best": later("the best on held-out text")},
     "schedule": {
@@ -70,6 +72,8 @@ _LABELS = {
     "mask_share": later("Words to guess"),
     "mask_replaced": later("Shown as <mask>"),
     "mask_random": later("Shown as another word"),
+    "masking": later("Masks and pairs"),
+    "padding_in_loss": later("Padding in the loss"),
     "next_sentence": later("Next sentence"),
     "optimizer": later("Optimizer"),
     "weight_decay": later("Weight decay"),

@@ -90,6 +90,7 @@
     const lines = (data.start && data.start.baselines) || {};
     const logarithm = `ln ${whole(data.start ? data.start.vocab_size : 0)}`;
     const taught = Boolean(data.start && data.start.taught);
+    const padded = Boolean(data.start && data.start.padded);
     const ofTraining = lines.unigram_train;  // of which runs of earlier versions knew nothing
     const values = { n: ofTraining === undefined ? "" : fixed(ofTraining, 2) };
     // Each line's words for a wide figure and for a narrow one, or none; dots for held-out text.
@@ -101,7 +102,7 @@
           lines: [[lines.chance, say("chance<br>="), say("chance<br>=")]] },
       ]
       : [
-        { name: "mlm_loss", title: say("Masked words: loss"), colour: "--series-1",
+        { name: "mlm_loss", title: padded ? say("Loss with padding; held out without") : say("Masked words: loss"), colour: "--series-1",
           lines: [[lines.uniform, say("every word alike<br>{ln} =", { ln: logarithm }), `${logarithm}<br>=`],
             ofTraining === undefined
               ? [lines.unigram, say("word frequency,<br>held out ="), say("frequency,<br>held out ="), "dot"]

@@ -176,8 +176,9 @@
         set("second", hundred("accuracy"), validation ? say("held out {n}", { n: `${fixed((validation.accuracy * 100), 1)}%` }) : "", say("pairs judged right"));
       } else {
         const second = smoothed("nsp_loss");
-        set("first", loss === null ? null : say("1 in {n} words", { n: among(loss) }), held("mlm_loss"),
-          loss === null ? say("Masked words, loss") : say("as unsure as among {n} of {all} · loss {loss}", { n: among(loss), all: whole(start ? start.vocab_size : 0), loss: fixed(loss, 2) }));
+        const padded = start && start.padded;
+        set("first", loss === null ? null : padded ? fixed(loss, 2) : say("1 in {n} words", { n: among(loss) }), held("mlm_loss"),
+          padded ? say("loss of masked words and of padding") : loss === null ? say("Masked words, loss") : say("as unsure as among {n} of {all} · loss {loss}", { n: among(loss), all: whole(start ? start.vocab_size : 0), loss: fixed(loss, 2) }));
         set("second", hundred("nsp_accuracy"), held("nsp_loss"),
           second === null ? say("Next sentence, loss") : say("next sentences told apart · loss {loss}", { loss: fixed(second, 2) }));
       }

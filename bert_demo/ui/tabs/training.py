@@ -11,6 +11,7 @@ import gradio as gr
 from bert_demo.runs.asked import FEWEST_CONTEXTS, LONGEST_WORD, MOST_BLANKS, MOST_CONTEXTS
 from bert_demo.ui.context import AppContext
 from bert_demo.ui.parts import assets, forms
+from bert_demo.ui.parts.exercises import EXERCISES, TITLES
 from bert_demo.ui.parts.language import later, say
 from bert_demo.ui.parts.live import WayOn, live_panel
 from bert_demo.ui.parts.own_text import own_text_box
@@ -92,7 +93,9 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
             )
             if task == "nli":
                 fields["start_from"] = forms.field(task, "start_from", values["start_from"])
-            with gr.Accordion(say("Settings"), open=False):
+            with gr.Accordion(
+                say("Settings"), open=False, elem_id=f"settings-{tab_id}"
+            ) as settings:
                 for name in first:
                     if name not in fields:
                         fields[name] = forms.field(task, name, values[name])
@@ -122,12 +125,12 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
             with gr.Accordion(say("Design choices"), open=False):
                 for name in design:
                     fields[name] = forms.field(task, name, values[name])
-            if task == "pretraining":
-                with gr.Accordion(say("The book's mistakes"), open=False):
-                    for name, (_, words) in forms.MISTAKES.items():
-                        with gr.Column(elem_classes="bd-presets"):
-                            presets.append((name, gr.Button(card(name, ""))))
-                            gr.Markdown(say(words), elem_classes="bd-note")
+            fills = [name for name, exercise in EXERCISES[task].items() if not exercise.starts]
+            with gr.Accordion(say(TITLES[task]), open=False):
+                for name, exercise in EXERCISES[task].items():
+                    with gr.Column(elem_classes="bd-presets"):
+                        presets.append((name, gr.Button(card(name, "", starts=exercise.starts))))
+                        gr.Markdown(say(exercise.words), elem_classes="bd-note")
             with gr.Accordion(say("The same from a shell"), open=False):
                 command = gr.Textbox(
                     label=say("Command"),
@@ -165,7 +168,8 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
         observed = context.observations()
         told = foretell(context, task, current, observed)
         cards = [
-            card(name, in_short(context, task, name, current, observed)) for name, _ in presets
+            card(name, in_short(context, task, name, current, observed), starts=name not in fills)
+            for name, _ in presets
         ]
         return *told, gr.Timer(active=context.measuring), *cards
 
@@ -208,7 +212,11 @@ def _training_tab(context: AppContext, task: str, label: str, tab_id: str) -> Tr
             return ["" if chosen[n] is None else chosen[n] for n in names]
 
         chosen = button.click(choose, inputs, inputs, trigger_mode="once", **quiet)
-        start_after(chosen.success)
+        if preset in fills:
+            opened = chosen.success(lambda: gr.Accordion(open=True), None, settings, **quiet)
+            opened.then(None, js=_to_forecast(tab_id), api_visibility="private")
+        else:
+            start_after(chosen.success)
     if not on_zerogpu():
         rates.connect(context, task, names, inputs)
     start_after(start.click)
@@ -301,6 +309,14 @@ def _now(tab_id: str) -> str:
     return (
         f"() => document.querySelector('#live-{tab_id} .bd-live')?.parentElement"
         "?.dispatchEvent(new Event('bd-now'))"
+    )
+
+
+def _to_forecast(tab_id: str) -> str:
+    # Gradio opens the fold a moment later.
+    return (
+        "() => setTimeout(() => document.querySelector"
+        f"('#settings-{tab_id} .bd-estimate')?.scrollIntoView({{block: 'center'}}), 200)"
     )
 
 

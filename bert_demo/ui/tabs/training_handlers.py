@@ -123,9 +123,9 @@ def over_limit(context: AppContext, run: RunConfig) -> str | None:
     return say("A run may take at most {seconds} seconds here.", seconds=limit)
 
 
-def card(preset: str, forecast: str) -> str:
-    """The words of a preset's button: what it is, and below it what it would take."""
-    return f"▶ {say(preset)}\n{forecast}"
+def card(preset: str, forecast: str, *, starts: bool = True) -> str:
+    """The words of a preset's button: what it is, whether it begins a run, and what that takes."""
+    return f"{'▶' if starts else '✎'} {say(preset)}\n{forecast}"
 
 
 def in_short(
