@@ -337,6 +337,8 @@ def test_a_vocabulary_that_is_not_json_is_refused(tmp_path: Path) -> None:
         assert "not valid JSON" in complaint(source, tmp_path / "out")
 
 
+# What torch says from 2.14 on as it reads a sparse tensor.
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants:UserWarning")
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
