@@ -105,6 +105,11 @@ def test_a_run_is_watched_left_found_and_stopped(
     wait_for(page, f"{NODE}.data && {NODE}.data[1].x.length > 2")
     run = page.url.partition("run=")[2]
     assert run
+    room = page.evaluate(
+        f"parseFloat(getComputedStyle(document.querySelector('{PANEL} .bd-head')).paddingRight)"
+    )
+    buttons = page.locator(".bd-stage:visible .bd-controls").bounding_box()
+    assert room > buttons["width"] > 3 * 96, "the headline ends before the buttons"
 
     # The curve grows in the same node; what the pointer is on and a zoom stay.
     page.evaluate(f"window.node = {NODE}")

@@ -300,6 +300,9 @@
       const width = parts.plot.clientWidth;
       if (status && width && Math.abs(width - drawn) > 1) draw();
     }).observe(parts.plot);
+    // The buttons lie over the corner of the headline, which ends before them.
+    const stage = element.closest(".bd-stage"), controls = stage && stage.querySelector(".bd-controls");
+    if (controls) new ResizeObserver(() => stage.style.setProperty("--controls", `${controls.offsetWidth}px`)).observe(controls);
     document.addEventListener("visibilitychange", () => !document.hidden && run && schedule(0));
     watch("value", follow);
     // Asked for when a button was pressed, whose effect should be seen at once.

@@ -321,8 +321,9 @@ def _to_forecast(tab_id: str) -> str:
 
 
 def _to_stage(tab_id: str) -> str:
-    # On a phone the curves are below the form.
+    # On a phone the curves are below the form; beside the last of its cards they are above.
     return (
-        "() => { if (window.innerWidth < 900) document.getElementById"
-        f"('live-{tab_id}')?.scrollIntoView({{behavior: 'smooth'}}); }}"
+        f"() => {{ const live = document.getElementById('live-{tab_id}'); "
+        "if (live && (window.innerWidth < 900 || live.getBoundingClientRect().top < 0)) "
+        "live.scrollIntoView({behavior: 'smooth'}); }"
     )
