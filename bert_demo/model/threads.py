@@ -30,6 +30,8 @@ _CPU = torch.device("cpu")
 _MOST_THREADS = 8
 _MOST_WEIGHTS = 30_000_000
 """Each thread has gradients of its own; large matrices keep all cores busy with one."""
+_FROZEN = 1000
+"""So many objects are frozen where a program has done so."""
 
 
 class ShardThreads:
@@ -54,7 +56,8 @@ class ShardThreads:
         if self._on_cpu:
             library.load()
         # A full collection looks at all that was ever imported, while every thread waits for it.
-        self._froze = not gc.get_freeze_count()  # else whoever froze it is to unfreeze it
+        # Whoever froze more than Python 3.12 does by itself, some hundred, is to unfreeze it.
+        self._froze = gc.get_freeze_count() < _FROZEN
         if self._froze:
             gc.freeze()
         if self._trim is not None:

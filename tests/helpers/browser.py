@@ -99,7 +99,7 @@ class Visitor:
         self.page.on("console", self._heard)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(90_000)
 
     def _heard(self, message: Any) -> None:
         if message.type == "error":

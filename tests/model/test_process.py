@@ -89,11 +89,11 @@ def test_what_is_set_for_a_computation_is_put_back(frozen: bool) -> None:
     before = torch.get_num_threads(), dict(os.environ)
     try:
         with ShardThreads(torch.device("cpu"), 1000) as threads:
-            assert gc.get_freeze_count()
+            assert gc.get_freeze_count() > 1000  # Python 3.12 begins with some hundred
             parts = threads.map(lambda part: (part, torch.get_num_threads()))
         assert [part for part, _ in parts] == list(range(threads.count))
         assert sum(cores for _, cores in parts) <= before[0]
         assert (torch.get_num_threads(), dict(os.environ)) == before
-        assert bool(gc.get_freeze_count()) == frozen
+        assert (gc.get_freeze_count() > 1000) == frozen
     finally:
         gc.unfreeze()
