@@ -216,8 +216,10 @@ def test_blocks_serve_only_what_they_can() -> None:
     assert library.serves(torch.zeros(1)) and library.serves(torch.zeros(1, dtype=torch.bfloat16))
     assert not library.serves(torch.zeros(1, dtype=torch.float64))
     assert not library.serves(torch.zeros(1, device="meta"))
-    x = torch.randn(4, 8, dtype=torch.float64)
-    linear = nn.Linear(8, 8).double()
+    linear = nn.Linear(8, 8)
+    texts = torch.randn(2, 4, 8)
+    torch.testing.assert_close(kernels.activate(texts, linear, gelu=True), F.gelu(linear(texts)))
+    x, linear = texts[0].double(), linear.double()
     torch.testing.assert_close(kernels.activate(x, linear, gelu=True), F.gelu(linear(x)))
 
 
