@@ -124,9 +124,8 @@ class Batches:
             places = np.flatnonzero(chosen >= 0)
             originals = chosen[places]
             if self.masking.padded:
-                begins = np.cumsum(plan.lengths) - plan.lengths
                 missing = self.masking.padded - _count_by_pair(chosen >= 0, plan)
-                fill = np.repeat(begins, missing.clip(0))
+                fill = np.repeat(plan.begins, missing.clip(0))
                 places = np.concatenate([places, fill])
                 originals = np.concatenate([originals, np.full_like(fill, self.tokenizer.unk_id)])
             positions, labels = torch.from_numpy(places), torch.from_numpy(originals)
@@ -167,9 +166,7 @@ class Batches:
 
 def _count_by_pair(chosen: npt.NDArray[np.bool_], plan: Plan) -> IntArray:
     """(B,): how many of each pair's tokens are `chosen` (T,)."""
-    counts: IntArray = np.add.reduceat(
-        chosen, np.cumsum(plan.lengths) - plan.lengths, dtype=np.int64
-    )
+    counts: IntArray = np.add.reduceat(chosen, plan.begins, dtype=np.int64)
     return counts
 
 

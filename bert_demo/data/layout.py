@@ -54,6 +54,12 @@ class Plan:
         return self.first.lengths + self.second.lengths + 3
 
     @property
+    def begins(self) -> IntArray:
+        """(B,): where each pair's tokens begin here."""
+        begins: IntArray = np.cumsum(self.lengths) - self.lengths
+        return begins
+
+    @property
     def token_places(self) -> IntArray:
         """(T,): each token's place in the whole batch, ascending."""
         return self._counted_from(self.offsets)
@@ -65,7 +71,7 @@ class Plan:
 
     def _counted_from(self, begins: IntArray) -> IntArray:
         lengths = self.lengths
-        moved = begins - (np.cumsum(lengths) - lengths)
+        moved = begins - self.begins
         places: IntArray = np.arange(int(lengths.sum())) + np.repeat(moved, lengths)
         return places
 
@@ -100,8 +106,7 @@ def plan_pairs(
     a, b = a[order], b[order]
     sides = Side(first.starts[order], a), Side(second.starts[order], b)
     plan = Plan(*sides, labels[order], order, order, order, examples[order])
-    offsets = np.cumsum(plan.lengths) - plan.lengths
-    return replace(plan, offsets=offsets, draws=offsets)
+    return replace(plan, offsets=plan.begins, draws=plan.begins)
 
 
 class Place(NamedTuple):
