@@ -38,43 +38,18 @@ _GOOD = later("5 minutes, as good as it gets")
 _BOOK = {"recipe": "d2l", "learning_rate": None, "seed": 0}
 PRESETS: dict[str, dict[str, Values]] = {
     "pretraining": {
-        _HALF_A_MINUTE: {
-            "corpus": "crane-world",
-            BUDGET_KIND: "budget_seconds",
-            BUDGET: 30,
-        },
-        _BOOKS: {
-            **_BOOK,
-            "corpus": "wikitext-2",
-            BUDGET_KIND: "steps",
-            BUDGET: 50,
-        },
-        _GOOD: {
-            BUDGET_KIND: "budget_seconds",
-            BUDGET: 300,
-        },
+        _HALF_A_MINUTE: {"corpus": "crane-world", "budget_seconds": 30},
+        _BOOKS: {**_BOOK, "corpus": "wikitext-2", "steps": 50},
+        _GOOD: {"budget_seconds": 300},
     },
     "nli": {
-        _HALF_A_MINUTE: {
-            "corpus": "crane-world",
-            BUDGET_KIND: "budget_seconds",
-            BUDGET: 30,
-        },
-        _BOOKS: {
-            **_BOOK,
-            "corpus": "snli",
-            BUDGET_KIND: "epochs",
-            BUDGET: 5,
-            "max_length": 128,
-        },
-        _GOOD: {
-            "corpus": "snli",
-            BUDGET_KIND: "budget_seconds",
-            BUDGET: 300,
-        },
+        _HALF_A_MINUTE: {"corpus": "crane-world", "budget_seconds": 30},
+        _BOOKS: {**_BOOK, "corpus": "snli", "epochs": 5, "max_length": 128},
+        _GOOD: {"corpus": "snli", "budget_seconds": 300},
     },
 }
-"""What each preset sets; all else goes back to its default, but the corpus stays if not named."""
+"""What each preset sets, one limit among it; all else goes back to its default, but the corpus
+stays if not named."""
 
 
 def names(task: str) -> list[str]:
@@ -103,14 +78,14 @@ def preset(task: str, name: str, current: Mapping[str, Any]) -> Values:
     """The values of every field under a preset or an exercise. Raises `UserError` for a name it
     does not know."""
     exercise = EXERCISES[task].get(name)
-    chosen = PRESETS[task].get(name) if exercise is None else _with_budget(exercise.values)
+    chosen = PRESETS[task].get(name) if exercise is None else exercise.values
     if chosen is None:
         raise UserError("There is no preset {name!r}.", name=name)
     values = {
         n: (_RUN | _TRAINING)[n].default for n in names(task) if n not in (BUDGET_KIND, BUDGET)
     }
     kept = {n: current[n] for n in ("corpus", "start_from") if current.get(n)}
-    return {**values, **kept, **chosen}
+    return {**values, **kept, **_with_budget(chosen)}
 
 
 def _with_budget(settings: Mapping[str, Any]) -> Values:
