@@ -140,7 +140,7 @@ def attribute(
         table = model.embeddings.word_embeddings.weight.detach()
         ids = torch.tensor([encoded.input_ids, bare], device=model.device)
         inputs, baseline = table[ids]  # (L, H) each
-        of = functools.partial(_label, model, encoded, chosen)
+        of = functools.partial(_from_embeddings, model, encoded, chosen)
         at_once = max(1, _AT_ONCE // len(inputs))
         if steps is None:
             found, taken = refined_gradients(of, inputs, baseline, at_once)
@@ -159,11 +159,6 @@ def attribute(
         for word, rest in zip(words, without, strict=True)
     ]
     return Attributions(LABELS[chosen], whole, empty, effects, error, taken, encoded.truncated)
-
-
-def _label(model: BertModel, encoded: Encoded, label: int, words: Tensor) -> Tensor:
-    """(k,): a label's probability for k pairs whose word embeddings (k, L, H) are given."""
-    return _from_embeddings(model, encoded, words)[:, label]
 
 
 def _words(encoded: Encoded, tokenizer: Tokenizer) -> list[range]:
@@ -198,8 +193,8 @@ def _probabilities(
     return torch.stack(rows)
 
 
-def _from_embeddings(model: BertModel, encoded: Encoded, words: Tensor) -> Tensor:
-    """(k, 3): probabilities of the labels for k pairs whose word embeddings (k, L, H) are given."""
+def _from_embeddings(model: BertModel, encoded: Encoded, label: int, words: Tensor) -> Tensor:
+    """(k,): a label's probability for k pairs whose word embeddings (k, L, H) are given."""
     sequence = encoded.input_ids, encoded.token_type_ids
     batch: PackedBatch = pack([sequence] * len(words)).to(model.device)
     tables = model.embeddings
@@ -212,4 +207,4 @@ def _from_embeddings(model: BertModel, encoded: Encoded, words: Tensor) -> Tenso
     for layer in layers:
         x = layer(x, batch)
     cls = last(x, batch, batch.cls_positions)[: len(words)]  # (k, H)
-    return model.nli_logits(cls).float().softmax(-1)
+    return model.nli_logits(cls).float().softmax(-1)[:, label]

@@ -129,7 +129,7 @@ def test_the_page_says_how_many_train_together(chromium: Any, tmp_path: Path) ->
         page = visitor.open(f"{address}?run={run.id}")
         tile = "#live-pretrain .bd-tiles"
         page_wait(page, f"document.querySelector('{tile}')?.textContent.includes('2 \u00d7 CPU')")
-        visitor.context.close()
+        visitor.close()
         assert visitor.complaints == []
 
 
