@@ -56,13 +56,13 @@ def test_the_list_is_balanced_and_nobody_learns_from_it(texts: NliTexts) -> None
 def test_the_judge_by_kind_on_the_list(texts: NliTexts) -> None:
     by_kind = {part.name: part.accuracy for part in reported(texts).slices["kind"]}
     assert min(by_kind[name] for name in ("plain", "negation", "some and all")) > 0.85
-    assert np.mean(list(by_kind.values())) > 0.8  # a third would be chance
+    assert np.mean(list(by_kind.values())) > 0.85  # a third would be chance
 
 
 def test_the_judge_by_kind_on_generated_traps() -> None:
     """It has learnt logic from other templates and words."""
     by_kind = {part.name: part.accuracy for part in reported(every(trap_pairs(), 4)).slices["kind"]}
-    assert min(by_kind.values()) > 0.6 and np.mean(list(by_kind.values())) > 0.79
+    assert min(by_kind.values()) > 0.7 and np.mean(list(by_kind.values())) > 0.83
 
 
 def test_the_examples_of_the_page() -> None:
