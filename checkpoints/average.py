@@ -4,9 +4,9 @@
 
 `--share` is that of LAST. Further lessons on pairs of logic cost some of what the judge knew of
 captions; between the two lies one that has nearly all of both. It is made as sure as it is right
-on SNLI's validation split, is scored there and, once, on the test split, and says so in the
-checkpoint, which is otherwise LAST's. rebuild.sh has the share that the bundled judge took, by the
-validation split and by pairs of logic drawn anew.
+on SNLI's validation split, is rounded to 8 bits, as it is bundled, is scored so there and, once, on
+the test split, and says so in the checkpoint, which is otherwise LAST's. rebuild.sh has the share
+that the bundled judge took, by the validation split and by pairs of logic drawn anew.
 """
 
 from __future__ import annotations
@@ -44,11 +44,13 @@ def main() -> None:
         validation, tokenizer, batch_size=256, max_length=128, truncation="longest_first", seed=0
     )
     factor = calibrate(model, held_out, None)
+    about = checkpoint.read_config(flags.last)["about"]
+    checkpoint.save(flags.out, model, tokenizer, about, storage="int8")
+    rounded, _, _ = checkpoint.load(flags.out)
     test, _ = prepare_nli("snli", "test", tokenizer)
-    scores: dict[str, Any] = {**validate(model, held_out, None), "calibration_factor": factor}
-    scores["test"] = asdict(evaluate(model, tokenizer, test))
-    about = {**checkpoint.read_config(flags.last)["about"], "scores": scores}
-    checkpoint.save(flags.out, model, tokenizer, about)
+    scores: dict[str, Any] = {**validate(rounded, held_out, None), "calibration_factor": factor}
+    scores["test"] = asdict(evaluate(rounded, tokenizer, test))
+    checkpoint.save(flags.out, rounded, tokenizer, {**about, "scores": scores}, storage="int8")
     shutil.copyfile(flags.last / checkpoint.METRICS, flags.out / checkpoint.METRICS)
     print(scores)
 

@@ -66,7 +66,7 @@ bundle() {
 bundle bert-small \
   --note "A paragraph of SNLI is a premise with its hypotheses; no label was used."
 bundle bert-small-snli --storage int8 \
-  --note "Scores are those before the weights were rounded to 8 bits. It starts from a model of the \
+  --note "Scores are those of the weights in 8 bits. It starts from a model of the \
 same shape, pretrained on WikiText-2 and SNLI's sentences (20 passes) and taught in four steps. Its \
 teacher is sentence-transformers/all-MiniLM-L6-v2 (Apache 2.0), fine-tuned on the same 99,890 \
 labelled pairs and taught again by itself, test accuracy 0.861. In the first step the teacher judged \
