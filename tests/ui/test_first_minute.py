@@ -96,6 +96,26 @@ def test_the_page_asks_at_once_for_all_of_gradios_scripts_that_it_needs(
     assert page.locator(".bd-outline").is_hidden()
 
 
+def test_who_presses_a_card_far_below_is_taken_to_the_run(
+    visit: Callable[..., Visitor], address: str
+) -> None:
+    """What stands above the run grows while the page scrolls to it."""
+    page = visit(viewport={"width": 390, "height": 844}).open(address)
+    page.wait_for_function("document.querySelector('#live-pretrain .bd-plot svg')")
+    page.evaluate(
+        """() => {
+            const live = document.getElementById("live-pretrain");
+            window.scrollTo(0, document.body.scrollHeight);
+            window.bertDemo.goTo(live);
+            const more = document.createElement("div");
+            setTimeout(() => { more.style.height = "500px"; live.before(more); }, 100);
+        }"""
+    )
+    page.wait_for_timeout(2000)
+    top = page.evaluate("document.getElementById('live-pretrain').getBoundingClientRect().top")
+    assert abs(top) < 5
+
+
 @pytest.mark.parametrize(("code", "begins"), [("en", "Fine: "), ("de", "Gut: "), ("zh", "正常")])
 def test_a_run_is_told_of_with_its_state(context: AppContext, code: str, begins: str) -> None:
     run = context.store.create(RunConfig(), "me")

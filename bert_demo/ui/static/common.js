@@ -1,5 +1,5 @@
-// What the page's own components share: plotly on demand, colours that follow the theme, words.
-// Text always goes in by textContent: what a visitor typed is never markup.
+// What the page's own components share: plotly on demand, colours that follow the theme, words, and
+// where the page scrolls to. Text always goes in by textContent: what a visitor typed is never markup.
 (function () {
   "use strict";
 
@@ -89,6 +89,33 @@
     return count >= 1e9 ? fixed(count / 1e9, 1) + " GB" : Math.round(count / 1e6) + " MB";
   }
 
+  // Takes whoever pressed a button to a node, and again while what is above it still grows, unless
+  // he goes elsewhere.
+  function goTo(node) {
+    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const go = (behavior) => node.scrollIntoView({ block: "start", behavior });
+    let seen = false;
+    const growth = new ResizeObserver(() => { if (seen) go("auto"); seen = true; });
+    const moves = ["wheel", "touchstart", "pointerdown", "keydown"];
+    const leave = () => {
+      growth.disconnect();
+      for (const move of moves) window.removeEventListener(move, leave);
+    };
+    go(still ? "auto" : "smooth");
+    growth.observe(document.body);
+    for (const move of moves) window.addEventListener(move, leave, { passive: true });
+    window.setTimeout(leave, 4000);
+  }
+
+  // On a phone the result lies below the form: whoever asks for it is taken there.
+  function reveal(id) {
+    const node = document.getElementById(id);
+    if (!node || window.innerWidth > 900) return;
+    const { top } = node.getBoundingClientRect();
+    if (top < 0 || top >= window.innerHeight * 0.6) goTo(node);
+  }
+
   Object.assign(window.bertDemo,
-    { say, locale, plotly, make, draw, colour, onThemeChange, whole, fixed, separators: point + group, duration, bytes });
+    { say, locale, plotly, make, draw, colour, onThemeChange, whole, fixed, separators: point + group, duration, bytes,
+      goTo, reveal });
 })();

@@ -284,16 +284,5 @@
     show();
   };
 
-  // On a phone the result lies below the form: whoever asks for it is taken there.
-  const reveal = (id) => {
-    const node = document.getElementById(id);
-    if (!node || window.innerWidth > 900) return;
-    const { top } = node.getBoundingClientRect();
-    if (top >= 0 && top < window.innerHeight * 0.6) return;
-    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    node.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
-  };
-
   window.bertDemo.mountView = mount;
-  window.bertDemo.reveal = reveal;
 })();

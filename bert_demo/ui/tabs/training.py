@@ -325,5 +325,5 @@ def _to_stage(tab_id: str) -> str:
     return (
         f"() => {{ const live = document.getElementById('live-{tab_id}'); "
         "if (live && (window.innerWidth < 900 || live.getBoundingClientRect().top < 0)) "
-        "live.scrollIntoView({behavior: 'smooth'}); }"
+        "window.bertDemo.goTo(live); }"
     )
