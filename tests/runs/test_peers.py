@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from helpers.browser import Visitor, chromium, served
 from helpers.browser import wait_for as page_wait
 from test_runs_queue import (
@@ -113,8 +114,11 @@ def test_the_curve_is_that_of_one_process(pair: RunQueue) -> None:
     assert processes_of(pair, run) == 2
     events, _ = pair.store.events(run.id)
     here = list(train(config))
-    assert losses(events) == pytest.approx(losses(here), abs=1e-5)
-    assert run.status.scores["mlm_loss"] == pytest.approx(here[-1]["scores"]["mlm_loss"], abs=1e-5)
+    # Gradients are summed in another order, and Muon rounds to bf16 where that is fast: now and
+    # then a last digit falls on the other side.
+    near = 3e-3 if device.fast_bf16(torch.device("cpu")) else 1e-5
+    assert losses(events) == pytest.approx(losses(here), abs=near)
+    assert run.status.scores["mlm_loss"] == pytest.approx(here[-1]["scores"]["mlm_loss"], abs=near)
     assert [event["step"] for event in events if event["event"] == "probe"][-1] == 6
     load(run.model)
 
