@@ -23,6 +23,13 @@ from bert_demo.model import checkpoint, unfinished
 from bert_demo.model.bert import BertModel
 
 
+def command_of(script: str, folder: Path) -> list[str]:
+    """Python in a process of its own, which finds the tests' helpers; argv[1] is `folder`."""
+    tests = Path(__file__).parents[1]
+    finding = "import sys; sys.path[:0] = sys.argv[2:]\n"
+    return [sys.executable, "-c", finding + script, str(folder), str(tests), str(tests.parent)]
+
+
 class Killed(BaseException):
     """Stands for the end of the process: nothing after it runs."""
 
@@ -105,7 +112,6 @@ def test_a_resume_state_that_is_killed_leaves_the_one_before(
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL here")
 def test_a_process_killed_while_it_saves_leaves_a_checkpoint(tmp_path: Path) -> None:
     script = (
-        "import sys; sys.path[:0] = sys.argv[2:]\n"
         "from dataclasses import replace\n"
         "from pathlib import Path\n"
         "from bert_demo.model import checkpoint, unfinished\n"
@@ -116,9 +122,8 @@ def test_a_process_killed_while_it_saves_leaves_a_checkpoint(tmp_path: Path) -> 
         "    checkpoint.save(folder, model, TOKENIZER, {'number': number})\n"
         "    unfinished.save_resume(folder, dict(model.named_parameters()), {'number': number})\n"
     )
-    folder, tests = tmp_path / "one", Path(__file__).parents[1]
-    command = [sys.executable, "-c", script, str(folder), str(tests), str(tests.parent)]
-    process = subprocess.Popen(command)
+    folder = tmp_path / "one"
+    process = subprocess.Popen(command_of(script, folder))
 
     def saves() -> int:
         number: int = checkpoint.read_config(folder)["about"]["number"]
@@ -251,7 +256,7 @@ def test_a_disk_that_fails_keeps_the_checkpoint_before(
 def test_a_disk_that_fills_up_while_writing_gets_a_sentence(tmp_path: Path) -> None:
     # A real failure in the middle of a real write: no file may grow beyond 64 kB.
     script = (
-        "import resource, signal, sys; sys.path[:0] = sys.argv[2:]\n"
+        "import resource, signal\n"
         "from dataclasses import replace\n"
         "from pathlib import Path\n"
         "from helpers.checkpoints import CONFIG, complaint, saved\n"
@@ -259,8 +264,8 @@ def test_a_disk_that_fills_up_while_writing_gets_a_sentence(tmp_path: Path) -> N
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))\n"
         "print(complaint(saved, Path(sys.argv[1]), config=replace(CONFIG, vocab_size=50_000)))\n"
     )
-    folder, tests = tmp_path / "one", Path(__file__).parents[1]
-    command = [sys.executable, "-c", script, str(folder), str(tests), str(tests.parent)]
+    folder = tmp_path / "one"
+    command = command_of(script, folder)
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     assert "cannot be written: file too large." in done.stdout
