@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from bert_demo.common.errors import UserError
 from bert_demo.data.packing import pack
@@ -118,7 +116,3 @@ def complaint(source: Path | str, folder: Path) -> str:
     assert "\n" not in text and len(text) < 500 and text.endswith(".")
     assert not (folder / "refused").exists()
     return text
-
-
-def drop(*names: str) -> Callable[[dict[str, Tensor]], Any]:
-    return lambda state: [state.pop(name) for name in names]

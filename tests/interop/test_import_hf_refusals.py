@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.hf_models import PIECES, complaint, drop, hf_model, saved
+from helpers.hf_models import PIECES, complaint, hf_model, saved
 from helpers.intruder import Intruder
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -22,6 +22,10 @@ from bert_demo.interop.hugging_face import import_hf
 from bert_demo.model import checkpoint
 
 DEEP: Any = json.loads("[" * 400 + "]" * 400)
+
+
+def drop(*names: str) -> Callable[[dict[str, Tensor]], Any]:
+    return lambda state: [state.pop(name) for name in names]
 
 
 @pytest.mark.parametrize(
