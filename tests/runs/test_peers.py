@@ -81,6 +81,16 @@ def without_dropout(steps: int, **changes: Any) -> RunConfig:
     return dataclasses.replace(a_config(steps, **changes), dropout=0.0)
 
 
+def nearly(losses: Any) -> Any:
+    """What other processes than these find, which sum gradients in another order.
+
+    A last digit grows from step to step, by some 1e-5 in ten; and where Muon rounds to bf16, which
+    it does on processors that are fast at it, now and then one falls on the other side. A share of
+    the batch that were lost or counted twice would change far more.
+    """
+    return pytest.approx(losses, abs=3e-3 if device.fast_bf16(torch.device("cpu")) else 3e-4)
+
+
 def processes_of(queue: RunQueue, run: Run) -> int:
     events, _ = queue.store.events(run.id)
     return int(next(event["processes"] for event in events if event["event"] == "start"))
@@ -114,11 +124,8 @@ def test_the_curve_is_that_of_one_process(pair: RunQueue) -> None:
     assert processes_of(pair, run) == 2
     events, _ = pair.store.events(run.id)
     here = list(train(config))
-    # Gradients are summed in another order, and Muon rounds to bf16 where that is fast: now and
-    # then a last digit falls on the other side.
-    near = 3e-3 if device.fast_bf16(torch.device("cpu")) else 1e-5
-    assert losses(events) == pytest.approx(losses(here), abs=near)
-    assert run.status.scores["mlm_loss"] == pytest.approx(here[-1]["scores"]["mlm_loss"], abs=near)
+    assert losses(events) == nearly(losses(here))
+    assert run.status.scores["mlm_loss"] == nearly(here[-1]["scores"]["mlm_loss"])
     assert [event["step"] for event in events if event["event"] == "probe"][-1] == 6
     load(run.model)
 
@@ -198,7 +205,7 @@ def test_a_run_goes_on_with_more_processes_and_with_fewer(tmp_path: Path) -> Non
             assert processes_of(queue, run) == 2
             events, _ = queue.store.events(run.id)
             found = losses(events)
-            assert {step: found[step] for step in expected} == pytest.approx(expected, abs=1e-5)
+            assert {step: found[step] for step in expected} == nearly(expected)
 
 
 def test_a_batch_too_small_to_share_is_computed_by_one(pair: RunQueue) -> None:
