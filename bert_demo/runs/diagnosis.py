@@ -300,16 +300,22 @@ def _fine(run: Curve) -> Diagnosis:
         if run.main == "loss"
         else Text("Fine: it guesses masked words by what stands around them.")
     )
+    return Diagnosis("fine", seen, _further(run))
+
+
+def _further(run: Curve) -> Text:
     losses = [v[run.main] for v in run.held_out]
+    if losses and not run.is_apart and run.loss <= _HEART_GAP * losses[-1]:
+        return Text(
+            "It is much surer of what it learns from, {loss:.2f}, than of held-out text, "
+            "{now:.2f}: more text leads further than more steps.",
+            loss=run.loss,
+            now=losses[-1],
+        )
     # One more or less is noise.
-    stands = len(losses) > 3 and min(losses[-3:]) > min(losses[:-3])
-    return Diagnosis(
-        "fine",
-        seen,
-        Text("The held-out loss no longer falls; more text or a larger model leads further.")
-        if stands
-        else Text("More steps lead further."),
-    )
+    if len(losses) > 3 and min(losses[-3:]) > min(losses[:-3]):
+        return Text("The held-out loss no longer falls; more text or a larger model leads further.")
+    return Text("More steps lead further.")
 
 
 class Diagnoses:

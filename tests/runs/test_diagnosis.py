@@ -109,6 +109,16 @@ def test_it_says_where_learning_by_heart_began_and_what_to_try() -> None:
     assert risen is not None and "0.002" in risen.advice
 
 
+def test_a_run_that_goes_well_is_told_what_leads_further() -> None:
+    for held_out, advice in (
+        (falling(3), "More steps"),
+        (falling(4.5), "surer of what it learns from"),  # nothing has risen yet
+        (lambda s: falling(3)(s) + max(0, s - 200) / 1000, "no longer falls"),
+    ):
+        found = diagnose(curve(falling(3), held_out=held_out), RUN)
+        assert found is not None and found.name == "fine" and advice in found.advice
+
+
 def test_the_last_validation_is_on_other_pairs_and_says_nothing_of_a_rise() -> None:
     events = curve(falling(1), held_out=falling(3))
     events += [{"event": "validation", "step": 300, "n": 6000, "mlm_loss": 4.5}] * 2
