@@ -2,7 +2,8 @@
 # Trains the models that come along, as their cards say: minutes on a large GPU, more than half a day
 # on two cores. It needs WikiText-2, SNLI and all-MiniLM-L6-v2, from the Hub or from a mirror
 # (BERT_DEMO_DATA).
-# Whatever is finished in .checkpoints/ is kept from an earlier, interrupted time.
+# Where it was interrupted, it goes on: what is finished in .checkpoints/ is kept, and a run that is
+# not is resumed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,10 +12,11 @@ python=${PYTHON:-python}
 
 # once NAME COMMAND ...: makes .checkpoints/NAME, unless that is done.
 once() {
-  local name=$1
+  local name=$1 how=--overwrite
   shift
   [ -f "$work/$name.done" ] && return
-  "$python" -m bert_demo "$@" --out "$work/$name" --overwrite
+  [ -f "$work/$name/resume.safetensors" ] && how=--resume
+  "$python" -m bert_demo "$@" --out "$work/$name" "$how"
   touch "$work/$name.done"
 }
 
