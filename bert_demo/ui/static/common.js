@@ -91,9 +91,10 @@
 
   // Takes whoever pressed a button to a node, and again while what is above it still grows, unless
   // he goes elsewhere.
-  function goTo(node) {
+  function goTo(node, block = "start") {
+    if (!node) return;
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const go = (behavior) => node.scrollIntoView({ block: "start", behavior });
+    const go = (behavior) => node.scrollIntoView({ block, behavior });
     let seen = false;
     const growth = new ResizeObserver(() => { if (seen) go("auto"); seen = true; });
     const moves = ["wheel", "touchstart", "pointerdown", "keydown"];

@@ -41,10 +41,8 @@ _WITH_FILE = (
     "(model, on, pasted, file, browser, ...columns) => "
     "[model, on, pasted, on === 'own' ? window.bertDemo.droppedTable() : '', browser, ...columns]"
 )
-_OPEN = (
-    "() => setTimeout(() => document.getElementById('bd-fails')?.scrollIntoView("
-    "{behavior: 'smooth', block: 'start'}), 100)"
-)
+_OPEN = "() => setTimeout(() => window.bertDemo.goTo(document.getElementById('bd-fails')), 100)"
+_TO_TOP = "() => window.bertDemo.goTo(document.body)"
 
 
 def create_where_it_fails(
@@ -161,7 +159,7 @@ def create_where_it_fails(
     halt.click(stop, shown, None, **quiet)
     matrix.select(look_behind, shown, [matrix, behind, shown], **quiet)
     picked = behind.select(open_pair, shown, pair, **quiet)
-    picked.then(None, js="() => window.scrollTo({top: 0, behavior: 'smooth'})", **quiet)
+    picked.then(None, js=_TO_TOP, **quiet)
     return picked
 
 

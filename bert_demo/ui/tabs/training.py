@@ -315,8 +315,8 @@ def _now(tab_id: str) -> str:
 def _to_forecast(tab_id: str) -> str:
     # Gradio opens the fold a moment later.
     return (
-        "() => setTimeout(() => document.querySelector"
-        f"('#settings-{tab_id} .bd-estimate')?.scrollIntoView({{block: 'center'}}), 200)"
+        "() => setTimeout(() => window.bertDemo.goTo(document.querySelector"
+        f"('#settings-{tab_id} .bd-estimate'), 'center'), 200)"
     )
 
 
