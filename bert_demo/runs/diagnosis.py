@@ -212,13 +212,21 @@ def _jumps(run: Curve) -> Text | None:
     )
 
 
+def _much_surer_of_its_text(run: Curve) -> bool:
+    """Than of held-out text, where the two losses can be compared."""
+    if not run.held_out or run.is_apart:
+        return False
+    now: float = run.held_out[-1][run.main]
+    return run.loss <= _HEART_GAP * now
+
+
 def _by_heart(run: Curve) -> Diagnosis | None:
-    if len(run.held_out) < 3 or run.is_apart:
+    if len(run.held_out) < 3 or not _much_surer_of_its_text(run):
         return None
     best = min(run.held_out, key=lambda v: v[run.main])
     lowest, now = best[run.main], run.held_out[-1][run.main]
     risen = max(lowest + _HEART_RISE, lowest * _HEART_SHARE)
-    if any(v[run.main] < risen for v in run.held_out[-2:]) or run.loss > _HEART_GAP * now:
+    if any(v[run.main] < risen for v in run.held_out[-2:]):
         return None
     passes = run.passes(best["step"])
     after = (
@@ -305,7 +313,7 @@ def _fine(run: Curve) -> Diagnosis:
 
 def _further(run: Curve) -> Text:
     losses = [v[run.main] for v in run.held_out]
-    if losses and not run.is_apart and run.loss <= _HEART_GAP * losses[-1]:
+    if _much_surer_of_its_text(run):
         return Text(
             "It is much surer of what it learns from, {loss:.2f}, than of held-out text, "
             "{now:.2f}: more text leads further than more steps.",
