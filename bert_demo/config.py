@@ -121,7 +121,8 @@ def model_config(size: str, recipe: str, vocab_size: int, **overrides: Any) -> B
         rate = 0.2 if size == "tiny" else 0.1
         values |= {"hidden_dropout_prob": rate, "attention_probs_dropout_prob": rate}
     else:
-        # Runs of minutes never see a text often enough to overfit: dropout only slows them.
+        # Runs of minutes never see a text often enough to overfit: dropout only slows them. In
+        # longer ones of "small" it may begin on the way (training/late_dropout.py).
         rate = 0.0 if size in ("tiny", "small") else 0.1
         values |= {
             "hidden_dropout_prob": rate,
@@ -292,7 +293,13 @@ class RunConfig:
     num_hidden_layers: int | None = setting(None, "Other depth", low=1, high=48)
     num_attention_heads: int | None = setting(None, "Other number of heads", low=1, high=64)
     intermediate_size: int | None = setting(None, "Other feed-forward width", low=2, high=16384)
-    dropout: float | None = setting(None, "Other dropout than the recipe's", low=0.0, high=0.9)
+    dropout: float | None = setting(
+        None,
+        "Share of activations dropped, from the first step on; empty means the recipe's own, which "
+        "in recommended depends on the size and on what the model knows by heart",
+        low=0.0,
+        high=0.9,
+    )
     norm: str = setting(
         "after",
         "LayerNorm after each residual sum, as in BERT, or before each sublayer (Xiong et al. "

@@ -109,7 +109,7 @@ class TrainingReport:
                 self._loss = "loss against the teacher"
             self.clear()
             say(_start(event) if event["event"] == "start" else _validation(event))
-        elif event["event"] == "moment":
+        elif event["event"] == "moment" or event["event"] == "dropout":
             self.clear()
             note(event["message"])
         elif event["event"] == "probe":

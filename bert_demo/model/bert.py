@@ -9,7 +9,7 @@ all of them, H hidden size, M chosen positions, V vocabulary.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -213,6 +213,13 @@ class BertModel(nn.Module):
         if isinstance(module, MaskedLMHead):
             nn.init.normal_(module.decoder_weight, std=self.config.initializer_range)
             nn.init.zeros_(module.decoder_bias)
+
+    def set_dropout(self, rate: float) -> None:
+        """Drop this share of the activations and of the attention weights from now on."""
+        config = replace(self.config, hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
+        for module in self.modules():
+            if isinstance(module, BertModel | Embeddings | EncoderLayer | MaskedLMHead):
+                module.config = config
 
     def forward(self, batch: PackedBatch, positions: Tensor | None = None) -> Tensor:
         """Hidden states of the last layer.

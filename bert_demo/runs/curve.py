@@ -43,9 +43,9 @@ class Curve:
         self.held_out = [v for v in with_loss if v.get("n") == with_loss[0].get("n")]
         self.pairs = None if batch_size is None else batch_size * steps[-1]["step"]
 
-    def windows(self, name: str) -> list[float]:
-        """A loss over one window after the other, from the first step on."""
-        values = [step[name] for step in self.steps]
+    def windows(self, name: str, after: int = 0) -> list[float]:
+        """A loss over one window after the other, from the first step after this one on."""
+        values = [step[name] for step in self.steps if step["step"] > after]
         ends = range(self.window, len(values) + 1, self.window)
         return [statistics.fmean(values[i - self.window : i]) for i in ends]
 

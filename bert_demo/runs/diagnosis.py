@@ -6,11 +6,11 @@ and a loss is a mean over the last max(5, min(50, n / 10)) of them, a window.
 diverged        the loss became infinite, or is 0.5 nats or more above that of knowing nothing
 collapsed       the film's frames of the last fifth of the steps find all vectors alike:
                 `COLLAPSED`; 50 steps of the book's recipe at 0.001 do so in passing, 26 to 31
-rate_too_high   the loss has risen by 0.15 nats and four standard errors above its lowest window;
-                or some window is 0.1 nats and three standard errors above the first two steps
-                and above knowing no context, and the run has not come below that since; or two
-                steps, one of them in the later half, jumped by a nat and six standard deviations
-                above the window before them
+rate_too_high   the loss has risen by 0.15 nats and four standard errors above its lowest window
+                (since dropout began, where it did on the way); or some window is 0.1 nats and
+                three standard errors above the first two steps and above knowing no context, and
+                the run has not come below that since; or two steps, one of them in the later half,
+                jumped by a nat and six standard deviations above the window before them
 by_heart        the last two held-out losses of equally many pairs are 3% and 0.05 nats or more
                 above the lowest, and the training loss is at most 80% of the held-out one
 word_frequency  the masked-LM loss is less than 0.2 nats below that of word frequency
@@ -102,10 +102,11 @@ def diagnose(
     batch_size = None if config is None else config.training.batch_size
     run = Curve(start[-1], steps, by_kind.get("validation", []), main, batch_size)
     frames = [frame for frame in by_kind.get("probe", []) if "alike" in frame]
+    dropout = max((event["step"] for event in by_kind.get("dropout", [])), default=0)
     found = (
         _above_nothing(run)
         or _collapsed(frames)
-        or _rate_too_high(run)
+        or _rate_too_high(run, dropout)
         or _by_heart(run)
         or _no_context(run)
         or _coin(run)
@@ -159,8 +160,8 @@ def _collapsed(frames: Sequence[Mapping[str, Any]]) -> Diagnosis | None:
     )
 
 
-def _rate_too_high(run: Curve) -> Diagnosis | None:
-    seen = _risen(run) or _worse(run) or _jumps(run)
+def _rate_too_high(run: Curve, dropout: int) -> Diagnosis | None:
+    seen = _risen(run, dropout) or _worse(run) or _jumps(run)
     if seen is None:
         return None
     rate = max(step.get("learning_rate", 0.0) for step in run.steps) / 3
@@ -168,8 +169,9 @@ def _rate_too_high(run: Curve) -> Diagnosis | None:
     return Diagnosis("rate_too_high", seen, advice)
 
 
-def _risen(run: Curve) -> Text | None:
-    lowest, now = min(run.windows("loss")), run.last("loss")
+def _risen(run: Curve, dropout: int) -> Text | None:
+    now = run.last("loss")
+    lowest = min([now, *run.windows("loss", dropout)])  # of which there is none at first
     error = run.noise("loss") * math.sqrt(2 / run.window)
     if now - lowest <= max(_RISE, _RISE_ERRORS * error):
         return None

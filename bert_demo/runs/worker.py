@@ -194,7 +194,7 @@ def _follow(
                 seconds=event["seconds"],
                 seconds_left=event["seconds_left"],
             )
-        elif event["event"] == "moment":
+        elif event["event"] == "moment" or event["event"] == "dropout":
             status = replace(status, message=event["message"])
         elif event["event"] == "end":
             status = replace(

@@ -7,7 +7,9 @@ step            losses and gradients of one batch, by threads on a CPU or on a G
 losses          what training makes small
 optimizers      the two recipes: AdamW, Muon, and the learning rate's way
 schedule        the clock: budget, time left, what is due when
+late_dropout    dropout that begins once a run starts to learn its text by heart
 best            the weights with the lowest held-out loss, for a run that keeps those
+scoring         how a run's model scores on the way and in the end
 validation      what a model scores on held-out text, and making it as sure as it is right
 readings        losses that are still on the device
 failures        what ends a run before its time

@@ -146,6 +146,16 @@ class MomentEvent(TypedDict):
     """A sentence for people."""
 
 
+class DropoutEvent(TypedDict):
+    """From the next step on the model drops activations, which it did not before."""
+
+    event: Literal["dropout"]
+    step: int
+    seconds: float
+    message: str
+    """A sentence for people, which says why."""
+
+
 class SavedEvent(TypedDict):
     """The unfinished run was saved."""
 
@@ -181,13 +191,22 @@ class EndEvent(Kept, Failed):
     peak_memory_bytes: int
 
 
-Event = StartEvent | StepEvent | ValidationEvent | ProbeEvent | MomentEvent | SavedEvent | EndEvent
+Event = (
+    StartEvent
+    | StepEvent
+    | ValidationEvent
+    | ProbeEvent
+    | MomentEvent
+    | DropoutEvent
+    | SavedEvent
+    | EndEvent
+)
 
 Probe = Callable[["BertModel", "Tokenizer"], dict[str, Any]]
 """Says something of a model that is being trained: plain data for JSON."""
 
 
-_KINDS = ("start", "step", "validation", "probe", "moment", "saved", "end")
+_KINDS = ("start", "step", "validation", "probe", "moment", "dropout", "saved", "end")
 _LONGEST_LINE = 1_000_000
 _WHOLE = (
     *("step", "kept_step", "n", "steps", "left_out", "vocab_size", "parameters", "processes"),

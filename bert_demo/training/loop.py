@@ -8,19 +8,14 @@ exist).
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, TypeVar, cast
-
-from torch import Tensor
+from typing import Literal, cast
 
 from bert_demo.common.errors import Text, UserError
 from bert_demo.config import RunConfig, run_config
-from bert_demo.data.interruption import Interrupted, interruptible
-from bert_demo.inference.evaluation import evaluate
 from bert_demo.model import checkpoint
 from bert_demo.model.about import read_about
 from bert_demo.model.beginning import set_word_vectors
@@ -29,6 +24,7 @@ from bert_demo.model.metrics import MAIN_LOSS
 from bert_demo.training import distributed
 from bert_demo.training.best import Best
 from bert_demo.training.events import (
+    DropoutEvent,
     EndEvent,
     Event,
     MomentEvent,
@@ -41,20 +37,18 @@ from bert_demo.training.events import (
     ValidationEvent,
 )
 from bert_demo.training.failures import NotFiniteError, memory_advice, out_of_memory
+from bert_demo.training.late_dropout import LateDropout
 from bert_demo.training.optimizers import Optimizers, recipe_of
 from bert_demo.training.proof import proved_device
 from bert_demo.training.readings import Readings
 from bert_demo.training.recorder import Recorder
 from bert_demo.training.schedule import Clock
+from bert_demo.training.scoring import QUICK_PAIRS, Scoring, final_pairs, in_the_end
 from bert_demo.training.setup import prepare_run
 from bert_demo.training.step import Gradients
-from bert_demo.training.validation import calibrate, validate
 
-_QUICK_PAIRS = 512
-"""Of held-out text, during a run and where one is stopped; a finished one is scored on all."""
 _SCORING_SECONDS = 60.0
 """How long scoring a finished run may take beyond its limit."""
-T = TypeVar("T")
 
 Reason = Literal["completed", "stopped", "failed"]
 
@@ -143,18 +137,16 @@ class _Loop:
         self._optimizers = Optimizers(self.setup.model, numbers)
         self._recorder = Recorder(run, self.setup, self._optimizers, out if world.leads else None)
         steps, moments = self.setup.facts["steps"], self._recorder.moments
-        self.clock = Clock(training, steps, self._final_pairs(), moments)
+        self.clock = Clock(training, steps, final_pairs(run, self.setup), moments)
+        self._scoring = Scoring(run, self.setup, self.clock, self._best)
         self.gradients = Gradients(run, self.setup, world)
+        self._dropout = LateDropout(run, self.setup)
         on_cpu = self.setup.device.type == "cpu"
         asks = run.next_sentence == "on"
         self._readings = Readings(on_cpu, self.setup.task, training.batch_size, asks)
-        self._scores: Scores = {}
-        """Of the last validation."""
-        self._good_enough = self._not_finite = False
+        self._not_finite = False
         self._keeps_all = True
         """Whether no moment was lost so far."""
-        self._learnt: dict[str, Tensor] = {}
-        """Tensors as the last step left them, where more was done to them since."""
 
     def start(self, resume: bool, seconds_left: float | None) -> StartEvent:
         """Meet the other processes, which have no longer than the leader, and go back to where an
@@ -166,6 +158,7 @@ class _Loop:
         if resume:
             state, best = self._recorder.restore(self.world)
             self._best.restore(state, best)
+            self._dropout.restore(state)
             self.clock.restore(state)
         elif self.world.size > 1 and self.run.start_from is None and self.run.counts_words:
             # Processors of another kind may count a last digit otherwise, or all signs.
@@ -181,15 +174,18 @@ class _Loop:
     ) -> Literal["completed", "stopped"] | None:
         """Whether the budget is spent or somebody asked to stop; all processes agree."""
         asked = should_stop is not None and should_stop()
-        asked = asked or self._good_enough
+        asked = asked or self._scoring.good_enough
         asked, seconds = self.world.agree(asked, self.clock.seconds, self.setup.device)
         self.clock.agree(seconds)
-        if self.clock.spent() >= 1 or self._good_enough:
+        if self.clock.spent() >= 1 or self._scoring.good_enough:
             return "completed"
         return "stopped" if asked else None
 
     def step(self) -> None:
         """Forward, backward and update on one batch."""
+        if self._dropout.due(self.clock.step) and self.world.share(self._dropout.found):
+            self._dropout.begin()
+            self.gradients.forget()
         sums, found = self.gradients.of_step(self.clock.step)
         for parameter, grad in zip(self.gradients.parameters, found, strict=True):
             parameter.grad = grad
@@ -203,14 +199,17 @@ class _Loop:
 
     def what_is_due(self) -> Iterator[Event]:
         """The events after a step: itself, and what is done between this step and the next."""
-        validates = self.clock.validation_due()
+        looks = self._dropout.to_look(self.clock.step, self.clock.spent())
+        validates = looks or self.clock.validation_due()
         probes = self._probe is not None and self.clock.probe_due()
         if validates or probes or self._readings.due():
             yield from self.steps_so_far()
         if validates:
-            told = self._validate(_QUICK_PAIRS)
-            self._best.offer(self.clock.step, self._scores)
+            told = self._validate(QUICK_PAIRS)
+            self._best.offer(self.clock.step, self._scoring.scores)
             yield told
+        if looks:
+            yield from self._dropout_if_needed()
         if probes:
             yield self._ask_probe()
         yield from self.moment()
@@ -219,6 +218,18 @@ class _Loop:
             self.save()
             saved: SavedEvent = {"event": "saved", "step": self.clock.step}
             yield self._recorder.note(saved)
+
+    def _dropout_if_needed(self) -> Iterator[DropoutEvent]:
+        """Tell if dropout begins, by the scores of the last validation."""
+        told = self._dropout.look(self._scoring.loss, self._scoring.loss_on)
+        if told is not None:
+            event: DropoutEvent = {
+                "event": "dropout",
+                "step": self.clock.step,
+                "seconds": round(self.clock.seconds, 4),
+                "message": told,
+            }
+            yield self._recorder.note(event)
 
     def moment(self) -> Iterator[MomentEvent]:
         """Keep the weights, if that is due, for questions that come later."""
@@ -241,21 +252,10 @@ class _Loop:
             self._recorder.note_all(events)
         return events
 
-    def _final_pairs(self) -> int:
-        """How many pairs `finish` scores, those counted twice that are scored twice."""
-        passes = 1 + (self.run.teacher is not None) + self._best.wanted
-        test = 0 if self.setup.test is None else 2 * len(self.setup.test)  # also without premises
-        return passes * len(self.setup.validation) + test
-
     def finish(self, ends_scoring: Callable[[], bool], *, completed: bool) -> Iterator[Event]:
         """Score the model, and save it: ready for use, or to go on with where it was stopped."""
         yield from self.steps_so_far()
-
-        def scored(score: Callable[[int | None], T]) -> T:
-            if completed:
-                with contextlib.suppress(Interrupted), interruptible(ends_scoring):
-                    return score(None)
-            return score(_QUICK_PAIRS)
+        scored = functools.partial(in_the_end, ends_scoring, completed=completed)
 
         def told() -> Iterator[Event]:
             if self._probe is not None:
@@ -265,29 +265,23 @@ class _Loop:
         if self.world.leads:
             if compares := 0 < self._best.step < self.clock.step:
                 yield from told()  # the film and the curve are of the last step
-                self._scores = scored(self._take_best)
-            factor = None
-            if self.run.teacher is not None:
-                classifier = self.setup.model.classifier.state_dict(prefix="classifier.")
-                self._learnt = {name: tensor.clone() for name, tensor in classifier.items()}
-                factor = scored(self._calibrate)
+                scored(self._scoring.take_best)
+            factor = None if self.run.teacher is None else scored(self._scoring.calibrate)
             if factor is not None or not compares:
                 yield from told()
             if factor is not None:
-                self._scores["calibration_factor"] = factor
-            if self.setup.test is not None and completed:
-                model, tokenizer = self.setup.model, self.setup.tokenizer
-                with contextlib.suppress(Interrupted), interruptible(ends_scoring):
-                    self._scores["test"] = asdict(evaluate(model, tokenizer, self.setup.test))
-        self._save(self._scores, finished=completed)
+                self._scoring.scores["calibration_factor"] = factor
+            if completed:
+                self._scoring.test(ends_scoring)
+        self._save(self._scoring.scores, finished=completed)
 
     def save(self) -> None:
         """Write the unfinished run down, so that it can go on from here."""
         self._save({}, finished=False)
 
     def _save(self, scores: Scores, *, finished: bool) -> None:
-        state = self.clock.state() | self._best.state()
-        last, best = self._best.apart(self.setup.model.state_dict() | self._learnt)
+        state = self.clock.state() | self._best.state() | self._dropout.state()
+        last, best = self._best.apart(self.setup.model.state_dict() | self._scoring.learnt)
         self._recorder.save(
             state, scores, finished=finished, step=self._kept_step(), last=last, best=best
         )
@@ -303,7 +297,7 @@ class _Loop:
     def _how_it_ended(self, reason: Reason) -> Text:
         if reason == "stopped":
             return Text("Stopped after {n} steps, as asked.", n=self.clock.step)
-        if self._good_enough:
+        if self._scoring.good_enough:
             return Text(
                 "Reached a held-out loss of {loss:g} after {n} steps, in {seconds:.1f} s.",
                 loss=self.run.training.stop_at_loss,
@@ -333,7 +327,7 @@ class _Loop:
             "message": message,
             "step": self.clock.step,
             "seconds": round(self.clock.seconds, 3),
-            "scores": {} if reason == "failed" else self._scores,
+            "scores": {} if reason == "failed" else self._scoring.scores,
             "peak_memory_bytes": peak_memory_bytes(self.setup.device),
         }
         if self._best.wanted and reason != "failed":
@@ -342,32 +336,9 @@ class _Loop:
             event["cause"] = "not_finite"
         return self._recorder.note(event)
 
-    def _scored(self, limit: int | None) -> Scores:
-        """The model on held-out text, on `limit` pairs or all."""
-        every = len(self.setup.validation)
-        validating = self.clock.validating(every if limit is None else min(limit, every))
-        with validating, self.setup.autocast():
-            return validate(self.setup.model, self.setup.validation, limit)
-
-    def _calibrate(self, limit: int | None) -> float:
-        with self.setup.autocast():
-            return calibrate(self.setup.model, self.setup.validation, limit)
-
-    def _take_best(self, limit: int | None) -> Scores:
-        """The scores of the better weights, which the model then has: the best or the last, by
-        the pairs of the last validation or `limit` of them."""
-        less = limit is not None and limit < self._scores["n"]
-        return self._best.take(self._scored(limit) if less else self._scores, self._scored)
-
     def _validate(self, limit: int | None) -> ValidationEvent:
         """Tell how the model scores on held-out text, on `limit` pairs or all."""
-        self._scores = self._scored(limit)
-        enough, loss = self.run.training.stop_at_loss, self._best.loss(self._scores)
-        # The score of all held-out text, in the end, may be another.
-        self._good_enough = self._good_enough or (enough is not None and loss <= enough)
-        seconds = round(self.clock.seconds, 4)
-        event = {"event": "validation", "step": self.clock.step, "seconds": seconds}
-        return self._recorder.note(cast(ValidationEvent, event | self._scores))
+        return self._recorder.note(self._scoring.validate(self.clock.step, limit))
 
     def _ask_probe(self) -> ProbeEvent:
         """What the probe says of the model."""

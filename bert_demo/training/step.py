@@ -44,7 +44,12 @@ class Gradients:
         self._resident: Resident | None = None
         if fast_paths.serves(fast_paths.RESIDENT, setup.device):
             self._resident = Resident(setup.batches, setup.device)
-        self._captured = Captured(self._of_sent_plan, setup.device)
+        self.forget()
+
+    def forget(self) -> None:
+        """Capture on a GPU anew what is done there, since the model has changed more than its
+        weights."""
+        self._captured = Captured(self._of_sent_plan, self._setup.device)
 
     def of_step(self, step: int) -> Share:
         """This process's share of the batch of this step, in training mode."""

@@ -119,6 +119,20 @@ def test_a_run_that_goes_well_is_told_what_leads_further() -> None:
         assert found is not None and found.name == "fine" and advice in found.advice
 
 
+@pytest.mark.parametrize("steps", [202, 230, 300])
+def test_where_dropout_began_the_loss_of_a_batch_may_rise(steps: int) -> None:
+    def jumps(step: int) -> float:
+        return falling(3)(step) + (0.4 if step > 200 else 0)
+
+    events = curve(jumps, steps=steps, held_out=falling(3.5))
+    dropout = {"event": "dropout", "step": 200, "seconds": 20.0, "message": "By heart."}
+    assert name([*events, dropout]) == "fine"
+    if steps > 202:
+        assert name(events) == "rate_too_high"
+    later = curve(lambda s: jumps(s) + max(0, s - 250) / 30, held_out=falling(3.5))
+    assert name([*later, dropout]) == "rate_too_high"
+
+
 def test_the_last_validation_is_on_other_pairs_and_says_nothing_of_a_rise() -> None:
     events = curve(falling(1), held_out=falling(3))
     events += [{"event": "validation", "step": 300, "n": 6000, "mlm_loss": 4.5}] * 2

@@ -24,7 +24,7 @@ from bert_demo.inference.evaluation import evaluate
 from bert_demo.model.beginning import log_frequencies
 from bert_demo.model.checkpoint import read_config
 from bert_demo.model.compiled import library
-from bert_demo.training import loop, losses, readings, recorder, schedule, setup, step
+from bert_demo.training import losses, readings, recorder, schedule, scoring, setup, step
 from bert_demo.training.distributed import World
 from bert_demo.training.loop import resumable, train
 from bert_demo.training.optimizers import recipe
@@ -169,12 +169,12 @@ def test_a_run_ends_at_the_loss_that_was_asked_for() -> None:
 def test_a_final_score_that_misses_the_loss_changes_nothing_of_the_farewell(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plain = loop.validate
+    plain = scoring.validate
 
     def other_in_the_end(model: Any, held_out: Any, limit: int | None) -> Any:
         return plain(model, held_out, 8) | {"mlm_loss": 6.0 if limit else 8.0}
 
-    monkeypatch.setattr(loop, "validate", other_in_the_end)
+    monkeypatch.setattr(scoring, "validate", other_in_the_end)
     *_, validation, end = train(a_run(steps=40, validate_every_steps=2, stop_at_loss=7.0))
     assert validation["mlm_loss"] == 8 and end["step"] == 2
     assert "Reached a held-out loss of 7 after 2 steps" in end["message"]

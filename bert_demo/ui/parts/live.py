@@ -151,10 +151,17 @@ def answer(context: AppContext, request: Any) -> dict[str, Any]:
         "end": _end(events),
         "steps": _columns(steps),
         "validations": _of(events, "validation"),
+        "dropout": _dropout(events),
         "frames": frames,
         "diagnosis": _diagnosis(context, run),
         "status": _status(context, run),
     }
+
+
+def _dropout(events: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Where dropout began on the way, and why."""
+    found = next(iter(_of(events, "dropout")), None)
+    return None if found is None else found | {"message": translate(found["message"])}
 
 
 def _references(run: RunConfig | None) -> list[dict[str, Any]]:
@@ -191,6 +198,7 @@ def recorded(context: AppContext, task: Any) -> dict[str, Any]:
             "end": end,
             "steps": _columns(_of(events, "step")),
             "validations": _of(events, "validation"),
+            "dropout": _dropout(events),
             "frames": [_spoken(frame) for frame in _of(events, "probe")],
             "status": {
                 "state": "completed",

@@ -155,6 +155,13 @@
         yanchor: "bottom", text: `<b>${plot.title}</b>`, showarrow: false,
         font: { size: 13 * big, color: text } });
     });
+    if (data.dropout && data.dropout[clock] <= end) {
+      const at = data.dropout[clock];
+      shapes.push({ type: "line", xref: "x", yref: "y domain", x0: at, x1: at, y0: 0, y1: 1, layer: "below",
+        line: { color: faint, width: 1, dash: "dot" } });
+      annotations.push({ xref: "x", yref: "y domain", x: at, y: 1, xanchor: "left", yanchor: "top", xshift: 3, showarrow: false,
+        text: say("dropout begins"), hovertext: data.dropout.message, font: { size: 11 * big, color: faint } });
+    }
     annotations.push({ xref: "x domain", yref: "y2 domain", y: 0, yanchor: "top", yshift: -20,
       x: 0, xanchor: "left", showarrow: false, font: { size: 11 * big, color: faint },
       text: [byTime ? say("seconds of training") : say("step"), ""].join("   ") + held.map(({ whole: all, pairs }) => `${all ? "◆" : "○"} ${pairs}`).join("   ")

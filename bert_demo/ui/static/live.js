@@ -124,6 +124,7 @@
         for (const value of values) column.push(value);
       }
       data.validations.push(...answer.validations);
+      data.dropout = answer.dropout || data.dropout;
       data.diagnosis = answer.diagnosis;
       film.add(answer.frames);
       status = answer.status;
