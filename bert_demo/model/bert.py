@@ -9,7 +9,7 @@ all of them, H hidden size, M chosen positions, V vocabulary.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ class Embeddings(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.hidden_dropout = config, config.hidden_dropout_prob
         self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
@@ -46,7 +46,7 @@ class Embeddings(nn.Module):
         x = kernels.embed(ids, tables)  # (T, H)
         if self.norm is None:
             return x
-        return dropout.dropout(self.norm(x), self.config.hidden_dropout_prob, self.training)
+        return dropout.dropout(self.norm(x), self.hidden_dropout, self.training)
 
     def fix_positions(self) -> None:
         """Make the positions' table what `config.positions` says, and no weight any more."""
@@ -87,6 +87,8 @@ class EncoderLayer(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.config = config
+        self.hidden_dropout = config.hidden_dropout_prob
+        self.attention_dropout = config.attention_probs_dropout_prob
         hidden, eps = config.hidden_size, config.layer_norm_eps
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.attention_output = nn.Linear(hidden, hidden)
@@ -98,7 +100,7 @@ class EncoderLayer(nn.Module):
     def forward(self, x: Tensor, batch: PackedBatch, positions: Tensor | None = None) -> Tensor:
         """(T, H) -> (T, H), or (M, H): only those at `positions` (M,), which attend to all T."""
         heads = self.config.num_attention_heads
-        rate = self.config.attention_probs_dropout_prob if self.training else 0.0
+        rate = self.attention_dropout if self.training else 0.0
         seen = self._seen(x)
         selected = None if positions is None else kernels.select(seen, positions)  # (M, H)
         mixed = kernels.attention(seen, self.qkv, batch, heads, rate, positions, selected)
@@ -121,7 +123,7 @@ class EncoderLayer(nn.Module):
 
     def _residual(self, x: Tensor, mixed: Tensor) -> Tensor:
         """What follows attention, token by token; x, mixed: (M, H)."""
-        rate = self.config.hidden_dropout_prob if self.training else 0.0
+        rate = self.hidden_dropout if self.training else 0.0
         gelu = self.config.hidden_act == "gelu"
         if self.config.norm == "before":
             x = x + dropout.dropout(self.attention_output(mixed), rate, True)  # (M, H)
@@ -215,11 +217,11 @@ class BertModel(nn.Module):
             nn.init.zeros_(module.decoder_bias)
 
     def set_dropout(self, rate: float) -> None:
-        """Drop this share of the activations and of the attention weights from now on."""
-        config = replace(self.config, hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
-        for module in self.modules():
-            if isinstance(module, BertModel | Embeddings | EncoderLayer | MaskedLMHead):
-                module.config = config
+        """Drop this share of activations and attention weights from now on, not `config`'s."""
+        self.embeddings.hidden_dropout = rate
+        for layer in self.layers:
+            assert isinstance(layer, EncoderLayer)
+            layer.hidden_dropout = layer.attention_dropout = rate
 
     def forward(self, batch: PackedBatch, positions: Tensor | None = None) -> Tensor:
         """Hidden states of the last layer.

@@ -22,7 +22,7 @@ _LEAST_HIDDEN_SIZE = 256
 """Smaller models lose by dropout, however often they read a text: what they learn has no room."""
 _FEWEST_PAIRS = 20_000
 """Between one look at the gap and the next; where the text is longer, a whole pass over it."""
-_LATEST = 0.5
+_LATEST = 0.3
 """Of the budget: what is lost at first has to be won back."""
 
 

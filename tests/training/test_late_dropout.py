@@ -15,13 +15,15 @@ from torch import Tensor
 import bert_demo
 from bert_demo.config import RunConfig
 from bert_demo.data.own_text import take_text
+from bert_demo.model.folders import kept_steps
 from bert_demo.training import late_dropout, setup, step
 from bert_demo.training import loop as loops
 from bert_demo.training.distributed import World
 from bert_demo.training.late_dropout import LateDropout
 from bert_demo.training.loop import train
+from bert_demo.training.recorder import read_metrics
 
-BEFORE, STEPS = 3, 8
+BEFORE, STEPS = 3, 12
 """Steps that the runs below make before they first look whether they learn by heart, and all."""
 Value = TypeVar("Value")
 
@@ -57,16 +59,23 @@ def begins(events: list[Any]) -> list[int]:
 
 
 @pytest.mark.usefixtures("_by_heart")
-def test_the_same_run_with_dropout_from_there_on(run: RunConfig, tmp_path: Path) -> None:
-    late = list(train(run, tmp_path))
+def test_the_same_run_with_dropout_from_there_on(run: RunConfig) -> None:
+    late = list(train(run))
     never = losses_of(list(train(replace(run, dropout=0.0))))
     assert begins(late) == [BEFORE]
     assert losses_of(late)[:BEFORE] == never[:BEFORE]
     assert all(a != b for a, b in zip(losses_of(late)[BEFORE:], never[BEFORE:], strict=True))
-    assert bert_demo.load(tmp_path)[2].hidden_dropout_prob == 0.1, "the checkpoint says so"
-    assert bert_demo.load(tmp_path)[2].attention_probs_dropout_prob == 0.1
     scored = [event["step"] for event in late if event["event"] == "validation"]
     assert BEFORE in scored, "what it is found by is in the curve"
+
+
+@pytest.mark.usefixtures("_by_heart")
+def test_what_was_written_before_stays(run: RunConfig, tmp_path: Path) -> None:
+    told = list(train(run, tmp_path))
+    kept = [(event["event"], event.get("step")) for event in read_metrics(tmp_path)]
+    assert kept == [(event["event"], event.get("step")) for event in told]
+    assert 0 in kept_steps(tmp_path)
+    assert bert_demo.load(tmp_path)[2].hidden_dropout_prob == 0, "as the settings say"
 
 
 @pytest.mark.usefixtures("_by_heart")
@@ -85,7 +94,7 @@ def test_who_learns_by_heart_is_seen(run: RunConfig) -> None:
     longer = replace(run.training, steps=40)
     told = list(train(replace(run, masking="static", training=longer, **size)))
     (began,) = begins(told)
-    assert began <= 20, "in the first half"
+    assert began < 12, "early enough to pay"
     (event,) = (event for event in told if event["event"] == "dropout")
     own, held_out = event["message"].values["own"], event["message"].values["held_out"]
     assert held_out - own >= 0.5
@@ -106,7 +115,7 @@ def test_what_is_new_is_not_known_by_heart() -> None:
         {"hidden_size": 8},
         {"training": replace(a_run().training, recipe="d2l")},
         {"size": "base", "num_attention_heads": 2},  # whose recipe drops from the first step on
-        {"training": replace(a_run().training, steps=2 * BEFORE)},  # half of it is over
+        {"training": replace(a_run().training, steps=3 * BEFORE)},  # too much of it is over
     ],
 )
 def test_whose_dropout_stays_as_it_is(run: RunConfig, other: dict[str, Any]) -> None:
@@ -152,7 +161,7 @@ def test_the_others_begin_with_the_leader(run: RunConfig) -> None:
         with loop.gradients.threads:
             for _ in range(BEFORE + 1):
                 loop.step()
-        return loop.setup.model.config.hidden_dropout_prob > 0
+        return loop.setup.model.embeddings.hidden_dropout > 0
 
     assert drops(True) and not drops(False)
 

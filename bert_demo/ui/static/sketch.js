@@ -63,8 +63,10 @@
       picture.append(draw("text", { x: x(value), y: height - margin.b + 16, "text-anchor": "middle", "font-size": 11, fill: ink }, String(value)));
     }
     for (const shape of layout.shapes) {
-      const y = scales[shape.yref](shape.y0);
-      picture.append(draw("line", { x1: margin.l, x2: margin.l + wide, y1: y, y2: y, stroke: shape.line.color, "stroke-dasharray": "5 4" }));
+      const upright = shape.xref === "x", y = upright ? null : scales[shape.yref](shape.y0), { domain } = axes.y;
+      const ends = upright ? { x1: x(shape.x0), x2: x(shape.x0), y1: margin.t, y2: margin.t + (domain[1] - domain[0]) * tall }
+        : { x1: margin.l, x2: margin.l + wide, y1: y, y2: y };
+      picture.append(draw("line", { ...ends, stroke: shape.line.color, "stroke-dasharray": upright ? "1 3" : "5 4" }));
     }
     for (const trace of traces) {
       const y = scales[trace.yaxis];
@@ -80,7 +82,7 @@
       const top = margin.t + (1 - axis.domain[1]) * tall;
       const at = note.x === 1 ? margin.l + wide + (note.xshift || 0) : note.xref === "paper" || note.x === 0 ? margin.l : x(note.x);
       const lines = note.text.replace(/<\/?b>/g, "").split("<br>");
-      const y = inDomain ? top + (note.y ? -8 : (axis.domain[1] - axis.domain[0]) * tall + 32) : scales[note.yref](note.y) + 4 - (lines.length - 1) * 7;
+      const y = inDomain ? top + (note.yanchor === "top" && note.y ? 12 : note.y ? -8 : (axis.domain[1] - axis.domain[0]) * tall + 32) : scales[note.yref](note.y) + 4 - (lines.length - 1) * 7;
       lines.forEach((line, i) => picture.append(draw("text", { x: at, y: y + 14 * i, "text-anchor": note.xanchor === "right" ? "end" : "start", "font-size": note.font.size, "font-weight": note.text.startsWith("<b>") ? 650 : 400, fill: note.font.color }, line)));
     }
     const lines = traces.filter((trace) => trace.mode === "lines" && trace.hovertemplate);
