@@ -93,6 +93,36 @@ def test_lines_and_curves_are_named_by_what_they_are_of(
     assert "<b>Accuracy; on new pairs: agreement with the teacher</b>" in titles
 
 
+def test_where_dropout_began_is_marked(visit: Callable[..., Visitor], address: str) -> None:
+    page = visit().open(address)
+    wait_for(page, "Boolean(window.bertDemo && window.bertDemo.curves && window.bertDemo.sketch)")
+    steps = list(range(1, 101))
+    told = {"step": 50, "seconds": 5.0, "message": "By heart."}
+
+    def marks(until: int, by_time: bool = False) -> tuple[list[float], list[str]]:
+        columns = {"step": steps[:until], "seconds": [step / 10 for step in steps[:until]]}
+        columns |= {"mlm_loss": [9.0] * until, "nsp_loss": [0.7] * until}
+        start = {"vocab_size": 9, "baselines": {"uniform": 9.9, "coin": 0.7}}
+        data = {"columns": columns, "validations": [], "start": start, "dropout": told}
+        layout, drawn = page.evaluate(
+            """([data, byTime]) => {
+              const figure = bertDemo.curves.figure(data, "pretraining", byTime, "a", 900);
+              const host = document.createElement("div");
+              bertDemo.sketch(host, figure);
+              return [figure.layout, [...host.querySelectorAll("text")].map((t) => t.textContent)];
+            }""",
+            [data, by_time],
+        )
+        upright = [shape["x0"] for shape in layout["shapes"] if shape["x0"] == shape["x1"]]
+        why = [note["hovertext"] for note in layout["annotations"] if "hovertext" in note]
+        assert ("dropout begins" in drawn) == bool(upright)
+        return upright, why
+
+    assert marks(100) == ([50], ["By heart."])
+    assert marks(100, by_time=True) == ([5.0], ["By heart."])
+    assert marks(49) == ([], [])
+
+
 @pytest.mark.timeout(280)
 def test_a_run_is_watched_left_found_and_stopped(
     visit: Callable[..., Visitor], address: str
