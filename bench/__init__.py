@@ -7,6 +7,7 @@ questions             answers while a run trains
 preparation           preparing pairs, and drawing batches
 references            the recorded runs behind the curves of a run of the same settings
 quality               what the models learn
+logic                 what a judge reads of pairs of logic made anew, by kind
 against               how often a setting is found to differ from itself
 page                  how quickly the page comes up, and what watchers cost
 load                  a class on one page

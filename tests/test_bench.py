@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import sys
 import warnings
 from pathlib import Path
@@ -13,12 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from bench import hostile_input, machine, plot
+import bert_demo
+from bench import hostile_input, logic, machine, plot
 from bench.limit import asked_tokens, needed_operations
 from bench.results import write_section
 from bench.transformers_baseline import held_out_sums, padded_parts, peer_model
-from bert_demo.config import BertConfig
+from bert_demo.config import LABELS, BertConfig
 from bert_demo.data.batches import TrainingBatch
+from bert_demo.data.logic.pairs import logic_pairs
 from bert_demo.data.packing import packed_batch
 from bert_demo.ui.api import NAMES
 
@@ -104,6 +107,19 @@ def test_a_section_replaces_its_own_and_leaves_the_others(tmp_path: Path) -> Non
     assert path.read_text(encoding="utf-8") == text
     write_section("Three", ["last"], path)
     assert path.read_text(encoding="utf-8") == text
+
+
+def test_pairs_of_logic_are_counted_by_kind() -> None:
+    texts = logic_pairs(120, seed=1)
+    found = logic.right_by_kind(logic.BUNDLED, texts)
+    assert list(found)[-1] == "all" and found["all"][1] == 120
+    *kinds, (right, count) = found.values()
+    assert (sum(hits for hits, _ in kinds), sum(n for _, n in kinds)) == (right, count)
+    model, tokenizer, _ = bert_demo.load(logic.BUNDLED)
+    rows = zip(texts.premises.to_pylist(), texts.hypotheses.to_pylist(), strict=True)
+    said = [bert_demo.classify(model, tokenizer, *row).label for row in rows]
+    truth = [LABELS[label] for label in texts.labels]
+    assert sum(map(operator.eq, said, truth)) == right > 100
 
 
 def test_the_picture_is_svg_with_every_name_once() -> None:
