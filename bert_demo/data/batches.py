@@ -7,6 +7,7 @@ Letters: B pairs in a batch, T tokens in it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -241,6 +242,13 @@ class PretrainingBatches(Batches):
 
     def __len__(self) -> int:
         return len(self._first)
+
+    def as_in(self, other: PretrainingBatches) -> PretrainingBatches:
+        """These pairs in batches that are as large and drawn and masked as those of `other`."""
+        drawn = copy.copy(self)
+        drawn.batch_size, drawn.seed, drawn.masking = other.batch_size, other.seed, other.masking
+        drawn._drawn = None
+        return drawn
 
     def plan_of(self, indices: IntArray, step: int) -> Plan:
         """Pairs number `indices` with this step's successors and masks."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from bert_demo.common.errors import Text
 from bert_demo.config import RunConfig
-from bert_demo.data.batches import Batches
+from bert_demo.data.batches import Batches, PretrainingBatches
 from bert_demo.training.setup import Setup
 
 _RATE = 0.1
@@ -61,7 +61,9 @@ class LateDropout:
 
         held_out: the masked-LM loss on held-out text; loss: says what it is on other text.
         """
-        own = loss(self._setup.batches)
+        text, other = self._setup.batches, self._setup.validation
+        assert isinstance(text, PretrainingBatches) and isinstance(other, PretrainingBatches)
+        own = loss(text.as_in(other))  # so that both are asked alike, whatever the run's masks are
         self.found = held_out - own >= _GAP
         if not self.found:
             return None
