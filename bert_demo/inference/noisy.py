@@ -14,7 +14,6 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from bert_demo.config import BertConfig
 from bert_demo.data.packing import pack, unpack
 from bert_demo.data.tokenizer import Encoded, Tokenizer
 from bert_demo.inference.contexts import Comparison, compare
@@ -70,7 +69,7 @@ def compare_with_dropout(
         config = replace(config, hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
     encoded = [encode_ids(model, tokenizer, *split_pair(text)) for text in texts]
     with torch.no_grad(), own_noise(seed):
-        states = _states(_dropping(model, config), encoded * 2, plain.layer)
+        states = _states(_dropping(model, rate), encoded * 2, plain.layer)
     words = [
         state[place.start : place.stop].mean(0)
         for state, place in zip(states, plain.places * 2, strict=True)
@@ -85,15 +84,18 @@ def compare_with_dropout(
     )
 
 
-def _dropping(model: BertModel, config: BertConfig) -> BertModel:
-    """A model of `config` with dropout on and with the same weights, which are not copied.
+def _dropping(model: BertModel, rate: float | None) -> BertModel:
+    """The model with dropout on, its own or that of `rate`, and the same weights, not copied.
 
     The model itself may be in use by others. On the CPU, for elsewhere dropout asks PyTorch's
     generator.
     """
     weights = chain(model.parameters(), model.buffers())
     shared: dict[int, object] = {id(weight): weight.detach().cpu() for weight in weights}
-    return copy.deepcopy(model, {**shared, id(model.config): config}).train()
+    other = copy.deepcopy(model, shared)
+    if rate is not None:
+        other.set_dropout(rate)
+    return other.train()
 
 
 def _states(model: BertModel, encoded: Sequence[Encoded], layer: int) -> list[Tensor]:
