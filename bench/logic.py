@@ -3,7 +3,7 @@
     python -m bench.logic [--model DIR ...] [--count 3000] [--seed 1]
 
 Templates of the lessons with other words, and captions of SNLI's validation split, denied, counted,
-swapped and coloured: what its lessons were to teach, in pairs that none of them had. With several
+swapped and coloured: what its lessons were to teach, in pairs drawn with another seed. With several
 models each has its column. Which colour is whose comes three or four times as often, as in lessons.
 """
 
@@ -13,16 +13,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 import bert_demo
 from bench.results import write_section
 from bert_demo.data.logic.captions import caption_pairs
 from bert_demo.data.logic.pairs import logic_pairs
-from bert_demo.data.prepare import tokenize_nli
 from bert_demo.data.readers import nli_source
 from bert_demo.data.snli import NliTexts
-from bert_demo.inference.evaluation import judge_pairs
+from bert_demo.inference.failures import find_failures
 
 HEADING = "Pairs of logic, made anew"
 BUNDLED = Path(__file__).resolve().parents[1] / "checkpoints" / "bert-small-snli"
@@ -39,16 +36,10 @@ def made_anew(count: int, seed: int) -> dict[str, NliTexts]:
 def right_by_kind(model: Path, texts: NliTexts) -> dict[str, tuple[int, int]]:
     """How many pairs of each kind the judge gets right, and of how many; "all" comes last."""
     judge, tokenizer, _ = bert_demo.load(model)
-    judged = judge_pairs(judge, tokenizer, tokenize_nli(texts, tokenizer))
-    right = judged.logits.argmax(-1) == judged.labels
-    kinds = np.array(texts.kinds)
-    found = {str(kind): right[kinds == kind] for kind in dict.fromkeys(texts.kinds or [])}
-    found["all"] = right
-    return {kind: (int(hits.sum()), len(hits)) for kind, hits in sorted(found.items(), key=_last)}
-
-
-def _last(found: tuple[str, object]) -> tuple[bool, str]:
-    return found[0] == "all", found[0]
+    kinds = find_failures(judge, tokenizer, texts).slices["kind"]
+    found = {kind.name: (round(kind.accuracy * kind.n), kind.n) for kind in kinds}
+    right, of = map(sum, zip(*found.values(), strict=True))
+    return dict(sorted(found.items())) | {"all": (right, of)}
 
 
 def table(models: Sequence[Path], count: int, seed: int) -> list[str]:
@@ -72,9 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=1, help="0 is that of the lessons")
     given = parser.parse_args(arguments)
-    command = f"`python -m bench.logic --count {given.count} --seed {given.seed}`"
+    command = f"python -m bench.logic --model ... --count {given.count} --seed {given.seed}"
     about = [
-        f"{command}, in fp32: templates of the lessons with words drawn anew, and captions of",
+        f"`{command}` with the models",
+        "of the columns, in fp32: templates of the lessons with words drawn anew, and captions of",
         "SNLI's validation split. Kinds are those of the lessons; the pairs have another seed.",
         "",
     ]
