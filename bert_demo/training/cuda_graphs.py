@@ -59,13 +59,21 @@ class Captured:
         others = [one.graph for one in self._graphs.values() if one is not None]
         pool = others[0].pool() if others else None
         graph = torch.cuda.CUDAGraph()
+        generator = _generator(places[0].device)
+        before = generator.clone_state()
         try:
             with torch.cuda.graph(graph, pool=pool):
                 outputs = self._function(key, *places)
         except RuntimeError as error:
-            # An operation that cannot be captured costs speed, not the run.
+            # An operation that cannot be captured costs speed, not the run. The generator still
+            # takes itself for captured, and would draw nothing any more.
             torch.cuda.synchronize()
+            generator.graphsafe_set_state(before)
             fast_paths.switch_off(fast_paths.GRAPHS, self._device, error)
             return None
         self._graphs[key] = found = _Graph(graph, places, outputs)
         return found
+
+
+def _generator(device: torch.device) -> torch.Generator:
+    return torch.cuda.default_generators[device.index]

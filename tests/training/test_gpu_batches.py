@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -260,9 +261,11 @@ def fake_capture(graph: FakeGraph, pool: int | None) -> Any:
 @pytest.fixture
 def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """CUDA graphs that are none; the list is told of each call as it is."""
+    generator = MagicMock()
     monkeypatch.setattr(torch.cuda, "CUDAGraph", FakeGraph)
     monkeypatch.setattr(torch.cuda, "graph", fake_capture)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(cuda_graphs, "_generator", lambda _: generator)
     yield []
     fast_paths.forget()
 
@@ -295,8 +298,11 @@ def test_work_is_captured_when_it_comes_again(graphs: list[str]) -> None:
 
 
 def test_work_that_cannot_be_captured_is_done_all_the_same(
-    graphs: list[str], caplog: pytest.LogCaptureFixture
+    graphs: list[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    generator = MagicMock()
+    monkeypatch.setattr(cuda_graphs, "_generator", lambda _: generator)
+
     def work(key: str, x: torch.Tensor) -> cuda_graphs.Outputs:
         if FakeGraph.recording:
             FakeGraph.recording = None
@@ -308,6 +314,8 @@ def test_work_that_cannot_be_captured_is_done_all_the_same(
     assert [float(a) for a in answers if a is not None] == [2.0] * 4
     assert caplog.text.count("CUDA graphs: switched off on cuda (operation not permitted") == 1
     assert fast_paths.GRAPHS in fast_paths.switched_off()
+    # As it was before, or a card's would draw nothing any more.
+    generator.graphsafe_set_state.assert_called_once_with(generator.clone_state.return_value)
 
 
 def test_few_sizes_are_kept(graphs: list[str]) -> None:
