@@ -232,6 +232,8 @@ class PretrainingBatches(Batches):
         if self._drops:
             self.truncation = "longest_first"  # a plan wants a rule, but nothing is too long
             too_long |= self._lengths[self._first] + self._shortest_elsewhere() > max_length - 3
+            self._by_length = np.lexsort((self._lengths, self._corpus_begin[self._paragraph]))
+            self._sorted_lengths = self._lengths[self._by_length]  # within each corpus
             self.truncated, self.dropped = 0, int(too_long.sum())
             self._first = self._first[~too_long]
             if not len(self._first):
@@ -274,9 +276,10 @@ class PretrainingBatches(Batches):
         other = self._elsewhere(first, generator)
         for _ in range(_REDRAWS if self._drops else 0):
             long = self._lengths[first] + self._lengths[other] > self.max_length - 3
-            if not long.any():
+            again = np.flatnonzero(long & ~is_next)
+            if not len(again):
                 break
-            other = np.where(long, self._elsewhere(first, generator), other)
+            other[again] = self._elsewhere(first[again], generator)
         if self._drops:
             self._find_shorter(first, other, ~is_next, generator)
         return np.where(is_next, first + 1, other), is_next
@@ -302,13 +305,15 @@ class PretrainingBatches(Batches):
         that fit, with the same odds as by drawing on."""
         room = self.max_length - 3 - self._lengths[first]
         bounds = np.asarray(self.text.paragraph_offsets)
+        sizes = np.diff(bounds)
         for i in np.flatnonzero(wanted & (self._lengths[other] > room)):
             own = self._paragraph[first[i]]
             begin, end = bounds[self._corpus_begin[own]], bounds[self._corpus_end[own]]
-            fit = begin + np.flatnonzero(self._lengths[begin:end] <= room[i])
+            count = np.searchsorted(self._sorted_lengths[begin:end], room[i], side="right")
+            fit = self._by_length[begin : begin + count]
             fit = fit[self._paragraph[fit] != own]
-            odds = 1 / np.diff(bounds)[self._paragraph[fit]]
-            other[i] = generator.choice(fit, p=odds / odds.sum())
+            odds = np.cumsum(1 / sizes[self._paragraph[fit]])
+            other[i] = fit[np.searchsorted(odds, generator.random() * odds[-1], side="right")]
 
     def _shortest_elsewhere(self) -> IntArray:
         """For each first sentence the least length in its corpus outside its paragraph."""
