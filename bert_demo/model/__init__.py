@@ -6,6 +6,7 @@ attention         self-attention within packed sequences, by PyTorch's own opera
 cross_entropy     the loss over a vocabulary, likewise
 dropout           random numbers that belong to a token's place in the batch
 compiled/         the same in C++, for CPUs
+gpu_kernels/      the same in Triton, for cards
 threads           a batch on several threads of a CPU
 process           settings of a process that trains, made before torch is imported
 plain_json        JSON that anybody may have written, with bounds and types

@@ -30,12 +30,13 @@ class FastPath:
 
 
 DEVICE, RESIDENT, BF16, FLASH = "device", "resident", "bf16", "flash"
-GRAPHS, FUSED = "graphs", "fused"
+TRITON, GRAPHS, FUSED = "triton", "graphs", "fused"
 FAST_PATHS = {
     DEVICE: FastPath(Text("the GPU itself"), ("cuda", "mps")),
     RESIDENT: FastPath(Text("batches made on the GPU"), ("cuda",)),
     BF16: FastPath(Text("bf16"), ("cpu", "cuda", "mps")),
     FLASH: FastPath(Text("FlashAttention"), ("cuda",)),
+    TRITON: FastPath(Text("kernels by Triton"), ("cuda",)),
     GRAPHS: FastPath(Text("CUDA graphs"), ("cuda",)),
     FUSED: FastPath(Text("fused AdamW"), ("cpu", "cuda")),
 }

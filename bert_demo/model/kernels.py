@@ -1,7 +1,8 @@
 """What a BERT computes with, by whatever is fastest where the tensors are.
 
-Compiled blocks (see `compiled/`) serve on a CPU where there is a C++ compiler; elsewhere it is
-PyTorch's own operations, with the same results. This file is the only one that asks which it is.
+Compiled blocks serve on a CPU where there is a C++ compiler (see `compiled/`), and kernels of
+Triton on a card that trains in bf16 (see `gpu_kernels/`); elsewhere it is PyTorch's own operations,
+with the same results. This file is the only one that asks which it is.
 Letters: T tokens, M tokens at chosen positions, H hidden size, V vocabulary.
 
 On their way hidden states carry some rows of zeros after the T or M: for every size that it has not
@@ -12,6 +13,8 @@ slower and takes a gigabyte within some hundred steps. `embed` and `select` add 
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -19,11 +22,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bert_demo.data.packing import PackedBatch, resized
+from bert_demo.model import fast_paths
 from bert_demo.model.attention import (
     by_sequence,
     flash_attention,
     flash_serves,
     grouped_attention,
+    has_flash,
     padded_attention,
     sequence_lengths,
 )
@@ -34,11 +39,34 @@ from bert_demo.model.dropout import choose_rows, dropout
 
 _STEPS = (64, 16), (256, 32), (1024, 64), (4096, 128), (sys.maxsize, 256)
 """Up to how many rows a number of rows is rounded up to a multiple of what."""
+_SHORT = 128
+"""Tokens of sequences that FlashAttention, which works on so many at once, does not gain by."""
+_LARGEST_HEAD = 128
 
 
 def _compiled(x: Tensor) -> bool:
     """Whether the compiled blocks compute with tensors like `x`."""
     return library.serves(x) and x.dtype == torch.float32
+
+
+@lru_cache(maxsize=8)
+def has_triton(device: torch.device) -> bool:
+    """Whether `gpu_kernels` can be had for this card: Triton comes with PyTorch's builds for it."""
+    return find_spec("triton") is not None and has_flash(device)
+
+
+def _joined(x: Tensor) -> bool:
+    """Whether `gpu_kernels` compute with hidden states like `x`.
+
+    Only in training, before which they are proved: to compile one takes a second, and needs a C
+    compiler.
+    """
+    return (
+        fast_paths.serves(fast_paths.TRITON, x.device)
+        and torch.is_grad_enabled()
+        and x.dtype == torch.float32 != _product_type(x)
+        and has_triton(x.device)
+    )
 
 
 def embed(ids: tuple[Tensor, ...], tables: tuple[Tensor, ...]) -> Tensor:
@@ -108,8 +136,10 @@ def attention(
     of these tokens alone, (M or more, H).
     """
     if x.device.type != "cpu" or not batch.groups:
-        projected = qkv(x)
-        if flash_serves(projected, heads):
+        projected = qkv(_operand(x))
+        if _joined(x) and batch.max_length <= _SHORT and x.shape[1] // heads <= _LARGEST_HEAD:
+            mixed = short_attention(projected, batch, heads, rate)
+        elif flash_serves(projected, heads):
             mixed = flash_attention(projected, batch, heads, rate)
         else:
             mixed, _ = padded_attention(projected, batch, heads, rate)
@@ -138,6 +168,16 @@ def attention(
     return torch.zeros_like(q).index_copy(0, order, mixed)
 
 
+def short_attention(qkv: Tensor, batch: PackedBatch, heads: int, rate: float) -> Tensor:
+    """`flash_attention` by the kernel for sequences of few tokens."""
+    from bert_demo.model.gpu_kernels import attention as short
+
+    tokens = len(batch.position_ids)
+    packed = resized(qkv, tokens)
+    mixed = short.attention(packed, batch.bounds, batch.max_length, heads, rate)
+    return resized(mixed, len(qkv))
+
+
 def add_norm(
     x: Tensor, inner: Tensor, linear: nn.Linear, norm: nn.LayerNorm, rate: float
 ) -> Tensor:
@@ -145,6 +185,11 @@ def add_norm(
     if _compiled(x):
         product = F.linear(inner, linear.weight)
         return _with_operand(*blocks.add_norm(x, product, linear.bias, norm, rate))
+    if _joined(x):
+        from bert_demo.model.gpu_kernels import add_norm as joined
+
+        product = F.linear(inner, linear.weight)
+        return _with_operand(*joined.add_norm(x, product, linear.bias, norm, rate))
     result: Tensor = norm(x + dropout(linear(inner), rate, True))
     return result
 
@@ -153,7 +198,7 @@ def activate(x: Tensor, linear: nn.Linear, gelu: bool) -> Tensor:
     """GELU or ReLU of `linear(x)`; x: (..., H)."""
     if x.dim() == 2 and _compiled(x):  # the blocks read rows, and check nothing
         return blocks.activate(F.linear(_operand(x), linear.weight), linear.bias, gelu)
-    inner = linear(x)
+    inner = linear(_operand(x))
     return F.gelu(inner) if gelu else F.relu(inner, inplace=True)
 
 

@@ -9,7 +9,7 @@ is switched off in this process (`bert_demo.model.fast_paths`), and the next is 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -17,7 +17,9 @@ from torch import Tensor
 
 from bert_demo.common.errors import Text, UserError
 from bert_demo.config import RunConfig, TrainingConfig
-from bert_demo.model import attention, fast_paths
+from bert_demo.data.packing import pack
+from bert_demo.model import attention, fast_paths, kernels
+from bert_demo.model.attention import padded_attention
 from bert_demo.model.bert import BertModel
 from bert_demo.model.device import fast_bf16, pick_device, release_memory
 from bert_demo.training.distributed import World
@@ -31,6 +33,9 @@ _ROUNDS = 3
 """So often are the steps computed where there are CUDA graphs: as they are, captured, replayed."""
 _PAIRS = 8
 _LENGTH = 32
+_LONGER = (3, 40, 64, 65, 100, 128)
+"""Tokens of sequences by which alone attention is tried that holds so many at once as the small
+model's texts have."""
 _DROPOUT = 0.1
 _SHARPER = 2.0
 """Attention at random weights looks at all tokens alike, and hardly tells right from wrong."""
@@ -150,6 +155,8 @@ class _Trial:
             return fast_bf16(self._device)
         if name == fast_paths.FLASH:
             return fast_bf16(self._device) and attention.has_flash(self._device)
+        if name == fast_paths.TRITON:
+            return fast_bf16(self._device) and kernels.has_triton(self._device)
         if name == fast_paths.GRAPHS:
             return fast_paths.serves(fast_paths.RESIDENT, self._device)
         return True
@@ -160,6 +167,7 @@ class _Trial:
         precisions = {
             fast_paths.BF16: low,
             fast_paths.FLASH: low,
+            fast_paths.TRITON: low,
             fast_paths.GRAPHS: ["fp32", *low],
             fast_paths.FUSED: [],
         }
@@ -181,6 +189,8 @@ class _Trial:
                 updates = _updates(self._setup.model.to(self._device))
             limit = _LIMITS["bf16" if name == fast_paths.BF16 else "fp32"]
             found.append(_norm_apart(Text("updates"), updates, self._right_updates, limit))
+        if name == fast_paths.TRITON:
+            found.append(_longer_apart(self._device))
         self._dropped |= dropped
         return max(found)
 
@@ -196,6 +206,28 @@ class _Trial:
                 share = sums.cpu(), [None if grad is None else grad.cpu() for grad in grads]
                 _check_finite([sums, *grads])
                 yield step, share
+
+
+def _longer_apart(device: torch.device) -> float:
+    """How far attention within sequences of `_LONGER` tokens is from the right, both ways."""
+    generator = torch.Generator().manual_seed(0)
+    heads, hidden = 2, 128
+    batch = pack([([0] * length, [0] * length) for length in _LONGER])
+    shapes = (sum(_LONGER), 3 * hidden), (sum(_LONGER), hidden)
+    qkv, grad = (torch.randn(shape, generator=generator).bfloat16() for shape in shapes)
+
+    def both_ways(qkv: Tensor, of: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        mixed = of(qkv.requires_grad_())
+        (of_qkv,) = torch.autograd.grad(mixed, qkv, grad.to(mixed))
+        return [mixed.detach().float().cpu(), of_qkv.float().cpu()]
+
+    right = both_ways(qkv.float(), lambda x: padded_attention(x, batch, heads)[0])
+    found = both_ways(
+        qkv.detach().to(device),
+        lambda x: kernels.short_attention(x, batch.to(device), heads, 0.0),
+    )
+    _check_finite(found)
+    return _norm_apart(Text("gradients"), found, right, _LIMITS["bf16"])
 
 
 def _updates(model: BertModel) -> list[Tensor]:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -25,7 +28,7 @@ from bert_demo.data.packing import PackedBatch
 from bert_demo.model import attention, dropout, fast_paths, kernels
 from bert_demo.model import device as hardware
 from bert_demo.model.compiled import library
-from bert_demo.training import optimizers, proof, step
+from bert_demo.training import cuda_graphs, optimizers, proof, step
 from bert_demo.training.gpu_batches import Resident
 from bert_demo.training.loop import train
 from bert_demo.training.setup import Setup
@@ -74,6 +77,19 @@ def padded(qkv: Tensor, batch: PackedBatch, heads: int, rate: float) -> Tensor:
     return attention.padded_attention(qkv, batch, heads, rate)[0]
 
 
+def joined(
+    x: Tensor, product: Tensor, bias: Tensor, norm: nn.LayerNorm, rate: float
+) -> tuple[Tensor, Tensor]:
+    found = norm(x + F.dropout(product.float() + bias, rate))
+    return found, found.to(product.dtype)
+
+
+def use_joined(card: pytest.MonkeyPatch, add_norm: Any) -> None:
+    """In place of the kernels of Triton, which cannot be imported here."""
+    name = "bert_demo.model.gpu_kernels.add_norm"
+    card.setitem(sys.modules, name, SimpleNamespace(add_norm=add_norm))
+
+
 @pytest.fixture
 def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """The CPU as a card that has everything; on leaving nothing is proved or switched off."""
@@ -82,6 +98,10 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     monkeypatch.setattr(hardware, "bf16_speedup", lambda _: 2.0)
     monkeypatch.setattr(attention, "has_flash", lambda _: True)
     monkeypatch.setattr(kernels, "flash_attention", padded)
+    monkeypatch.setattr(kernels, "has_triton", lambda _: True)
+    monkeypatch.setattr(kernels, "short_attention", padded)
+    use_joined(monkeypatch, joined)
+    monkeypatch.setattr(cuda_graphs, "_generator", lambda _: MagicMock())
     monkeypatch.setattr(torch.cuda, "CUDAGraph", RecordedGraph)
     monkeypatch.setattr(torch.cuda, "graph", recording)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
@@ -135,7 +155,9 @@ def clean() -> Iterator[None]:
 
 
 # Both together would take a processor without bf16 too long.
-@pytest.mark.parametrize("lacking", [{fast_paths.BF16, fast_paths.FLASH}, {fast_paths.GRAPHS}])
+@pytest.mark.parametrize(
+    "lacking", [{fast_paths.BF16, fast_paths.FLASH, fast_paths.TRITON}, {fast_paths.GRAPHS}]
+)
 def test_what_holds_stays_on(card: pytest.MonkeyPatch, lacking: set[str]) -> None:
     without(card, *lacking)
     found = proof.prove(CPU)
@@ -287,6 +309,32 @@ def test_attention_that_is_nearly_right(card: pytest.MonkeyPatch, fault: Any) ->
     card.setattr(kernels, "flash_attention", fault)
     proof.prove(CPU)
     assert list(fast_paths.switched_off()) == [fast_paths.FLASH]
+
+
+def late_in_longer_texts(qkv: Tensor, batch: PackedBatch, heads: int, rate: float) -> Tensor:
+    found = padded(qkv, batch, heads, rate)
+    return found.roll(1, 0) if int(batch.bounds.diff().max()) > 64 else found
+
+
+@pytest.mark.parametrize("fault", [one_token_late, too_sharp, late_in_longer_texts])
+def test_attention_by_triton_that_is_nearly_right(card: pytest.MonkeyPatch, fault: Any) -> None:
+    without(card, fast_paths.GRAPHS, fast_paths.FLASH)
+    card.setattr(kernels, "short_attention", fault)
+    proof.prove(CPU)
+    assert list(fast_paths.switched_off()) == [fast_paths.TRITON]
+
+
+@pytest.mark.parametrize("fault", CHANGES)
+def test_a_norm_by_triton_that_fails(card: pytest.MonkeyPatch, fault: str) -> None:
+    def broken(*given: Any) -> tuple[Tensor, Tensor]:
+        out, low = joined(*given)
+        return CHANGES[fault](out), low
+
+    without(card, fast_paths.GRAPHS, fast_paths.FLASH)
+    use_joined(card, broken)
+    proof.prove(CPU)
+    assert list(fast_paths.switched_off()) == [fast_paths.TRITON]
+    assert REASONS[fault] in fast_paths.switched_off()[fast_paths.TRITON]
 
 
 @pytest.mark.parametrize("fault", ["raises", "other labels", "masks lost"])
