@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the models that come along, as their cards say: minutes on a large GPU, more than half a day
+# Trains the models that come along, as their cards say: minutes on a large GPU, six and a half hours
 # on two cores. It needs WikiText-2, SNLI and all-MiniLM-L6-v2, from the Hub or from a mirror
 # (BERT_DEMO_DATA).
 # Where it was interrupted, it goes on: what is finished in .checkpoints/ is kept, and a run that is
