@@ -36,7 +36,8 @@ ctypes.CDLL = ctypes.PyDLL = no_library
 import bert_demo
 names = [module.name for module in pkgutil.walk_packages(bert_demo.__path__, "bert_demo.")]
 for name in names:
-    importlib.import_module(name)
+    if ".gpu_kernels." not in name:  # they need Triton
+        importlib.import_module(name)
 assert len(names) > 100
 assert state() == before
 """
