@@ -42,6 +42,8 @@ _STEPS = (64, 16), (256, 32), (1024, 64), (4096, 128), (sys.maxsize, 256)
 _SHORT = 128
 """Tokens of sequences that FlashAttention, which works on so many at once, does not gain by."""
 _LARGEST_HEAD = 128
+_MOST_NUMBERS = 2**31
+"""Of queries, keys and values together: the kernels count them in 32 bits."""
 
 
 def _compiled(x: Tensor) -> bool:
@@ -65,6 +67,7 @@ def _joined(x: Tensor) -> bool:
         fast_paths.serves(fast_paths.TRITON, x.device)
         and torch.is_grad_enabled()
         and x.dtype == torch.float32 != _product_type(x)
+        and 3 * x.numel() < _MOST_NUMBERS
         and has_triton(x.device)
     )
 
