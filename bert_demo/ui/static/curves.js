@@ -4,6 +4,7 @@
   "use strict";
   const { say, whole, fixed, separators, colour } = window.bertDemo;
   const NARROW = 600, FEWEST = 5, NEAR = 1.1;
+  const NEAR_LINES = 0.2;  // of a plot's height, which is half of the words' beside a line
 
   // Exponential mean without the bias of its beginning. Its span grows along the curve, so that a
   // point once drawn stays where it is.
@@ -135,6 +136,10 @@
           marker: { color: all ? hue : colour("--bd-paper"), size: all ? 10 : 8,
             symbol: all ? "diamond" : "circle", line: { color: hue, width: 2 } },
           hovertemplate: `%{y:${format}}<extra>${pairs}</extra>` })));
+      const seen = [...thinned.raw, ...held.flatMap(({ events }) => events.map((v) => v[plot.name])),
+        ...plot.lines.map(([value]) => value)].filter(Number.isFinite);
+      // Of few words both lines are so near that the words beside them would meet.
+      const near = (lines.uniform - lines.unigram) / (Math.max(...seen) - Math.min(...seen)) < NEAR_LINES;
       for (const [value, long, short, dash] of plot.lines) {
         if (value === undefined || value === null) continue;
         shapes.push({ type: "line", xref: "x domain", yref: axis, x0: 0, x1: 1, y0: value, y1: value,
@@ -147,7 +152,7 @@
         // In the margin, where no curve can ever cross the words.
         annotations.push({ xref: "x domain", yref: axis, x: 1, xshift: 6, xanchor: "left",
           // The first of several stands on its line, so that the next has room.
-          y: value, yanchor: plot.lines.length > 1 && value === lines.uniform ? "bottom" : "middle",
+          y: value, yanchor: plot.lines.length === 1 ? "middle" : value === lines.uniform ? "bottom" : near ? "top" : "middle",
           align: "left", showarrow: false,
           text: `${narrow ? short : long} ${number}`, font: { size: 11 * big, color: faint } });
       }
