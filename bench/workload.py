@@ -6,8 +6,9 @@ The book's code makes its own, of the same text by the same rules (see d2l_basel
 from __future__ import annotations
 
 from bert_demo.config import BertConfig, model_config
-from bert_demo.data.batches import NliBatches, PretrainingBatches
+from bert_demo.data.nli_batches import NliBatches
 from bert_demo.data.prepare import prepare_nli, prepare_text
+from bert_demo.data.pretraining_batches import PretrainingBatches
 
 BATCH_SIZE = 512
 

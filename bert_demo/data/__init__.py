@@ -33,6 +33,8 @@ masking       which tokens a model has to guess
 layout        where the tokens of a batch lie
 packing       a batch whose sequences lie end to end
 batches       the batch of a seed and a step
+pretraining_batches  of sentence pairs from a text
+nli_batches   of labelled pairs
 new_pairs     unlabelled pairs for distillation
 logic/        generated pairs of logic for fine-tuning
 """

@@ -17,7 +17,7 @@ import torch
 from bert_demo.common.errors import UserError
 from bert_demo.config import LABELS
 from bert_demo.data import interruption
-from bert_demo.data.batches import NliBatches
+from bert_demo.data.nli_batches import NliBatches
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.calibration import calibration_error, standard_error
 from bert_demo.inference.predict import by_length, check_classifier, evaluating

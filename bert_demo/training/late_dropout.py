@@ -12,7 +12,8 @@ from typing import Any
 
 from bert_demo.common.errors import Text
 from bert_demo.config import RunConfig
-from bert_demo.data.batches import Batches, PretrainingBatches
+from bert_demo.data.batches import Batches
+from bert_demo.data.pretraining_batches import PretrainingBatches
 from bert_demo.training.setup import Setup
 
 _RATE = 0.1

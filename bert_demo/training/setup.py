@@ -15,10 +15,11 @@ import torch
 from bert_demo.common.errors import UserError
 from bert_demo.config import LABELS, BertConfig, RunConfig, TrainingConfig
 from bert_demo.data import interruption
-from bert_demo.data.batches import NliBatches, PretrainingBatches
 from bert_demo.data.logic.mixed import with_edited, with_logic
 from bert_demo.data.masking import Masking
+from bert_demo.data.nli_batches import NliBatches
 from bert_demo.data.prepare import TokenizedNli, TokenizedText, prepare_nli, prepare_text
+from bert_demo.data.pretraining_batches import PretrainingBatches
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.data.word_vectors import counted_vectors
 from bert_demo.model import checkpoint, dropout, fast_paths

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from bert_demo.common.errors import UserError
 from bert_demo.config import RunConfig
-from bert_demo.data.batches import PretrainingBatches, TrainingBatch
+from bert_demo.data.batches import TrainingBatch
 from bert_demo.data.prepare import prepare_text
+from bert_demo.data.pretraining_batches import PretrainingBatches
 from bert_demo.data.tokenizer import Tokenizer
 from bert_demo.inference.moved import Moved, matrices
 from bert_demo.inference.predict import Guess, evaluating, guesses_at

@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from bert_demo.common.errors import UserError
-from bert_demo.data.batches import NliBatches, PretrainingBatches, TrainingBatch
+from bert_demo.data.batches import TrainingBatch
+from bert_demo.data.nli_batches import NliBatches
 from bert_demo.data.packing import pack, unpack
+from bert_demo.data.pretraining_batches import PretrainingBatches
 from bert_demo.data.tokenizer import SPECIAL_TOKENS, Tokenizer
 
 WORDS = [*SPECIAL_TOKENS, *(f"w{i}" for i in range(300))]

@@ -91,7 +91,7 @@ def test_the_targets_are_the_teachers_softened_probabilities(teacher: Path) -> N
 
 
 def test_a_students_loss_is_the_cross_entropy_with_the_teacher(teacher: Path) -> None:
-    from bert_demo.data.batches import NliBatches
+    from bert_demo.data.nli_batches import NliBatches
 
     model, tokenizer, _ = checkpoint.load(teacher)
     data, _ = taught_pairs("crane-world", tokenizer, teacher, 300, CPU)

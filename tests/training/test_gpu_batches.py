@@ -18,9 +18,11 @@ import pytest
 import torch
 
 from bert_demo.config import RunConfig, TrainingConfig
-from bert_demo.data.batches import Batches, NliBatches, PretrainingBatches
+from bert_demo.data.batches import Batches
 from bert_demo.data.masking import Masking
+from bert_demo.data.nli_batches import NliBatches
 from bert_demo.data.prepare import prepare_nli, prepare_text
+from bert_demo.data.pretraining_batches import PretrainingBatches
 from bert_demo.model import attention, fast_paths, kernels
 from bert_demo.model.compiled import library
 from bert_demo.training import cuda_graphs
