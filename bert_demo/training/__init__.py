@@ -17,6 +17,7 @@ moments         the weights that a run keeps on its way
 recorder        the run's folder: checkpoint, state to resume from, metrics
 distributed     the same loop on several processes
 gpu_batches     a training set that lives on a GPU
+layer_trial     one layer at a run's own sizes, tried likewise
 proof           a GPU's fast paths, tried before a run takes them
 cuda_graphs     a GPU's work written down once and started as a whole
 distillation    a student that learns from a teacher's verdicts

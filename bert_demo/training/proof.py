@@ -9,7 +9,7 @@ is switched off in this process (`bert_demo.model.fast_paths`), and the next is 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -17,13 +17,13 @@ from torch import Tensor
 
 from bert_demo.common.errors import Text, UserError
 from bert_demo.config import RunConfig, TrainingConfig
-from bert_demo.data.packing import pack
-from bert_demo.model import attention, fast_paths, kernels
-from bert_demo.model.attention import padded_attention
+from bert_demo.model import attention, fast_paths
 from bert_demo.model.bert import BertModel
 from bert_demo.model.device import fast_bf16, pick_device, release_memory
+from bert_demo.training import layer_trial
 from bert_demo.training.distributed import World
 from bert_demo.training.gpu_batches import room_for
+from bert_demo.training.layer_trial import LIMITS, SHARPER, check_finite, layer_apart, norm_apart
 from bert_demo.training.losses import batch_losses
 from bert_demo.training.optimizers import Optimizers, recipe
 from bert_demo.training.setup import Setup, prepare_run
@@ -33,20 +33,9 @@ _ROUNDS = 3
 """So often are the steps computed where there are CUDA graphs: as they are, captured, replayed."""
 _PAIRS = 8
 _LENGTH = 32
-_LONGER = (3, 40, 64, 65, 100, 128)
-"""Tokens of sequences by which alone attention is tried that holds so many at once as the small
-model's texts have."""
 _DROPOUT = 0.1
-_SHARPER = 2.0
-"""Attention at random weights looks at all tokens alike, and hardly tells right from wrong."""
-_LIMITS = {"fp32": 0.02, "bf16": 0.2}
-"""Of a gradient or an update: the norm of its difference, relative to the right one. Rounding
-makes it 1e-6 (on a card that multiplies in TF32 1e-3) or 0.09; attention that overlooks the last
-token of each sequence makes it 0.25."""
 _LOSS_SHARE = 0.1
 """Losses are sums over many tokens, and come nearer."""
-_LEAST_NORM = 0.01
-"""Of a tensor, relative to all together: some gradients are nothing but rounding."""
 
 _held: dict[str, dict[str, float]] = {}
 """By device, what `prove` has found."""
@@ -79,6 +68,7 @@ def prove(device: torch.device) -> dict[str, float]:
 def forget() -> None:
     """Let everything be tried again, as in a process that has just begun."""
     _held.clear()
+    layer_trial.forget()
     fast_paths.forget()
 
 
@@ -134,7 +124,7 @@ class _Trial:
         with torch.no_grad():
             for name, weight in setup.model.named_parameters():
                 if name.endswith("qkv.weight"):
-                    weight.mul_(_SHARPER)
+                    weight.mul_(SHARPER)
         with fast_paths.only():
             self._right = {step: _plain_step(setup, step) for step in _steps_alike(setup)}
             self._right_updates = _updates(setup.model)
@@ -156,7 +146,7 @@ class _Trial:
         if name == fast_paths.FLASH:
             return fast_bf16(self._device) and attention.has_flash(self._device)
         if name == fast_paths.TRITON:
-            return fast_bf16(self._device) and kernels.has_triton(self._device)
+            return layer_trial.offered(self._device)
         if name == fast_paths.GRAPHS:
             return fast_paths.serves(fast_paths.RESIDENT, self._device)
         return True
@@ -176,7 +166,7 @@ class _Trial:
         order = [*self._right] * (_ROUNDS if graphs else 1)
         found = [0.0]
         for precision in precisions.get(name, ["fp32"]):
-            limit = _LIMITS[precision]
+            limit = LIMITS[precision]
             steps = self._steps(self._run, self._setup.model, precision, order)
             found += [_apart(share, self._right[step], limit) for step, share in steps]
             steps = self._steps(self._dropping_run, self._dropping, precision, order)
@@ -187,10 +177,10 @@ class _Trial:
         if name in (fast_paths.DEVICE, fast_paths.BF16, fast_paths.FUSED):
             with fast_paths.only(name):
                 updates = _updates(self._setup.model.to(self._device))
-            limit = _LIMITS["bf16" if name == fast_paths.BF16 else "fp32"]
-            found.append(_norm_apart(Text("updates"), updates, self._right_updates, limit))
+            limit = LIMITS["bf16" if name == fast_paths.BF16 else "fp32"]
+            found.append(norm_apart(Text("updates"), updates, self._right_updates, limit))
         if name == fast_paths.TRITON:
-            found.append(_longer_apart(self._device))
+            found.append(layer_apart(self._setup.model.config, self._device))
         self._dropped |= dropped
         return max(found)
 
@@ -204,30 +194,8 @@ class _Trial:
             for step in order:
                 sums, grads = gradients.of_step(step)
                 share = sums.cpu(), [None if grad is None else grad.cpu() for grad in grads]
-                _check_finite([sums, *grads])
+                check_finite([sums, *grads])
                 yield step, share
-
-
-def _longer_apart(device: torch.device) -> float:
-    """How far attention within sequences of `_LONGER` tokens is from the right, both ways."""
-    generator = torch.Generator().manual_seed(0)
-    heads, hidden = 2, 128
-    batch = pack([([0] * length, [0] * length) for length in _LONGER])
-    shapes = (sum(_LONGER), 3 * hidden), (sum(_LONGER), hidden)
-    qkv, grad = (torch.randn(shape, generator=generator).bfloat16() for shape in shapes)
-
-    def both_ways(qkv: Tensor, of: Callable[[Tensor], Tensor]) -> list[Tensor]:
-        mixed = of(qkv.requires_grad_())
-        (of_qkv,) = torch.autograd.grad(mixed, qkv, grad.to(mixed))
-        return [mixed.detach().float().cpu(), of_qkv.float().cpu()]
-
-    right = both_ways(qkv.float(), lambda x: padded_attention(x, batch, heads)[0])
-    found = both_ways(
-        qkv.detach().to(device),
-        lambda x: kernels.short_attention(x, batch.to(device), heads, 0.0),
-    )
-    _check_finite(found)
-    return _norm_apart(Text("gradients"), found, right, _LIMITS["bf16"])
 
 
 def _updates(model: BertModel) -> list[Tensor]:
@@ -244,7 +212,7 @@ def _updates(model: BertModel) -> list[Tensor]:
         optimizers.step(0.5)
     pairs = zip(model.parameters(), before, strict=True)
     changes = [(parameter.detach() - old).cpu() for parameter, old in pairs]
-    _check_finite(changes)
+    check_finite(changes)
     return changes
 
 
@@ -266,35 +234,12 @@ def _plain_step(setup: Setup, step: int) -> Share:
     return sums.detach(), list(torch.autograd.grad(loss, list(setup.model.parameters())))
 
 
-def _check_finite(tensors: Sequence[Tensor | None]) -> None:
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors if tensor is not None):
-        raise UserError("it gives numbers that are not finite")
-
-
 def _apart(found: Share, right: Share, limit: float) -> float:
     """The largest difference of losses and gradients; raises `UserError` if it is too large."""
     if found[0][3] != right[0][3]:
         raise UserError("it masks other tokens")
     losses, right_losses = (list(share[0][:2].unbind()) for share in (found, right))
     return max(
-        _norm_apart(Text("losses"), losses, right_losses, _LOSS_SHARE * limit),
-        _norm_apart(Text("gradients"), found[1], right[1], limit),
+        norm_apart(Text("losses"), losses, right_losses, _LOSS_SHARE * limit),
+        norm_apart(Text("gradients"), found[1], right[1], limit),
     )
-
-
-def _norm_apart(
-    what: Text, found: Sequence[Tensor | None], right: Sequence[Tensor | None], limit: float
-) -> float:
-    """The largest norm of a difference, relative to the right tensor's."""
-    pairs = [
-        (torch.zeros_like(b) if a is None else a, b)
-        for a, b in zip(found, right, strict=True)
-        if b is not None
-    ]
-    least = _LEAST_NORM * float(torch.stack([b.norm() for _, b in pairs]).norm())
-    worst = max(float((a - b).norm()) / max(float(b.norm()), least) for a, b in pairs)
-    if not worst <= limit:
-        raise UserError(
-            "its {numbers} differ from the right ones by {share:.1%}", numbers=what, share=worst
-        )
-    return worst

@@ -35,6 +35,7 @@ from bert_demo.model.device import fast_bf16, pick_device
 from bert_demo.training.distillation import taught_pairs
 from bert_demo.training.distributed import World
 from bert_demo.training.events import Facts, Origin, SwitchedOff
+from bert_demo.training.layer_trial import try_layer
 from bert_demo.training.schedule import budget_steps
 
 # Validation draws its pairs and masks from a seed of its own: the same for every run.
@@ -111,6 +112,8 @@ def prepare_run(run: RunConfig, world: World) -> Setup:
     run.training.check_length(found.model.config)
     interruption.check()
     found.model.to(device)
+    if precision == "bf16":
+        try_layer(found.model.config, device)
     # With "auto" what was left for this device is told of too.
     off = fast_paths.switched_off(None if run.training.device == "auto" else device)
     switched_off: SwitchedOff = {"switched_off": off} if off else {}

@@ -324,6 +324,26 @@ def test_attention_by_triton_that_is_nearly_right(card: pytest.MonkeyPatch, faul
     assert list(fast_paths.switched_off()) == [fast_paths.TRITON]
 
 
+def test_kernels_are_tried_at_a_runs_own_sizes(card: pytest.MonkeyPatch) -> None:
+    def wrong_in_three_heads(*given: Any) -> Tensor:
+        found = padded(*given)
+        return found.roll(1, 0) if given[2] == 3 else found
+
+    def training_on(heads: int) -> dict[str, str]:
+        training = TrainingConfig(steps=1, batch_size=8, device="cpu", precision="bf16")
+        sizes = {"hidden_size": 32 * heads, "num_attention_heads": heads, "intermediate_size": 64}
+        run = RunConfig(**sizes, num_hidden_layers=1, training=training)  # type: ignore[arg-type]
+        start = next(iter(train(run)))
+        assert start["event"] == "start"
+        return start.get("switched_off", {})
+
+    without(card, fast_paths.GRAPHS, fast_paths.FLASH)
+    card.setattr(kernels, "short_attention", wrong_in_three_heads)
+    assert training_on(2) == {}
+    assert list(training_on(3)) == [fast_paths.TRITON]
+    assert REASONS["wrong"] in fast_paths.switched_off()[fast_paths.TRITON]
+
+
 @pytest.mark.parametrize("fault", CHANGES)
 def test_a_norm_by_triton_that_fails(card: pytest.MonkeyPatch, fault: str) -> None:
     def broken(*given: Any) -> tuple[Tensor, Tensor]:
