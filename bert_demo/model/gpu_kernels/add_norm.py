@@ -19,7 +19,7 @@ _PROGRAMS = 528
 
 @triton.jit(do_not_specialize=["rows"])
 def _add_norm_forward(
-    x, product, bias, weight, offset, seed, out, low, normed, scales, rows, columns, eps, rate,
+    x, added, offset, weight, bias, seed, out, low, normed, scales, rows, columns, eps, rate,
     DROPS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -27,17 +27,17 @@ def _add_norm_forward(
     real = column < columns
     here = (row < rows)[:, None] & real[None, :]
     place = row[:, None] * columns + column[None, :]
-    added = tl.load(product + place, mask=here, other=0.0).to(tl.float32)
-    added += tl.load(bias + column, mask=real, other=0.0)[None, :]
+    rest = tl.load(added + place, mask=here, other=0.0).to(tl.float32)
+    rest += tl.load(offset + column, mask=real, other=0.0)[None, :]
     if DROPS:
-        added = tl.where(is_kept(seed, row, column, rate), added / (1 - rate), 0.0)
-    total = tl.load(x + place, mask=here, other=0.0) + added
+        rest = tl.where(is_kept(seed, row, column, rate), rest / (1 - rate), 0.0)
+    total = tl.load(x + place, mask=here, other=0.0) + rest
     mean = tl.sum(tl.where(here, total, 0.0), 1) / columns
     centred = tl.where(here, total - mean[:, None], 0.0)
     scale = 1 / tl.sqrt(tl.sum(centred * centred, 1) / columns + eps)
     unit = centred * scale[:, None]
     result = unit * tl.load(weight + column, mask=real, other=0.0)[None, :]
-    result += tl.load(offset + column, mask=real, other=0.0)[None, :]
+    result += tl.load(bias + column, mask=real, other=0.0)[None, :]
     tl.store(out + place, result, mask=here)
     tl.store(low + place, result.to(low.dtype.element_ty), mask=here)
     tl.store(normed + place, unit.to(normed.dtype.element_ty), mask=here)
@@ -46,7 +46,7 @@ def _add_norm_forward(
 
 @triton.jit(do_not_specialize=["rows"])
 def _add_norm_backward(
-    of_out, of_low, normed, scales, weight, seed, of_x, of_product, sums, rows, columns, rate,
+    of_out, of_low, normed, scales, weight, seed, of_x, of_added, sums, rows, columns, rate,
     OUT: tl.constexpr, LOW: tl.constexpr, DROPS: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
@@ -54,8 +54,8 @@ def _add_norm_backward(
     real = column < columns
     factor = tl.load(weight + column, mask=real, other=0.0)[None, :]
     of_weight = tl.zeros((COLUMNS,), tl.float32)
-    of_offset = tl.zeros((COLUMNS,), tl.float32)
     of_bias = tl.zeros((COLUMNS,), tl.float32)
+    of_offset = tl.zeros((COLUMNS,), tl.float32)
     for block in range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0)):
         row = block * ROWS + tl.arange(0, ROWS)
         here = (row < rows)[:, None] & real[None, :]
@@ -67,7 +67,7 @@ def _add_norm_backward(
             grad += tl.load(of_low + place, mask=here, other=0.0).to(tl.float32)
         unit = tl.load(normed + place, mask=here, other=0.0).to(tl.float32)
         of_weight += tl.sum(grad * unit, 0)
-        of_offset += tl.sum(grad, 0)
+        of_bias += tl.sum(grad, 0)
         grad *= factor
         along = tl.sum(grad * unit, 1) / columns
         mean = tl.sum(grad, 1) / columns
@@ -77,12 +77,12 @@ def _add_norm_backward(
         if DROPS:
             grad = tl.where(is_kept(seed, row, column, rate), grad / (1 - rate), 0.0)
         grad = tl.where(here, grad, 0.0)
-        of_bias += tl.sum(grad, 0)
-        tl.store(of_product + place, grad.to(of_product.dtype.element_ty), mask=here)
+        of_offset += tl.sum(grad, 0)
+        tl.store(of_added + place, grad.to(of_added.dtype.element_ty), mask=here)
     own = sums + tl.program_id(0) * 3 * columns + column
     tl.store(own, of_weight, mask=real)
-    tl.store(own + columns, of_offset, mask=real)
-    tl.store(own + 2 * columns, of_bias, mask=real)
+    tl.store(own + columns, of_bias, mask=real)
+    tl.store(own + 2 * columns, of_offset, mask=real)
 
 
 class _AddNorm(torch.autograd.Function):
@@ -90,20 +90,20 @@ class _AddNorm(torch.autograd.Function):
     def forward(
         ctx: Any,
         x: Tensor,
-        product: Tensor,
-        bias: Tensor,
-        weight: Tensor,
+        added: Tensor,
         offset: Tensor,
+        weight: Tensor,
+        bias: Tensor,
         eps: float,
         rate: float,
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
-        x, product = x.contiguous(), product.contiguous()
-        out, low, normed = torch.empty_like(x), torch.empty_like(product), torch.empty_like(product)
+        x, added = x.contiguous(), added.contiguous()
+        out, low, normed = torch.empty_like(x), torch.empty_like(added), torch.empty_like(added)
         scales = x.new_empty(len(x))
         ctx.seed, ctx.rate, ctx.tile = draw_seed(x, rate), rate, _tile(x.shape[1])
         _add_norm_forward[(triton.cdiv(len(x), ctx.tile["ROWS"]),)](
-            x, product, bias, weight, offset, ctx.seed, out, low, normed, scales,
+            x, added, offset, weight, bias, ctx.seed, out, low, normed, scales,
             *x.shape, eps, rate, DROPS=rate > 0, **ctx.tile,
         )  # fmt: skip
         ctx.save_for_backward(normed, scales, weight)
@@ -114,18 +114,18 @@ class _AddNorm(torch.autograd.Function):
         normed, scales, weight = ctx.saved_tensors
         of_out = None if of_out is None else of_out.contiguous()
         of_low = None if of_low is None else of_low.contiguous()
-        of_x, of_product = torch.empty_like(normed, dtype=torch.float32), torch.empty_like(normed)
+        of_x, of_added = torch.empty_like(normed, dtype=torch.float32), torch.empty_like(normed)
         rows, columns = normed.shape
         # Half as many as there are blocks at most, so that a small trial tries the loop too.
         programs = max(1, min(_PROGRAMS, triton.cdiv(rows, 2 * ctx.tile["ROWS"])))
         sums = scales.new_empty(programs, 3, columns)
         _add_norm_backward[(programs,)](
-            of_out, of_low, normed, scales, weight, ctx.seed, of_x, of_product, sums,
+            of_out, of_low, normed, scales, weight, ctx.seed, of_x, of_added, sums,
             rows, columns, ctx.rate,
             OUT=of_out is not None, LOW=of_low is not None, DROPS=ctx.rate > 0, **ctx.tile,
         )  # fmt: skip
-        of_weight, of_offset, of_bias = sums.sum(0).unbind()
-        return of_x, of_product, of_bias, of_weight, of_offset, None, None
+        of_weight, of_bias, of_offset = sums.sum(0).unbind()
+        return of_x, of_added, of_offset, of_weight, of_bias, None, None
 
 
 def _tile(columns: int) -> dict[str, int]:
@@ -135,13 +135,13 @@ def _tile(columns: int) -> dict[str, int]:
 
 
 def add_norm(
-    x: Tensor, product: Tensor, bias: Tensor, norm: nn.LayerNorm, rate: float
+    x: Tensor, added: Tensor, offset: Tensor, norm: nn.LayerNorm, rate: float
 ) -> tuple[Tensor, Tensor]:
-    """LayerNorm of `x` and, after dropout at `rate`, `product + bias`: in fp32 and as `product`.
+    """LayerNorm of `x` and, after dropout at `rate`, `added` and `offset`: in fp32 and as `added`.
 
-    x: (T, H) fp32; product: (T, H) bf16 or fp16; bias: (H,) fp32.
+    x: (T, H) fp32; added: (T, H) bf16 or fp16; offset: (H,) fp32.
     """
     found: tuple[Tensor, Tensor] = _AddNorm.apply(
-        x, product, bias, norm.weight, norm.bias, norm.eps, rate
+        x, added, offset, norm.weight, norm.bias, norm.eps, rate
     )
     return found
