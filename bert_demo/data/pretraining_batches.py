@@ -76,6 +76,7 @@ class PretrainingBatches(Batches):
         if self._drops:
             self.truncation = "longest_first"  # a plan wants a rule, but nothing is too long
             too_long |= self._lengths[self._first] + self._shortest_elsewhere() > max_length - 3
+            self._sizes = lengths  # of each paragraph, in sentences
             self._by_length = np.lexsort((self._lengths, self._corpus_begin[self._paragraph]))
             self._sorted_lengths = self._lengths[self._by_length]  # within each corpus
             self.truncated, self.dropped = 0, int(too_long.sum())
@@ -118,14 +119,15 @@ class PretrainingBatches(Batches):
         generator = np.random.Generator(np.random.SFC64([self.seed, step, PAIRS]))
         is_next = generator.random(len(first)) < 0.5
         other = self._elsewhere(first, generator)
-        for _ in range(_REDRAWS if self._drops else 0):
-            long = self._lengths[first] + self._lengths[other] > self.max_length - 3
-            again = np.flatnonzero(long & ~is_next)
-            if not len(again):
-                break
-            other[again] = self._elsewhere(first[again], generator)
         if self._drops:
-            self._find_shorter(first, other, ~is_next, generator)
+            room = self.max_length - 3 - self._lengths[first]
+            for _ in range(_REDRAWS):
+                again = np.flatnonzero(~is_next & (self._lengths[other] > room))
+                if not len(again):
+                    break
+                other[again] = self._elsewhere(first[again], generator)
+            for i in np.flatnonzero(~is_next & (self._lengths[other] > room)):
+                other[i] = self._shorter_elsewhere(first[i], room[i], generator)
         return np.where(is_next, first + 1, other), is_next
 
     def _elsewhere(self, sentences: IntArray, generator: np.random.Generator) -> IntArray:
@@ -138,26 +140,19 @@ class PretrainingBatches(Batches):
         place = generator.random(len(sentences)) * (end - begin)
         return begin + place.astype(np.int64)
 
-    def _find_shorter(
-        self,
-        first: IntArray,
-        other: IntArray,
-        wanted: npt.NDArray[np.bool_],
-        generator: np.random.Generator,
-    ) -> None:
-        """Replace what is `wanted` of `other` and still too long after a few draws by one of those
-        that fit, with the same odds as by drawing on."""
-        room = self.max_length - 3 - self._lengths[first]
-        bounds = np.asarray(self.text.paragraph_offsets)
-        sizes = np.diff(bounds)
-        for i in np.flatnonzero(wanted & (self._lengths[other] > room)):
-            own = self._paragraph[first[i]]
-            begin, end = bounds[self._corpus_begin[own]], bounds[self._corpus_end[own]]
-            count = np.searchsorted(self._sorted_lengths[begin:end], room[i], side="right")
-            fit = self._by_length[begin : begin + count]
-            fit = fit[self._paragraph[fit] != own]
-            odds = np.cumsum(1 / sizes[self._paragraph[fit]])
-            other[i] = fit[np.searchsorted(odds, generator.random() * odds[-1], side="right")]
+    def _shorter_elsewhere(
+        self, sentence: np.int64, room: np.int64, generator: np.random.Generator
+    ) -> np.int64:
+        """The same for one sentence, of those with at most `room` tokens, with the same odds as by
+        drawing on until there is one."""
+        bounds, own = self.text.paragraph_offsets, self._paragraph[sentence]
+        begin, end = bounds[self._corpus_begin[own]], bounds[self._corpus_end[own]]
+        count = np.searchsorted(self._sorted_lengths[begin:end], room, side="right")
+        fit = self._by_length[begin : begin + count]
+        fit = fit[self._paragraph[fit] != own]
+        odds = np.cumsum(1 / self._sizes[self._paragraph[fit]])
+        found: np.int64 = fit[np.searchsorted(odds / odds[-1], generator.random(), side="right")]
+        return found
 
     def _shortest_elsewhere(self) -> IntArray:
         """For each first sentence the least length in its corpus outside its paragraph."""
