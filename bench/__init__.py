@@ -13,5 +13,7 @@ page                  how quickly the page comes up, and what watchers cost
 load                  a class on one page
 faults                kills, a full disk, a deleted folder
 hostile               calls that no honest visitor makes
+gpu                   what gpu.sh computes on a card by itself
+without               a command without some fast paths, to see what they bring
 host                  how many steps a second Python allows on the way of a GPU
 """

@@ -1,6 +1,7 @@
-"""What `bench/gpu.sh` computes by itself: parity with the CPU, a profile, and a table of speeds.
+"""What `bench/gpu.sh` computes by itself: parity with the CPU, attention by two ways, a profile,
+and a table of speeds.
 
-    python -m bench.gpu parity|precision|profile|table FOLDER
+    python -m bench.gpu parity|precision|attention|profile|table FOLDER
 
 FOLDER holds what the runs of `bench/gpu.sh` printed; the profile is written there too.
 """
@@ -18,10 +19,24 @@ from typing import Any
 import torch
 
 from bert_demo import RunConfig, TrainingConfig, train
+from bert_demo.data.packing import PackedBatch, pack
+from bert_demo.model import kernels
+from bert_demo.model.attention import flash_attention
 
 _RARELY: Any = {"device": "cuda", "validate_every_steps": 100_000}
 _PROFILED = 300
 """Steps, of which a profile tells well."""
+_REPLAYS = 30
+_ATTENTION = (
+    (512, 12, 44, 12),
+    (512, 12, 59, 5),
+    (512, 20, 64, 2),
+    (256, 50, 64, 12),
+    (128, 100, 128, 12),
+    (64, 200, 256, 12),
+)
+"""Sequences, the fewest and the most tokens of one, and heads."""
+_HEAD_SIZE, _DROPOUT = 64, 0.1
 
 
 def _steps(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -42,6 +57,42 @@ def precision(folder: Path) -> None:
     for name in ("fp32", "bf16"):
         losses = [event["loss"] for event in _steps(folder, name)[-10:]]
         print(f"mean loss of the last ten of 60 steps, {name}: {mean(losses):.4f}")
+
+
+def attention(_: Path) -> None:
+    """Microseconds of FlashAttention and of the project's own kernel, there and back, with dropout,
+    each replayed as a graph."""
+    torch.manual_seed(0)
+    ways = {"FlashAttention": flash_attention, "own kernel": kernels.short_attention}
+    for sequences, least, most, heads in _ATTENTION:
+        lengths = torch.randint(least, most + 1, (sequences,)).sort().values.tolist()
+        batch = pack([([0] * length, [0] * length) for length in lengths]).to(torch.device("cuda"))
+        told = [f"{name} {_microseconds(way, batch, heads):.0f} us" for name, way in ways.items()]
+        print(f"{sequences} sequences of {least} to {most}, {heads} heads: {', '.join(told)}")
+
+
+def _microseconds(way: Callable[..., torch.Tensor], batch: PackedBatch, heads: int) -> float:
+    """Of one replay of its graph, on average."""
+    tokens, hidden = len(batch.position_ids), _HEAD_SIZE * heads
+    qkv = torch.randn(tokens, 3 * hidden, device="cuda").bfloat16().requires_grad_()
+    grad = torch.randn(tokens, hidden, device="cuda").bfloat16()
+
+    def work() -> None:
+        torch.autograd.grad(way(qkv, batch, heads, _DROPOUT), qkv, grad)
+
+    for _ in range(3):
+        work()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    for _ in range(_REPLAYS):
+        graph.replay()
+    end.record()
+    torch.cuda.synchronize()
+    return float(begin.elapsed_time(end)) / _REPLAYS * 1e3
 
 
 def profile(folder: Path) -> None:
@@ -88,6 +139,7 @@ def table(folder: Path) -> None:
     limit = json.loads((folder / "limit.txt").read_text())
     counted = {"pretrain-tiny": "pretrain", "finetune-small": "finetune"}
     counted["finetune-base"] = "finetune base"
+    counted |= {f"{name}-without": measure for name, measure in counted.items()}
     for name, measure in counted.items():
         if not (folder / f"{name}.jsonl").exists():
             continue
@@ -99,7 +151,7 @@ def table(folder: Path) -> None:
 
 def main() -> None:
     """Do one of these things."""
-    parts = {"parity": parity, "precision": precision, "profile": profile, "table": table}
+    parts = {part.__name__: part for part in (parity, precision, attention, profile, table)}
     parser = argparse.ArgumentParser(description="Look at what a GPU's runs printed.")
     parser.add_argument("part", choices=parts)
     parser.add_argument("folder", type=Path)

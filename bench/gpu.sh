@@ -38,11 +38,13 @@ part() {
   echo "   ($((SECONDS - begin)) s)"
 }
 
-# trained NAME ARGUMENTS...: writes the events of a run to NAME.jsonl and says how it ended.
+# trained NAME ARGUMENTS...: writes the events of a run to NAME.jsonl and says how it ended; without
+# the kernels of Triton where NAME ends in -without.
 trained() {
-  local name=$1
+  local name=$1 program=(-m bert_demo)
   shift
-  "$python" -m bert_demo "$@" --json --overwrite --out "$out/runs/$name" >"$out/$name.jsonl" || return
+  [[ $name != *-without ]] || program=(-m bench.without triton)
+  "$python" "${program[@]}" "$@" --json --overwrite --out "$out/runs/$name" >"$out/$name.jsonl" || return
   tail -n 1 "$out/$name.jsonl"
 }
 
@@ -65,13 +67,21 @@ part limit "$python" -m bench.limit --device cuda
 rarely=(--validate-every-steps 100000 --save-every-seconds 86400)
 wiki=(pretrain --corpus wikitext-2 --recipe d2l)
 snli=(finetune --corpus snli --batch-size 512 --max-length 128)
-part pretrain-tiny trained pretrain-tiny "${wiki[@]}" --model tiny --batch-size 512 --max-length 64 \
-  --truncation drop --steps 6000 "${rarely[@]}"
+part attention "$python" -m bench.gpu attention "$out"
+for way in "" -without; do
+  part pretrain-tiny$way trained pretrain-tiny$way "${wiki[@]}" --model tiny --batch-size 512 \
+    --max-length 64 --truncation drop --steps 3000 "${rarely[@]}"
+done
 part small trained small "${wiki[@]}" --model small --steps 1
-part finetune-small trained finetune-small "${snli[@]}" --from "$out/runs/small" --recipe d2l \
-  --steps 3000 "${rarely[@]}"
+for way in "" -without; do
+  part finetune-small$way trained finetune-small$way "${snli[@]}" --from "$out/runs/small" \
+    --recipe d2l --steps 1500 "${rarely[@]}"
+done
 part base trained base "${wiki[@]}" --model base --batch-size 8 --steps 1
-part finetune-base trained finetune-base "${snli[@]}" --from "$out/runs/base" --steps 100 "${rarely[@]}"
+for way in "" -without; do
+  part finetune-base$way trained finetune-base$way "${snli[@]}" --from "$out/runs/base" --steps 80 \
+    "${rarely[@]}"
+done
 part table "$python" -m bench.gpu table "$out"
 part profile "$python" -m bench.gpu profile "$out"
 
